@@ -1,0 +1,46 @@
+//! `hebb`: the command line of the suite. Evolves policies, evaluates them, shows what is in a policy file.
+
+mod evaluate;
+mod evolve;
+mod inspect;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Evolve and examine walking policies whose networks rewire themselves.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Evolve a policy from an experiment file, on all cores of this machine.
+    Evolve(evolve::Arguments),
+    /// Run episodes of a policy on seeds that no training used; with --ablate, without parts of its rule.
+    Evaluate(evaluate::Arguments),
+    /// Show what is in a policy file.
+    Inspect(inspect::Arguments),
+}
+
+/// What a command fails with: a message for people, from a typed error of the library.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Evolve(arguments) => evolve::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("hebb: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Writing files so that a crash at any moment leaves either the old content or the new.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A file that could not be written. What was there before is still there.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}; what was there before is unchanged", path.display())]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// The system's reason.
+    pub source: std::io::Error,
+}
+
+/// Writes `bytes` to `path` by way of a temporary file beside it: written, flushed to the disk, renamed.
+///
+/// # Errors
+/// [`WriteError`] with the system's reason; the file is then unchanged.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    // The process id keeps two programs that write the same file from writing into one temporary file.
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = folder.join(name);
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        // The rename itself is durable only once the folder is.
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| {
+        let _ = std::fs::remove_file(&temporary);
+        WriteError {
+            path: path.into(),
+            source,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy");
+        write_durably(&path, b"old").unwrap();
+        write_durably(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_names_the_file_and_keeps_the_old_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_durably(&folder.path().join("missing/policy"), b"new")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("missing/policy") && error.contains("unchanged"), "{error}");
+    }
+}

@@ -1,0 +1,204 @@
+//! Fitness: a sum over control steps of named terms.
+
+use serde::{Deserialize, Serialize};
+
+use crate::robot::Orientation;
+use crate::simulation::BasePose;
+
+/// What an episode is worth, `factor * sum over steps of (sum over terms)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fitness {
+    /// A published form whose terms count.
+    #[serde(default)]
+    pub form: FitnessForm,
+    /// Terms that count besides.
+    #[serde(default)]
+    pub terms: Vec<FitnessTerm>,
+}
+
+/// A form of fitness from the authors' code, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FitnessForm {
+    /// Beetle of arXiv 2503.12406, first version of the code: `2 v_x - 0.5 [up <= 0.93] - 0.5 [|yaw| >= 0.45]`, summed.
+    #[default]
+    Iros,
+    /// Gecko of the published code: `2 v_forward - 0.25 [up <= 0.95] - 0.5 [|yaw| >= 0.30]`, summed.
+    Gecko,
+    /// No term of its own.
+    None,
+}
+
+/// One term of the fitness in one control step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FitnessTerm {
+    /// `weight * v_x`: mean velocity over the step along the world's x axis \[m/s\].
+    WorldVelocity {
+        /// Factor.
+        weight: f32,
+    },
+    /// `weight * v`: mean velocity over the step along the base's heading (its x axis, level) \[m/s\].
+    BodyVelocity {
+        /// Factor.
+        weight: f32,
+    },
+    /// `-penalty` while the base's up axis has at most `up` left along the world's (cosine of the tilt).
+    Tilt {
+        /// Smallest cosine that costs nothing.
+        up: f32,
+        /// Cost per step.
+        penalty: f32,
+    },
+    /// `-penalty` while the base's yaw is at least `yaw` either way \[rad\].
+    Heading {
+        /// Smallest yaw that costs.
+        yaw: f32,
+        /// Cost per step.
+        penalty: f32,
+    },
+    /// `-penalty * |v_y|`: sideways velocity over the step along the world's y axis \[m/s\].
+    LateralVelocity {
+        /// Factor.
+        penalty: f32,
+    },
+    /// `-penalty *` mean squared change of the joint targets since the step before \[rad²\].
+    TargetChange {
+        /// Factor.
+        penalty: f32,
+    },
+}
+
+/// What happened in one control step, as far as fitness depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Base before the step.
+    pub before: BasePose,
+    /// Base after the step.
+    pub after: BasePose,
+    /// Length of the step \[s\].
+    pub control_step: f32,
+    /// Mean squared change of the joint targets since the step before \[rad²\].
+    pub target_change: f32,
+}
+
+impl FitnessForm {
+    fn terms(self) -> &'static [FitnessTerm] {
+        use FitnessTerm::{BodyVelocity, Heading, Tilt, WorldVelocity};
+        match self {
+            Self::Iros => &[
+                WorldVelocity { weight: 2.0 },
+                Tilt { up: 0.93, penalty: 0.5 },
+                Heading { yaw: 0.45, penalty: 0.5 },
+            ],
+            Self::Gecko => &[
+                BodyVelocity { weight: 2.0 },
+                Tilt { up: 0.95, penalty: 0.25 },
+                Heading { yaw: 0.30, penalty: 0.5 },
+            ],
+            Self::None => &[],
+        }
+    }
+}
+
+impl Fitness {
+    /// What one step adds.
+    pub fn step(&self, progress: &Progress) -> f32 {
+        self.form
+            .terms()
+            .iter()
+            .chain(&self.terms)
+            .map(|term| term.value(progress))
+            .sum()
+    }
+}
+
+impl FitnessTerm {
+    fn value(&self, progress: &Progress) -> f32 {
+        let Progress {
+            before,
+            after,
+            control_step,
+            target_change,
+        } = progress;
+        let velocity = |axis: usize| (after.position[axis] - before.position[axis]) / control_step;
+        let orientation: Orientation = after.orientation;
+        match *self {
+            Self::WorldVelocity { weight } => weight * velocity(0),
+            Self::BodyVelocity { weight } => {
+                let [_, _, yaw] = orientation.roll_pitch_yaw();
+                weight * (libm::cosf(yaw) * velocity(0) + libm::sinf(yaw) * velocity(1))
+            }
+            Self::Tilt { up, penalty } => {
+                if orientation.up_projection() <= up {
+                    -penalty
+                } else {
+                    0.0
+                }
+            }
+            Self::Heading { yaw, penalty } => {
+                if orientation.roll_pitch_yaw()[2].abs() >= yaw {
+                    -penalty
+                } else {
+                    0.0
+                }
+            }
+            Self::LateralVelocity { penalty } => -penalty * velocity(1).abs(),
+            Self::TargetChange { penalty } => -penalty * target_change,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::UnitQuaternion;
+
+    fn base(x: f32, y: f32, roll: f32, yaw: f32) -> BasePose {
+        let q = UnitQuaternion::from_euler_angles(roll, 0.0, yaw);
+        BasePose {
+            position: [x, y, 0.2],
+            orientation: Orientation {
+                x: q.i,
+                y: q.j,
+                z: q.k,
+                w: q.w,
+            },
+            linear_velocity: [0.0; 3],
+            angular_velocity: [0.0; 3],
+        }
+    }
+
+    fn value(form: FitnessForm, terms: &[FitnessTerm], after: BasePose) -> f32 {
+        let progress = Progress {
+            before: base(0.0, 0.0, 0.0, 0.0),
+            after,
+            control_step: 0.02,
+            target_change: 0.5,
+        };
+        Fitness {
+            form,
+            terms: terms.to_vec(),
+        }
+        .step(&progress)
+    }
+
+    #[test]
+    fn the_iros_form_is_twice_the_speed_less_the_penalties() {
+        // 4 mm in 20 ms is 0.2 m/s.
+        let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-5, "{a} {b}");
+        near(value(FitnessForm::Iros, &[], base(0.004, 0.0, 0.0, 0.0)), 0.4);
+        near(value(FitnessForm::Iros, &[], base(0.004, 0.0, 0.4, 0.0)), -0.1);
+        near(value(FitnessForm::Iros, &[], base(0.004, 0.0, 0.4, 0.5)), -0.6);
+        near(
+            value(FitnessForm::Gecko, &[], base(0.0, 0.004, 0.0, std::f32::consts::FRAC_PI_2)),
+            -0.1,
+        );
+        let terms = [
+            FitnessTerm::TargetChange { penalty: 2.0 },
+            FitnessTerm::LateralVelocity { penalty: 1.0 },
+        ];
+        near(value(FitnessForm::None, &terms, base(0.0, -0.004, 0.0, 0.0)), -1.2);
+    }
+}

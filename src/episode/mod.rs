@@ -1,0 +1,9 @@
+//! One rollout: a policy walks from random weights to the end of an episode, and what that was worth.
+
+mod fitness;
+mod rollout;
+mod settings;
+
+pub use fitness::{Fitness, FitnessForm, FitnessTerm, Progress};
+pub use rollout::{Episode, EpisodeResult, StepView};
+pub use settings::{EpisodeError, EpisodeSettings};

@@ -1,0 +1,116 @@
+//! Episodes of one policy under one condition, on seeds that no training saw.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::episode::{Episode, EpisodeError, EpisodeResult, EpisodeSettings, Fitness};
+use crate::plasticity::Gate;
+use crate::policy::{MapError, PolicyFile};
+use crate::random::stream;
+use crate::robot::RobotModel;
+
+/// A policy in a world, ready to run episodes.
+pub struct Trial {
+    episode: Episode,
+    fitness: Fitness,
+}
+
+/// Why a trial cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrialError {
+    /// The policy is not consistent.
+    #[error(transparent)]
+    Policy(#[from] MapError),
+    /// The policy does not fit the robot, or the episode is not usable.
+    #[error(transparent)]
+    Episode(#[from] EpisodeError),
+}
+
+/// Several episodes in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Episodes.
+    pub episodes: u32,
+    /// Mean forward speed \[m/s\].
+    pub speed_mean: f32,
+    /// Standard deviation of the forward speed (n - 1) \[m/s\].
+    pub speed_sd: f32,
+    /// Slowest episode \[m/s\].
+    pub speed_min: f32,
+    /// Mean fitness.
+    pub fitness_mean: f32,
+    /// Mean of the way sideways, either way \[m\].
+    pub drift_mean: f32,
+    /// Episodes in which the robot fell.
+    pub falls: u32,
+    /// Largest |w| in any episode.
+    pub weights_max_abs: f32,
+}
+
+/// `count` seeds for episodes that no training uses: the stream is named differently from evolution's.
+pub fn held_out_seeds(seed: u64, count: u32) -> Vec<u64> {
+    (0..count)
+        .map(|index| stream(seed, "held-out episode", &[u64::from(index)]).random())
+        .collect()
+}
+
+impl Trial {
+    /// A trial of policies for `robot`.
+    ///
+    /// # Errors
+    /// [`TrialError`] when the episode is not usable.
+    pub fn new(robot: Arc<RobotModel>, settings: EpisodeSettings, fitness: Fitness) -> Result<Self, TrialError> {
+        Ok(Self {
+            episode: Episode::new(robot, settings)?,
+            fitness,
+        })
+    }
+
+    /// The settings of its episodes.
+    pub fn settings(&self) -> &EpisodeSettings {
+        self.episode.settings()
+    }
+
+    /// Runs one episode per seed on the threads of the present rayon pool; the order of results is that of the seeds.
+    ///
+    /// # Errors
+    /// [`TrialError`] when the policy does not fit the robot.
+    pub fn run(
+        &self,
+        file: &PolicyFile,
+        seeds: &[u64],
+        gate: impl Fn(u32) -> Gate + Sync,
+    ) -> Result<Vec<EpisodeResult>, TrialError> {
+        let policy = file.policy()?;
+        self.episode.check(&policy, file.metadata.control_rate)?;
+        let run = |(episode, policy): &mut (Episode, _), &seed: &u64| episode.run(policy, seed, &self.fitness, &gate, |_| ());
+        Ok(seeds
+            .par_iter()
+            .map_init(|| (self.episode.clone(), policy.clone()), run)
+            .collect())
+    }
+}
+
+impl Summary {
+    /// Sums up `results`.
+    pub fn of(results: &[EpisodeResult]) -> Self {
+        let count = results.len().max(1) as f32;
+        let mean = |value: fn(&EpisodeResult) -> f32| results.iter().map(value).sum::<f32>() / count;
+        let speed_mean = mean(|result| result.speed);
+        let squares: f32 = results.iter().map(|result| (result.speed - speed_mean).powi(2)).sum();
+        Self {
+            episodes: results.len() as u32,
+            speed_mean,
+            speed_sd: (squares / (count - 1.0).max(1.0)).sqrt(),
+            speed_min: results.iter().map(|result| result.speed).fold(f32::INFINITY, f32::min),
+            fitness_mean: mean(|result| result.fitness),
+            drift_mean: mean(|result| result.lateral_drift.abs()),
+            falls: results.iter().filter(|result| result.fell).count() as u32,
+            weights_max_abs: results.iter().map(|result| result.weights_max_abs).fold(0.0, f32::max),
+        }
+    }
+}

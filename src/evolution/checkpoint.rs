@@ -1,0 +1,176 @@
+//! The checkpoint: all that an evolution needs to go on with the same bits, in one file that cannot be half written.
+//!
+//! A safetensors file with the tensors `mean`, `first_moment` and `second_moment`, and metadata: `checkpoint` (JSON) and `sha256`, the
+//! checksum over the JSON and the tensors in that order. Plain data: reading one runs no code.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::strategy::StrategyState;
+use super::{Experiment, Generation};
+use crate::durable::{WriteError, write_durably};
+
+/// Version of the checkpoint's form.
+const FORMAT_VERSION: u32 = 1;
+/// Largest checkpoint that is read \[bytes\].
+const LARGEST_FILE: u64 = 4 << 30;
+const TENSORS: [&str; 3] = ["mean", "first_moment", "second_moment"];
+
+/// A run of evolution at rest, between two generations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// [`Experiment::hash`] with its robot.
+    pub experiment_hash: String,
+    /// The search.
+    pub state: StrategyState,
+    /// One entry per generation so far.
+    pub history: Vec<Generation>,
+}
+
+/// Why a checkpoint was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// It cannot be read.
+    #[error("cannot read the checkpoint {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// It is damaged or foreign.
+    #[error("{} is not a usable checkpoint: {problem}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format_version: u32,
+    experiment_hash: String,
+    experiment: Experiment,
+    generation: u64,
+    history: Vec<Generation>,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint so that a crash at any moment leaves the one before or this one.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Write`] with the system's reason.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let header = Header {
+            format_version: FORMAT_VERSION,
+            experiment_hash: self.experiment_hash.clone(),
+            experiment: self.experiment.clone(),
+            generation: self.state.generation,
+            history: self.history.clone(),
+        };
+        let malformed = |problem: String| CheckpointError::Malformed {
+            path: path.into(),
+            problem,
+        };
+        let json = serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
+        let vectors = [&self.state.mean, &self.state.first_moment, &self.state.second_moment];
+        let bytes = vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        let metadata = HashMap::from([
+            ("sha256".to_owned(), checksum(&json, bytes.each_ref().map(Vec::as_slice))),
+            ("checkpoint".to_owned(), json),
+        ]);
+        let views = TENSORS.iter().zip(&bytes).filter_map(|(name, bytes)| {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / size_of::<f32>()], bytes).ok()?;
+            Some((*name, view))
+        });
+        let file = serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
+        Ok(write_durably(path, &file)?)
+    }
+
+    /// Reads a checkpoint and checks its checksum.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] says whether it is missing, cut short, edited or of another version.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let read = |source| CheckpointError::Read {
+            path: path.into(),
+            source,
+        };
+        let malformed = |problem: String| CheckpointError::Malformed {
+            path: path.into(),
+            problem,
+        };
+        let size = std::fs::metadata(path).map_err(read)?.len();
+        if size > LARGEST_FILE {
+            return Err(malformed(format!("it has {size} bytes; at most {LARGEST_FILE} are read")));
+        }
+        let bytes = std::fs::read(path).map_err(read)?;
+        Self::from_bytes(&bytes).map_err(malformed)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let cut_short = |error: safetensors::SafeTensorError| format!("it is cut short or no safetensors file ({error})");
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(cut_short)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(cut_short)?;
+        let entry = |key: &str| {
+            let entries = metadata.metadata().as_ref();
+            entries
+                .and_then(|entries| entries.get(key))
+                .ok_or_else(|| format!("it has no metadata entry `{key}`"))
+        };
+        let json = entry("checkpoint")?;
+        let mut data = [&[][..]; TENSORS.len()];
+        for (data, name) in data.iter_mut().zip(TENSORS) {
+            let tensor = tensors.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
+            if tensor.dtype() != Dtype::F32 {
+                return Err(format!("the tensor `{name}` is {:?}; expected F32", tensor.dtype()));
+            }
+            *data = tensor.data();
+        }
+        if *entry("sha256")? != checksum(json, data) {
+            return Err("its checksum does not fit its content: it was edited or damaged".to_owned());
+        }
+        let header: Header = serde_json::from_str(json).map_err(|error| format!("its metadata are not readable: {error}"))?;
+        if header.format_version != FORMAT_VERSION {
+            return Err(format!(
+                "it has the format version {}; this program reads version {FORMAT_VERSION}",
+                header.format_version
+            ));
+        }
+        let [mean, first_moment, second_moment] = data.map(|bytes| {
+            let (values, _) = bytes.as_chunks::<4>();
+            values.iter().map(|value| f32::from_le_bytes(*value)).collect()
+        });
+        Ok(Self {
+            experiment: header.experiment,
+            experiment_hash: header.experiment_hash,
+            state: StrategyState {
+                generation: header.generation,
+                mean,
+                first_moment,
+                second_moment,
+            },
+            history: header.history,
+        })
+    }
+}
+
+fn checksum(json: &str, tensors: [&[u8]; TENSORS.len()]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(json);
+    tensors.iter().for_each(|tensor| hash.update(tensor));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,11 @@
+//! Plastic networks: the local rule, the normalisation that bounds the weights, and the gate.
+
+mod gate;
+mod network;
+mod normalisation;
+mod rule;
+
+pub use gate::{Gate, GateError, GateSource};
+pub use network::{LayerActivity, PlasticNetwork};
+pub use normalisation::Normalisation;
+pub use rule::{GenomeError, Rule, TERMS, Term};

@@ -1,0 +1,139 @@
+//! What a policy file says beside the numbers of the rule.
+
+use serde::{Deserialize, Serialize};
+
+use super::step::MapError;
+use super::{ActionMap, ObservationMap, RobotInterface};
+use crate::network::Shape;
+use crate::plasticity::Normalisation;
+
+/// Version of the policy file's form. A file of another version is refused.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything that a node needs to run a policy, except the rule's coefficients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyMetadata {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Name of the policy.
+    pub name: String,
+    /// The robot that it drives.
+    pub robot: RobotInterface,
+    /// Control steps per second \[Hz\].
+    pub control_rate: f32,
+    /// Network inputs.
+    pub observation: ObservationMap,
+    /// Network outputs.
+    pub action: ActionMap,
+    /// The network.
+    pub network: NetworkDescription,
+    /// Where the policy comes from.
+    pub provenance: Provenance,
+}
+
+/// Sizes of the plastic network and how its weights live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkDescription {
+    /// Neurons per layer, input first.
+    pub layers: Shape,
+    /// Normalisation after each update.
+    #[serde(default)]
+    pub normalisation: Normalisation,
+    /// Weights at the start of an episode are drawn from U(-w, w); this is w.
+    pub initial_weights: f32,
+}
+
+/// How a policy came to be. Everything in it is reproducible: no dates, hosts or durations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// SHA-256 of the experiment as the program understood it, defaults filled in.
+    pub experiment_hash: String,
+    /// Seed of the evolution.
+    pub seed: u64,
+    /// Generations evolved.
+    pub generation: u64,
+    /// Fitness of this genome, mean over the held-out episodes of the ablation.
+    pub fitness: f32,
+    /// What is left of its speed without parts of the rule; absent when it was never measured.
+    #[serde(default)]
+    pub ablation: Option<Ablation>,
+}
+
+/// An ablation: the same held-out episodes with parts of the method taken away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ablation {
+    /// Episodes per row.
+    pub episodes: u32,
+    /// Length of each \[s\].
+    pub duration: f32,
+    /// Seed that the episodes' seeds come from.
+    pub seed: u64,
+    /// One row per variant; the first is the intact policy.
+    pub results: Vec<AblationResult>,
+}
+
+/// One row of an ablation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AblationResult {
+    /// What was taken away: `intact`, `A=B=C=0`, `D=0`, `frozen after 1 s`, …
+    pub variant: String,
+    /// Mean forward speed \[m/s\].
+    pub speed_mean: f32,
+    /// Standard deviation of the speed over episodes (n - 1) \[m/s\].
+    pub speed_sd: f32,
+    /// Mean speed as a share of the intact policy's.
+    pub speed_retained: f32,
+    /// Episodes in which the robot fell.
+    pub falls: u32,
+}
+
+impl PolicyMetadata {
+    /// Checks that all parts fit each other.
+    ///
+    /// # Errors
+    /// [`MapError`] names the part.
+    pub fn check(&self) -> Result<(), MapError> {
+        let layers = &self.network.layers;
+        let observed = self.observation.len(&self.robot);
+        if observed != layers.inputs() {
+            return Err(MapError::Inputs {
+                observed,
+                inputs: layers.inputs(),
+                layers: layers.neurons().to_vec(),
+            });
+        }
+        let joints = self.robot.joints.len();
+        if joints != layers.outputs() {
+            return Err(MapError::Outputs {
+                joints,
+                outputs: layers.outputs(),
+                layers: layers.neurons().to_vec(),
+            });
+        }
+        let value = |name, problem| Err(MapError::Value { name, problem });
+        if !(self.control_rate.is_finite() && self.control_rate > 0.0) {
+            return value("control_rate", "it must be a positive number of Hz");
+        }
+        if !(self.network.initial_weights.is_finite() && self.network.initial_weights >= 0.0) {
+            return value("network.initial_weights", "it must be a number of at least 0");
+        }
+        if !self.observation.is_finite() {
+            return value("observation", "every scale must be finite");
+        }
+        if !self.action.is_valid() {
+            return value("action", "the scale must be finite and low_pass in (0, 1]");
+        }
+        let in_order = |joint: &super::JointInterface| joint.lower <= joint.nominal && joint.nominal <= joint.upper;
+        if !self.robot.joints.iter().all(in_order) {
+            return value("robot.joints", "each needs lower <= nominal <= upper");
+        }
+        Ok(())
+    }
+}

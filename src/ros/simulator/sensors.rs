@@ -1,0 +1,83 @@
+//! What the simulator publishes.
+
+use r2r::Publisher;
+use r2r::hebbian_locomotion::msg::{FootContacts, SimulatorStatus};
+use r2r::nav_msgs::msg::Odometry;
+use r2r::rosgraph_msgs::msg::Clock;
+use r2r::sensor_msgs::msg::{Imu, JointState};
+use r2r::std_msgs::msg::Header;
+
+use crate::robot::{RobotModel, RobotState, Stamp};
+use crate::ros::convert;
+use crate::ros::node::{NodeError, Shell};
+use crate::ros::qos;
+use crate::simulation::World;
+
+/// The simulator's publishers, with the names that its messages carry.
+pub struct SensorPublishers {
+    clock: Publisher<Clock>,
+    joints: Publisher<JointState>,
+    imu: Publisher<Imu>,
+    contacts: Publisher<FootContacts>,
+    odometry: Publisher<Odometry>,
+    status: Publisher<SimulatorStatus>,
+    joint_names: Vec<String>,
+    foot_names: Vec<String>,
+    imu_link: String,
+    base_link: String,
+    state: RobotState,
+}
+
+impl SensorPublishers {
+    /// Publishers for `robot`.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS refuses.
+    pub fn new(shell: &mut Shell, robot: &RobotModel) -> Result<Self, NodeError> {
+        Ok(Self {
+            clock: shell.publisher("/clock", qos::clock())?,
+            joints: shell.publisher("joint_states", qos::sensor_publisher())?,
+            imu: shell.publisher("imu/data", qos::sensor_publisher())?,
+            contacts: shell.publisher("foot_contacts", qos::sensor_publisher())?,
+            odometry: shell.publisher("odom", qos::sensor_publisher())?,
+            status: shell.publisher("~/status", qos::telemetry())?,
+            joint_names: robot.joint_names().map(str::to_owned).collect(),
+            foot_names: robot.foot_names().map(str::to_owned).collect(),
+            imu_link: robot.imu_link.clone(),
+            base_link: robot.base_link.clone(),
+            state: RobotState::at_rest(robot.joints.len(), robot.feet.len()),
+        })
+    }
+
+    /// Publishes time and all sensors of `world` as of `stamp`.
+    pub fn publish(&mut self, stamp: Stamp, world: &World) {
+        world.sense(&mut self.state);
+        let state = &self.state;
+        // Time first: a node that computes an age when a sensor value arrives must not find it in the future.
+        note(self.clock.publish(&Clock {
+            clock: convert::time(stamp),
+        }));
+        note(
+            self.odometry
+                .publish(&convert::odometry(stamp, &self.base_link, &world.base())),
+        );
+        note(self.contacts.publish(&convert::foot_contacts(stamp, &self.foot_names, state)));
+        note(self.imu.publish(&convert::imu(stamp, &self.imu_link, state)));
+        note(self.joints.publish(&convert::joint_state(stamp, &self.joint_names, state)));
+    }
+
+    /// Publishes `status` as of `stamp`.
+    pub fn publish_status(&self, stamp: Stamp, status: SimulatorStatus) {
+        let header = Header {
+            stamp: convert::time(stamp),
+            frame_id: String::new(),
+        };
+        note(self.status.publish(&SimulatorStatus { header, ..status }));
+    }
+}
+
+fn note(result: r2r::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!("a message could not be published: {error}");
+    }
+}
