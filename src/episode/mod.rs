@@ -3,7 +3,9 @@
 mod fitness;
 mod rollout;
 mod settings;
+mod trace;
 
 pub use fitness::{Fitness, FitnessForm, FitnessTerm, Progress};
 pub use rollout::{Episode, EpisodeResult, StepView};
 pub use settings::{EpisodeError, EpisodeSettings};
+pub use trace::Trace;

@@ -49,8 +49,10 @@ impl EpisodeSettings {
     /// Control steps in an episode.
     ///
     /// # Errors
-    /// [`EpisodeError::Duration`] when there is not at least one, or the episode is longer than a day.
+    /// [`EpisodeError::Duration`] when there is not at least one, or the episode is longer than a day; [`EpisodeError::Settings`] when the
+    /// rates do not fit each other.
     pub fn control_steps(&self) -> Result<u32, EpisodeError> {
+        self.simulation.substeps()?;
         let steps = (self.duration * self.simulation.control_rate).round();
         if steps >= 1.0 && self.duration <= 86_400.0 {
             Ok(steps as u32)

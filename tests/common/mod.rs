@@ -20,3 +20,22 @@ pub fn beetle() -> Arc<RobotModel> {
 pub fn state_of(robot: &RobotModel) -> RobotState {
     RobotState::at_rest(robot.joints.len(), robot.feet.len())
 }
+
+use hebbian_locomotion::evolution::Experiment;
+use hebbian_locomotion::policy::PolicyFile;
+
+/// The experiment of the shipped beetle policy.
+pub fn experiment() -> Experiment {
+    Experiment::load(&repository("config/experiments/beetle.yaml")).unwrap().0
+}
+
+/// A beetle policy whose coefficients are large enough that its weights move at every step.
+pub fn lively_policy() -> PolicyFile {
+    use rand::RngExt;
+    let metadata = experiment().metadata(&beetle());
+    let mut random = hebbian_locomotion::random::stream(7, "test genome", &[]);
+    let genome = (0..5 * metadata.network.layers.synapses())
+        .map(|_| random.random_range(-0.5..0.5))
+        .collect();
+    PolicyFile { metadata, genome }
+}

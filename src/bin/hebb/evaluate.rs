@@ -1,47 +1,32 @@
 //! `hebb evaluate`: episodes of a policy on held-out seeds, and its ablation.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use hebbian_locomotion::episode::{EpisodeResult, EpisodeSettings, Fitness, FitnessForm};
+use hebbian_locomotion::episode::{EpisodeResult, Fitness, FitnessForm};
 use hebbian_locomotion::evidence::{Summary, Trial, ablate, held_out_seeds};
 use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::{Ablation, PolicyFile};
-use hebbian_locomotion::robot::RobotModel;
-use hebbian_locomotion::simulation::{Mount, SimulationSettings, StartNoise};
 use serde::Serialize;
 
 use crate::Failure;
 use crate::report::{print_ablation, write_json};
+use crate::world::WorldArguments;
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Policy file.
     policy: PathBuf,
-    /// Robot description [default: ../robots/NAME.yaml beside the policy, NAME being the policy's robot].
-    #[arg(long)]
-    robot: Option<PathBuf>,
+    #[command(flatten)]
+    world: WorldArguments,
     /// Episodes.
     #[arg(long, default_value_t = 16)]
     episodes: u32,
-    /// Length of an episode [s].
-    #[arg(long, default_value_t = 6.0)]
-    duration: f32,
     /// Seed that the episodes' seeds come from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Plasticity gate, 0 to 1.
     #[arg(long, default_value_t = 1.0)]
     gate: f32,
-    /// Hold the base so that no foot reaches the ground.
-    #[arg(long)]
-    suspended: bool,
-    /// Physics steps per second.
-    #[arg(long, default_value_t = 100.0)]
-    physics_rate: f32,
-    /// Joint speed limit [rad/s] instead of the robot's.
-    #[arg(long)]
-    velocity_limit: Option<f32>,
     /// Also run without parts of the rule, and say how much speed is left.
     #[arg(long, conflicts_with_all = ["gate", "suspended"])]
     ablate: bool,
@@ -67,18 +52,8 @@ struct Report {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut file, hash) = PolicyFile::load(&arguments.policy)?;
-    let robot = robot(arguments, &file)?;
-    let mount = if arguments.suspended { Mount::Suspended } else { Mount::Free };
-    let simulation = SimulationSettings {
-        physics_rate: arguments.physics_rate,
-        control_rate: file.metadata.control_rate,
-        mount,
-    };
-    let settings = EpisodeSettings {
-        duration: arguments.duration,
-        start_noise: StartNoise::default(),
-        simulation,
-    };
+    let robot = arguments.world.robot(&arguments.policy, &file)?;
+    let settings = arguments.world.settings(&file);
     let trial = Trial::new(
         robot,
         settings,
@@ -94,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     println!(
         "{} ({} episodes of {} s, seed {})",
-        file.metadata.name, summary.episodes, arguments.duration, arguments.seed
+        file.metadata.name, summary.episodes, arguments.world.duration, arguments.seed
     );
     println!(
         "speed    {:.3} ± {:.3} m/s, slowest {:.3}",
@@ -131,16 +106,4 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         write_json(path, &report)?;
     }
     Ok(())
-}
-
-fn robot(arguments: &Arguments, file: &PolicyFile) -> Result<Arc<RobotModel>, Failure> {
-    let path = arguments.robot.clone().unwrap_or_else(|| {
-        let folder = arguments.policy.parent().unwrap_or(Path::new("."));
-        folder.join("../robots").join(format!("{}.yaml", file.metadata.robot.name))
-    });
-    let mut robot = RobotModel::load(&path)?;
-    if let Some(limit) = arguments.velocity_limit {
-        robot.set_velocity_limit(limit)?;
-    }
-    Ok(Arc::new(robot))
 }

@@ -4,6 +4,8 @@ mod evaluate;
 mod evolve;
 mod inspect;
 mod report;
+mod trace;
+mod world;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,8 @@ enum Command {
     Evolve(evolve::Arguments),
     /// Run episodes of a policy on seeds that no training used; with --ablate, without parts of its rule.
     Evaluate(evaluate::Arguments),
+    /// Run one episode and write its course, step by step, as a safetensors file.
+    Trace(trace::Arguments),
     /// Show what is in a policy file.
     Inspect(inspect::Arguments),
 }
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Evolve(arguments) => evolve::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
     };
     match result {

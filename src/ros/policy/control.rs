@@ -149,7 +149,7 @@ impl Control {
                 std::thread::park_timeout(STOP_LATENCY);
                 continue;
             }
-            let stamp = self.frames.peek_output_buffer().stamp;
+            let stamp = self.frames.output_buffer().stamp;
             match last {
                 // The simulator repeats its sensor values when the command got lost: send it again, without a step.
                 Some(last) if stamp == last => self.send_again(stamp),
@@ -176,7 +176,7 @@ impl Control {
                 deadline = now;
             }
             started |= self.frames.update();
-            let age = steady_now() - self.frames.peek_output_buffer().oldest_received;
+            let age = steady_now() - self.frames.output_buffer().oldest_received;
             if !started {
                 continue;
             }
@@ -194,7 +194,7 @@ impl Control {
             self.gate = gate;
         }
         let begin = steady_now();
-        let frame = self.frames.peek_output_buffer();
+        let frame = self.frames.output_buffer();
         self.policy.step(&frame.state, &self.gate);
         let plasticity = PlasticityReport {
             step: self.policy.steps() - 1,

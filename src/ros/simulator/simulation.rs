@@ -102,7 +102,7 @@ impl Simulation {
             if stop.is_requested() {
                 break;
             }
-            let command = self.commands.peek_output_buffer();
+            let command = self.commands.output_buffer();
             let is_new = command.number != run.applied;
             run.applied = command.number;
             run.unanswered += u64::from(!is_new && !answered);
@@ -122,7 +122,7 @@ impl Simulation {
         let (mut sent, mut said) = (begin, false);
         while !run.stop.is_requested() {
             self.commands.update();
-            let command = self.commands.peek_output_buffer();
+            let command = self.commands.output_buffer();
             if command.number != run.applied && command.stamp == run.stamp && !run.paused {
                 run.pace.restart(Instant::now());
                 return true;
@@ -183,7 +183,7 @@ impl Simulation {
                     // New sensor values need a new stamp.
                     run.stamp += self.period.as_nanos() as i64;
                     self.commands.update();
-                    run.applied = self.commands.peek_output_buffer().number;
+                    run.applied = self.commands.output_buffer().number;
                     // Whoever asked may have gone.
                     let _ = answer.send(self.seed);
                 }

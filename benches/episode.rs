@@ -1,0 +1,60 @@
+//! What share of evolution's computing time is physics.
+//!
+//! `cargo bench --no-default-features --bench episode` runs, alternately in one process, a candidate as evolution does (genome from noise,
+//! episode with sensing, policy and fitness) and the same world driven by the recorded targets alone; the ratio of the two is the share.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hebbian_locomotion::episode::Episode;
+use hebbian_locomotion::evolution::{Experiment, Strategy};
+use hebbian_locomotion::plasticity::Gate;
+use hebbian_locomotion::policy::Policy;
+use hebbian_locomotion::simulation::World;
+
+const ROUNDS: usize = 20;
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn main() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/experiments/beetle.yaml");
+    let (experiment, robot) = Experiment::load(&path).unwrap();
+    let mut strategy = Strategy::new(experiment.evolution.clone(), experiment.seed, experiment.policy.network.layers.synapses());
+    let mut policy = Policy::new(&experiment.metadata(&robot), strategy.mean_genome()).unwrap();
+    let mut episode = Episode::new(robot.clone(), experiment.episode).unwrap();
+    let world = World::new(robot, experiment.episode.simulation).unwrap();
+
+    let (mut whole, mut physics, mut steps) = (Vec::new(), Vec::new(), 0);
+    for round in 0..ROUNDS {
+        let seed = round as u64;
+        let mut targets: Vec<Vec<f32>> = Vec::new();
+        whole.push(timed(|| {
+            policy.set_genome(&strategy.candidate(round)).unwrap();
+            episode.run(&mut policy, seed, &experiment.fitness, |_| Gate::OPEN, |_| ());
+        }));
+        episode.run(&mut policy, seed, &experiment.fitness, |_| Gate::OPEN, |view| targets.push(view.policy.targets().to_vec()));
+        let mut world = world.start_of_episode(seed, experiment.episode.start_noise);
+        physics.push(timed(|| {
+            for targets in &targets {
+                world.set_targets(targets);
+                world.control_step();
+            }
+        }));
+        steps = world.physics_steps();
+    }
+    let fitness: Vec<f32> = (0..strategy.population()).map(|index| index as f32).collect();
+    let update = timed(|| strategy.tell(&fitness).unwrap());
+
+    let mut shares: Vec<f64> = whole.iter().zip(&physics).map(|(whole, physics)| physics.as_secs_f64() / whole.as_secs_f64()).collect();
+    shares.sort_by(f64::total_cmp);
+    let mean = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
+    let generation = mean(&whole) * strategy.population() as f64;
+    println!("physics steps per second, one thread   {:.0}", steps as f64 / mean(&physics));
+    println!("physics share of a candidate           {:.3} (median of {ROUNDS}; {:.3} to {:.3})", shares[ROUNDS / 2], shares[0], shares[ROUNDS - 1]);
+    println!("update of the strategy, per generation {:.4} of the generation's computing time", update.as_secs_f64() / generation);
+}

@@ -1,0 +1,60 @@
+"""A simulated robot that walks under a plastic policy; optionally recorded."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    share = FindPackageShare("hebbian_locomotion")
+    config = PathJoinSubstitution([share, "config"])
+    arguments = [
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of both nodes and their topics"),
+        DeclareLaunchArgument(
+            "robot",
+            default_value=PathJoinSubstitution([config, "robots", "beetle.yaml"]),
+            description="robot description (YAML)",
+        ),
+        DeclareLaunchArgument(
+            "policy",
+            default_value=PathJoinSubstitution([config, "policies", "beetle.safetensors"]),
+            description="policy file",
+        ),
+        DeclareLaunchArgument(
+            "mode",
+            default_value="real_time",
+            choices=["real_time", "free_running", "lockstep"],
+            description="what a control step of the simulation waits for",
+        ),
+        DeclareLaunchArgument("seed", default_value="0", description="seed of start pose and initial weights"),
+        DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
+        DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
+        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
+        DeclareLaunchArgument(
+            "record", default_value="", description="folder for a rosbag of all topics; empty: no recording"
+        ),
+    ]
+
+    def include(name, names, **fixed):
+        passed = {argument: LaunchConfiguration(argument) for argument in names}
+        return IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", f"{name}.launch.py"])),
+            launch_arguments={**passed, **fixed}.items(),
+        )
+
+    record = LaunchConfiguration("record")
+    return LaunchDescription(
+        [
+            *arguments,
+            include("simulation", ["namespace", "robot", "mode", "seed", "suspended", "log_level"]),
+            include("policy", ["namespace", "robot", "policy", "seed", "gate", "log_level"], use_sim_time="true"),
+            ExecuteProcess(
+                cmd=["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", record],
+                output="screen",
+                condition=IfCondition(PythonExpression(["'", record, "' != ''"])),
+            ),
+        ]
+    )

@@ -1,0 +1,59 @@
+"""The policy alone: subscribes a robot's sensors, simulated or real, and publishes joint commands."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    config = PathJoinSubstitution([FindPackageShare("hebbian_locomotion"), "config"])
+    arguments = [
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of the node and its topics"),
+        DeclareLaunchArgument("use_sim_time", default_value="false", description="take the time from /clock"),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=PathJoinSubstitution([config, "policy.yaml"]),
+            description="parameters of the policy node",
+        ),
+        DeclareLaunchArgument(
+            "policy",
+            default_value=PathJoinSubstitution([config, "policies", "beetle.safetensors"]),
+            description="policy file",
+        ),
+        DeclareLaunchArgument(
+            "robot",
+            default_value=PathJoinSubstitution([config, "robots", "beetle.yaml"]),
+            description="robot description (YAML) that the policy must fit; empty: no check",
+        ),
+        DeclareLaunchArgument(
+            "trigger",
+            default_value="sensors",
+            choices=["sensors", "timer"],
+            description="what makes a control step: sensor values (simulation) or the clock (robot)",
+        ),
+        DeclareLaunchArgument("seed", default_value="0", description="seed of the initial weights"),
+        DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
+        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
+    ]
+    policy = Node(
+        package="hebbian_locomotion",
+        executable="policy",
+        namespace=LaunchConfiguration("namespace"),
+        output="screen",
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {
+                "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),
+                "policy": LaunchConfiguration("policy"),
+                "robot": LaunchConfiguration("robot"),
+                "trigger": LaunchConfiguration("trigger"),
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+                "gate": ParameterValue(LaunchConfiguration("gate"), value_type=float),
+            },
+        ],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+    )
+    return LaunchDescription([*arguments, policy])

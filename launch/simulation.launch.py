@@ -1,0 +1,52 @@
+"""The simulated robot alone: sensors out, joint commands in."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    config = PathJoinSubstitution([FindPackageShare("hebbian_locomotion"), "config"])
+    arguments = [
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of the node and its topics"),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=PathJoinSubstitution([config, "simulation.yaml"]),
+            description="parameters of the simulator",
+        ),
+        DeclareLaunchArgument(
+            "robot",
+            default_value=PathJoinSubstitution([config, "robots", "beetle.yaml"]),
+            description="robot description (YAML)",
+        ),
+        DeclareLaunchArgument(
+            "mode",
+            default_value="real_time",
+            choices=["real_time", "free_running", "lockstep"],
+            description="what a control step waits for",
+        ),
+        DeclareLaunchArgument("seed", default_value="0", description="seed of the start pose"),
+        DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
+        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
+    ]
+    simulator = Node(
+        package="hebbian_locomotion",
+        executable="simulator",
+        namespace=LaunchConfiguration("namespace"),
+        output="screen",
+        # The node makes the time (/clock), so use_sim_time is not for it.
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {
+                "robot": LaunchConfiguration("robot"),
+                "mode": LaunchConfiguration("mode"),
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+                "suspended": ParameterValue(LaunchConfiguration("suspended"), value_type=bool),
+            },
+        ],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+    )
+    return LaunchDescription([*arguments, simulator])

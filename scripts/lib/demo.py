@@ -1,0 +1,252 @@
+"""Starts the simulator and the policy node, shows what they do, ends them and sums up.
+
+An ordinary rclpy client of the two nodes: it sees only what they publish.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# As in an episode of `hebb`: tilted by more than 60 degrees, or the base under 40 % of its first height.
+FALLEN_UP = 0.5
+FALLEN_HEIGHT = 0.4
+# Longest wait for the first control step, and for the nodes to end [s].
+START_TIMEOUT = 30.0
+END_TIMEOUT = 10.0
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="A simulated beetle walks under a network that rewires itself."
+    )
+    parser.add_argument("--duration", type=float, default=30.0, help="simulated time [s] (default: 30)")
+    parser.add_argument("--headless", action="store_true", help="say nothing about how to look at it")
+    parser.add_argument("--gate", type=float, default=1.0, help="plasticity gate, 0 to 1 (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of start pose and initial weights (default: 0)")
+    parser.add_argument("--suspended", action="store_true", help="hold the feet off the ground")
+    parser.add_argument("--record", metavar="DIR", type=Path, help="record all topics into a new rosbag in DIR")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
+    parser.add_argument("--policy", type=Path, default=ROOT / "config/policies/beetle.safetensors", help="policy file")
+    parser.add_argument("--robot", type=Path, default=ROOT / "config/robots/beetle.yaml", help="robot description")
+    arguments = parser.parse_args()
+    if arguments.duration <= 0:
+        parser.error("--duration must be more than 0")
+    if not 0 <= arguments.gate <= 1:
+        parser.error("--gate must be from 0 to 1")
+    if arguments.seed < 0:
+        parser.error("--seed must be at least 0")
+    if arguments.record and arguments.record.exists():
+        parser.error(f"--record: {arguments.record} exists already; name a new folder")
+    return arguments
+
+
+def commands(arguments):
+    """The processes that make up the demo: one launch file where there is `ros2 launch`, else the nodes themselves."""
+    both = {"seed": arguments.seed, "robot": arguments.robot.resolve()}
+    simulation = {**both, "suspended": str(arguments.suspended).lower()}
+    policy = {**both, "policy": arguments.policy.resolve(), "gate": arguments.gate}
+    if shutil.which("ros2"):
+        given = [f"{name}:={value}" for name, value in {**simulation, **policy}.items()]
+        return [["ros2", "launch", "hebbian_locomotion", "demo.launch.py", "log_level:=warn", *given]]
+
+    def node(name, config, parameters):
+        given = [word for parameter, value in parameters.items() for word in ("-p", f"{parameter}:={value}")]
+        start = [ROOT / "target/release" / name, "--ros-args", "--log-level", "warn", "--params-file"]
+        return [*start, ROOT / "config" / config, *given]
+
+    policy["use_sim_time"] = "true"
+    return [node("simulator", "simulation.yaml", simulation), node("policy", "policy.yaml", policy)]
+
+
+class Monitor:
+    """What the topics say, summed up."""
+
+    def __init__(self, node):
+        from nav_msgs.msg import Odometry
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+
+        from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus, WeightsLayout
+
+        self.first_base = self.base = None
+        self.fell = False
+        self.feet = ""
+        self.state = self.status = self.layout = None
+        self.steps = 0
+        self.first_step_at = self.last_step_at = None
+        self.first_stamp = self.last_stamp = None
+        self.largest_weight = 0.0
+        self.change_sum = 0.0
+        # Deep queues: this is Python, and no step may be missed.
+        node.create_subscription(PlasticityState, "policy/plasticity", self.on_plasticity, 500)
+        node.create_subscription(Odometry, "odom", self.on_odometry, 500)
+        node.create_subscription(FootContacts, "foot_contacts", self.on_contacts, 500)
+        node.create_subscription(SimulatorStatus, "simulator/status", self.on_status, 500)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        node.create_subscription(WeightsLayout, "policy/weights_layout", self.on_layout, latched)
+
+    def on_plasticity(self, state):
+        stamp = state.header.stamp.sec + state.header.stamp.nanosec * 1e-9
+        self.last_step_at, self.last_stamp = time.monotonic(), stamp
+        if self.steps == 0:
+            self.first_step_at, self.first_stamp = self.last_step_at, stamp
+        self.steps += 1
+        self.state = state
+        self.largest_weight = max(self.largest_weight, *state.weights_max_abs)
+        self.change_sum += sum(state.weight_change_mean) / len(state.weight_change_mean)
+
+    def on_odometry(self, odometry):
+        self.base = odometry.pose.pose
+        if self.first_base is None:
+            self.first_base = self.base
+        q = self.base.orientation
+        up = 1 - 2 * (q.x * q.x + q.y * q.y)
+        low = self.base.position.z < FALLEN_HEIGHT * self.first_base.position.z
+        self.fell = self.fell or up < FALLEN_UP or low
+
+    def on_contacts(self, contacts):
+        self.feet = "".join("●" if touches else "○" for touches in contacts.in_contact)
+
+    def on_status(self, status):
+        self.status = status
+
+    def on_layout(self, layout):
+        self.layout = layout
+
+    def simulated_time(self):
+        return 0.0 if self.steps == 0 else self.last_stamp - self.first_stamp
+
+    def way(self, axis):
+        return getattr(self.base.position, axis) - getattr(self.first_base.position, axis)
+
+    def control_rate(self):
+        elapsed = self.last_step_at - self.first_step_at
+        return (self.steps - 1) / elapsed if elapsed > 0 else 0.0
+
+    def line(self):
+        simulated = self.simulated_time()
+        speed = self.way("x") / simulated if simulated > 0 else 0.0
+        change = sum(self.state.weight_change_mean) / len(self.state.weight_change_mean)
+        return (
+            f"{simulated:6.1f} s  {self.way('x'):6.2f} m  {speed:5.2f} m/s  feet {self.feet}  gate {self.state.gate:.2f}  "
+            f"max|w| {max(self.state.weights_max_abs):.3f}  |Δw| {change:.4f}  {self.control_rate():5.1f} Hz"
+        )
+
+    def figures(self, arguments):
+        simulated = self.simulated_time()
+        return {
+            "distance_m": self.way("x"),
+            "mean_speed_mps": self.way("x") / simulated if simulated > 0 else 0.0,
+            "lateral_drift_m": self.way("y"),
+            "fell": self.fell,
+            "simulated_time_s": simulated,
+            "control_steps": self.steps,
+            "control_rate_hz": self.control_rate(),
+            "missed_control_steps": self.state.missed_steps + self.status.unanswered_steps,
+            "gate": self.state.gate,
+            "weights_max_abs": self.largest_weight,
+            "weight_change_mean": self.change_sum / self.steps,
+            "physics_steps": self.status.physics_steps,
+            "real_time_factor": self.status.real_time_factor,
+            "rejected_messages": self.state.rejected_messages + self.status.rejected_messages,
+            "seed": arguments.seed,
+            "suspended": arguments.suspended,
+            "policy": self.layout.policy,
+            "policy_sha256": self.layout.policy_hash,
+        }
+
+
+def watch(node, monitor, processes, duration):
+    """Spins until `duration` has been simulated, and shows a line of figures. Raises when a process ends before that."""
+    import rclpy
+
+    live = sys.stdout.isatty()
+    next_line, started = 0.0, time.monotonic()
+    while monitor.simulated_time() < duration:
+        rclpy.spin_once(node, timeout_sec=0.05)
+        for process in processes:
+            if process.poll() is not None:
+                raise RuntimeError(f"{process.args[0]} ended with exit code {process.returncode}; see its message above")
+        now = time.monotonic()
+        ready = monitor.steps > 0 and monitor.base is not None and monitor.status is not None and monitor.layout
+        if not ready and now - started > START_TIMEOUT:
+            raise RuntimeError(f"no control step within {START_TIMEOUT:.0f} s; do the nodes see each other?")
+        if ready and now >= next_line:
+            print("\r" + monitor.line() if live else monitor.line(), end="" if live else "\n", flush=True)
+            next_line = now + (0.2 if live else 1.0)
+    if live:
+        print()
+
+
+def end(processes):
+    """Ends the processes as `ros2 launch` would; returns what did not end cleanly."""
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    problems = []
+    for process in processes:
+        try:
+            code = process.wait(END_TIMEOUT)
+            if code != 0:
+                problems.append(f"{process.args[0]} ended with exit code {code}")
+        except subprocess.TimeoutExpired:
+            process.kill()
+            problems.append(f"{process.args[0]} did not end within {END_TIMEOUT:.0f} s and was killed")
+    return problems
+
+
+def main():
+    arguments = parse_arguments()
+    import rclpy
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("demo")
+    monitor = Monitor(node)
+    recorder = None
+    if arguments.record:
+        from record import Recorder
+
+        recorder = Recorder(node, arguments.record)
+    if not arguments.headless:
+        domain = os.environ.get("ROS_DOMAIN_ID", "0")
+        print(
+            f"To look at it from a second terminal (ROS_DOMAIN_ID={domain}): RViz with the fixed frame base_link, a RobotModel on\n"
+            "/robot_description and robot_state_publisher for its joints; or Foxglove by foxglove_bridge. Numbers without either:\n"
+            "  scripts/with_ros bash    and there any ROS 2 tool or rclpy script\n"
+        )
+    # Own process groups: a Ctrl-C in the terminal reaches this script alone, which then ends the nodes in order.
+    processes = [subprocess.Popen(command, start_new_session=True) for command in commands(arguments)]
+    failure = None
+    try:
+        watch(node, monitor, processes, arguments.duration)
+    except KeyboardInterrupt:
+        print()
+    except RuntimeError as error:
+        failure = str(error)
+    problems = end(processes)
+    if recorder:
+        recorder.close()
+    if failure is None and monitor.steps > 0 and monitor.base and monitor.status and monitor.layout:
+        figures = monitor.figures(arguments)
+        print(
+            f"{figures['distance_m']:.2f} m in {figures['simulated_time_s']:.1f} s: {figures['mean_speed_mps']:.3f} m/s; "
+            f"{figures['control_steps']} control steps, {figures['missed_control_steps']} missed; "
+            f"{'fell' if figures['fell'] else 'did not fall'}"
+        )
+        if arguments.json:
+            arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    for problem in filter(None, [failure, *problems]):
+        print(f"demo: {problem}", file=sys.stderr)
+    node.destroy_node()
+    rclpy.shutdown()
+    return 1 if failure or problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+//! `hebb trace`: one episode, step by step.
+
+use std::path::PathBuf;
+
+use hebbian_locomotion::episode::{Episode, Fitness, FitnessForm, Trace};
+use hebbian_locomotion::plasticity::{Gate, GateSource};
+use hebbian_locomotion::policy::PolicyFile;
+
+use crate::Failure;
+use crate::world::WorldArguments;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Policy file.
+    policy: PathBuf,
+    /// File to write (.safetensors).
+    out: PathBuf,
+    #[command(flatten)]
+    world: WorldArguments,
+    /// Seed of start pose and initial weights, as that of the nodes.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Plasticity gate, 0 to 1.
+    #[arg(long, default_value_t = 1.0)]
+    gate: f32,
+    /// Keep all weights of every step.
+    #[arg(long)]
+    weights: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (file, _) = PolicyFile::load(&arguments.policy)?;
+    let robot = arguments.world.robot(&arguments.policy, &file)?;
+    let mut policy = file.policy()?;
+    let mut episode = Episode::new(robot, arguments.world.settings(&file))?;
+    episode.check(&policy, file.metadata.control_rate)?;
+    let gate = Gate::new(arguments.gate, GateSource::Parameter)?;
+    let fitness = Fitness {
+        form: FitnessForm::Iros,
+        terms: Vec::new(),
+    };
+    let mut trace = Trace::new(arguments.weights);
+    let result = episode.run(
+        &mut policy,
+        arguments.seed,
+        &fitness,
+        |_| gate,
+        |view| trace.push(view, gate.value()),
+    );
+    trace.save(&arguments.out)?;
+    println!(
+        "{} control steps, {:.3} m/s, in {}",
+        result.control_steps,
+        result.speed,
+        arguments.out.display()
+    );
+    Ok(())
+}

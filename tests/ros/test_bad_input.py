@@ -1,0 +1,137 @@
+"""What a node does with input that is wrong: a clear message and a clean exit, or an ignored and counted message."""
+
+import pytest
+from conftest import POLICY, ROBOT, ROOT
+from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus
+from sensor_msgs.msg import Imu, JointState
+
+WORLD_JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
+WORLD_JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
+
+
+def assert_refused(process, *expected):
+    code = process.wait()
+    output = process.output()
+    assert code == 1, f"exit code {code}:\n{output}"
+    assert "panicked" not in output, output
+    for text in expected:
+        assert text in output, output
+
+
+def parameter_file(folder, text):
+    path = folder / "parameters.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_parameters_that_cannot_be_end_the_node_with_their_name(world):
+    assert_refused(world.start_simulator(sped_factor=2.0), "unknown parameter `sped_factor`", "did you mean `speed_factor`?")
+    assert_refused(world.start_simulator(mode="fast"), "`mode` is `fast`", "real_time, free_running, lockstep")
+    assert_refused(world.start_simulator(physics_rate=70.0), "70 Hz", "whole multiple")
+    assert_refused(world.start("simulator"), "the parameter `robot` must be set")
+    assert_refused(world.start_policy(gate=2.0), "`gate` is 2", "from 0 to 1")
+    path = parameter_file(world.folder, "policy:\n  ros__parameters:\n    weigths_every: 3\n")
+    process = world.start("policy", "--ros-args", "--params-file", path, policy=POLICY)
+    assert_refused(process, "unknown parameter `weigths_every`", "did you mean `weights_every`?")
+
+
+def test_a_parameter_file_that_is_no_yaml_is_refused(world):
+    path = parameter_file(world.folder, "policy: [unclosed")
+    process = world.start("policy", "--ros-args", "--params-file", path, policy=POLICY)
+    code = process.wait()
+    assert code == 1, process.output()
+    assert "parameters.yaml" in process.output() or "parameter file" in process.output(), process.output()
+
+
+def test_files_that_cannot_be_used_are_refused_by_name(world):
+    assert_refused(world.start_policy(policy="/no/such.safetensors"), "/no/such.safetensors")
+    cut = world.folder / "cut.safetensors"
+    cut.write_bytes(POLICY.read_bytes()[:5000])
+    assert_refused(world.start_policy(policy=cut), "cut.safetensors", "not a complete safetensors file")
+    foreign = world.folder / "foreign.safetensors"
+    foreign.write_bytes(b"\x80\x04 a pickle")
+    assert_refused(world.start_policy(policy=foreign), "foreign.safetensors", "not a policy file")
+
+    urdf = (ROOT / "config/robots/beetle.urdf").read_text()
+    yaml = ROBOT.read_text()
+    (world.folder / "beetle.urdf").write_text(urdf)
+    robot = world.folder / "beetle.yaml"
+    robot.write_text(yaml.replace("[BC1, BC2,", "[BC7, BC2,"))
+    assert_refused(world.start_simulator(robot=robot), "the joint `BC7`")
+    robot.write_text(yaml + "stifness: 3\n")
+    assert_refused(world.start_simulator(robot=robot), "unknown field `stifness`")
+    robot.write_text(yaml)
+    (world.folder / "beetle.urdf").write_text(urdf.replace("</robot>", ""))
+    assert_refused(world.start_simulator(robot=robot), "beetle.urdf", "not a valid URDF")
+
+
+def test_a_policy_for_another_robot_names_the_joint_that_differs(world):
+    robot = world.folder / "beetle.yaml"
+    robot.write_text(ROBOT.read_text().replace("BC0", "BC9"))
+    urdf = (ROOT / "config/robots/beetle.urdf").read_text()
+    (world.folder / "beetle.urdf").write_text(urdf.replace('"BC0"', '"BC9"'))
+    assert_refused(world.start_policy(robot=robot), "cannot drive `beetle`", "`BC0`", "`BC9`")
+
+
+def joint_state(**changes):
+    message = JointState(name=list(WORLD_JOINTS), position=[0.0] * 18, velocity=[0.0] * 18)
+    for field, value in changes.items():
+        setattr(message, field, value)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("what", "message", "expected"),
+    [
+        ("NaN", joint_state(position=[0.0] * 17 + [float("nan")]), "`position` holds NaN for `FT3`"),
+        ("infinite speed", joint_state(velocity=[float("inf")] + [0.0] * 17), "`velocity` holds inf for `BC1`"),
+        ("short array", joint_state(position=[0.0] * 17), "`position` has 17 entries for 18 names"),
+        ("missing joint", joint_state(name=["BC1"], position=[0.0], velocity=[0.0]), "the joint `BC2` is missing"),
+        ("doubled joint", joint_state(name=["BC1"] * 18), "the joint `BC1` appears twice"),
+    ],
+)
+def test_a_wrong_joint_state_is_ignored_counted_and_named(world, what, message, expected):
+    states = world.collect(PlasticityState, "policy/plasticity")
+    world.start_simulator()
+    policy = world.start_policy()
+    world.spin_until(lambda: len(states) > 5, "control steps")
+    assert states[-1].rejected_messages == 0
+    sender = world.client.create_publisher(JointState, "joint_states", 5)
+    world.spin_until(lambda: sender.get_subscription_count() > 0, "subscriber of joint_states")
+    sender.publish(message)
+    world.spin_until(lambda: states[-1].rejected_messages == 1, f"rejection of {what}", lambda: states[-1])
+    world.spin_until(lambda: expected in policy.output(), f"warning '{expected}'", policy.output)
+    steps = len(states)
+    world.spin_until(lambda: len(states) > steps + 10, "steps after the wrong message")
+    assert all(max(state.weights_max_abs) <= 1.0 for state in states)
+
+
+def test_wrong_imu_and_contact_messages_are_ignored_and_named(world):
+    states = world.collect(PlasticityState, "policy/plasticity")
+    world.start_simulator()
+    policy = world.start_policy()
+    world.spin_until(lambda: len(states) > 5, "control steps")
+    imu = Imu()
+    imu.orientation.w = float("nan")
+    cases = [
+        (Imu, "imu/data", imu, "`orientation` holds NaN"),
+        (FootContacts, "foot_contacts", FootContacts(names=["tip9"], in_contact=[True]), "unknown foot `tip9`"),
+    ]
+    for count, (kind, topic, message, expected) in enumerate(cases, 1):
+        sender = world.client.create_publisher(kind, topic, 5)
+        world.spin_until(lambda sender=sender: sender.get_subscription_count() > 0, f"subscriber of {topic}")
+        sender.publish(message)
+        world.spin_until(lambda count=count: states[-1].rejected_messages == count, f"rejection on {topic}", lambda: states[-1])
+        world.spin_until(lambda expected=expected: expected in policy.output(), expected, policy.output)
+
+
+def test_a_command_for_an_unknown_joint_is_ignored_by_the_simulator(world):
+    status = world.collect(SimulatorStatus, "simulator/status")
+    simulator = world.start_simulator(wait_for_command=False)
+    sender = world.client.create_publisher(JointState, "joint_commands", 1)
+    world.spin_until(lambda: status and sender.get_subscription_count() > 0, "running simulator")
+    sender.publish(JointState(name=["BC11"], position=[0.1]))
+    world.spin_until(lambda: status[-1].rejected_messages == 1, "rejection", lambda: status[-1])
+    assert "unknown joint `BC11`; did you mean `BC1`?" in simulator.output()
+    sender.publish(JointState(name=["BC1"], position=[float("nan")]))
+    world.spin_until(lambda: status[-1].rejected_messages == 2, "second rejection", lambda: status[-1])

@@ -1,0 +1,65 @@
+"""The demo as a user runs it, with its JSON and its recording."""
+
+import json
+import subprocess
+import sys
+
+from conftest import ROOT
+from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+KEYS = [
+    "distance_m",
+    "mean_speed_mps",
+    "lateral_drift_m",
+    "fell",
+    "control_steps",
+    "control_rate_hz",
+    "missed_control_steps",
+    "gate",
+    "weights_max_abs",
+    "weight_change_mean",
+    "physics_steps",
+    "seed",
+    "policy",
+]
+
+
+def run(world, *arguments):
+    command = [sys.executable, ROOT / "scripts/lib/demo.py", "--headless", *arguments]
+    return subprocess.run(
+        [str(word) for word in command], env=world.environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_demo_walks_records_and_writes_its_figures(world):
+    figures, bag = world.folder / "out.json", world.folder / "bag"
+    done = run(world, "--duration", 4, "--seed", 11, "--json", figures, "--record", bag)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(figures.read_text())
+    assert not [key for key in KEYS if key not in figures], figures
+    assert figures["distance_m"] > 0.2 and not figures["fell"], figures
+    assert figures["seed"] == 11 and figures["gate"] == 1.0 and figures["weights_max_abs"] <= 1.0
+    assert abs(figures["control_steps"] - 201) <= 3 and abs(figures["control_rate_hz"] - 50) < 3, figures
+
+    types = get_typestore(Stores.ROS2_JAZZY)
+    for path in (ROOT / "msg").glob("*.msg"):
+        types.register(get_types_from_msg(path.read_text(), f"hebbian_locomotion/msg/{path.stem}"))
+    counts = {}
+    with AnyReader([bag], default_typestore=types) as reader:
+        for connection, _, data in reader.messages():
+            reader.deserialize(data, connection.msgtype)
+            counts[connection.topic] = counts.get(connection.topic, 0) + 1
+    assert counts["/policy/plasticity"] >= figures["control_steps"] - 3, counts
+    assert counts["/policy/weights"] >= 35 and counts["/robot_description"] == 1, counts
+
+
+def test_wrong_options_are_refused_before_anything_starts(world):
+    for arguments, expected in [(["--gate", 2], "from 0 to 1"), (["--duration", 0], "more than 0"), (["--seeed", 1], "--seeed")]:
+        done = run(world, *arguments)
+        assert done.returncode == 2 and expected in done.stderr, done.stderr
+
+
+def test_a_node_that_cannot_start_ends_the_demo_with_its_message(world):
+    done = run(world, "--policy", "/no/such.safetensors")
+    assert done.returncode == 1 and "/no/such.safetensors" in done.stderr, done.stderr

@@ -1,0 +1,89 @@
+"""Lockstep over topics and the same episode in one process: bit for bit the same."""
+
+import numpy
+from conftest import POLICY, ROBOT, hebb, read_tensors, stamp
+from hebbian_locomotion.msg import FootContacts, WeightSnapshot
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import JointState
+
+STEPS = 500
+PERIOD = 20_000_000
+
+
+def bits(rows):
+    return numpy.array(rows, numpy.float64).astype(numpy.float32).view(numpy.uint32)
+
+
+def by_stamp(messages, field):
+    """One row per stamp, in order; a repeated message (one may get lost in lockstep) must repeat its values."""
+    rows = {}
+    for message in messages:
+        row = list(field(message))
+        assert rows.setdefault(stamp(message), row) == row, f"two values for the stamp {stamp(message)}"
+    return rows
+
+
+def pose(odometry):
+    p, q = odometry.pose.pose.position, odometry.pose.pose.orientation
+    return [p.x, p.y, p.z, q.x, q.y, q.z, q.w]
+
+
+def test_lockstep_over_topics_is_the_in_process_episode_bit_for_bit(world):
+    seed = 4242
+    reference = world.folder / "reference.safetensors"
+    duration = STEPS * PERIOD * 1e-9
+    arguments = ["--robot", ROBOT, "--seed", seed, "--duration", duration, "--weights"]
+    done = hebb("trace", POLICY, reference, *arguments)
+    assert done.returncode == 0, done.stderr
+    expected = read_tensors(reference)
+    assert expected["joint_position"].shape == (STEPS, 18)
+
+    kinds = {
+        "joint_states": JointState,
+        "foot_contacts": FootContacts,
+        "odom": Odometry,
+        "joint_commands": JointState,
+        "policy/weights": WeightSnapshot,
+    }
+    messages = {topic: world.collect(kind, topic, 2000) for topic, kind in kinds.items()}
+    world.start_simulator(mode="lockstep", seed=seed)
+    world.start_policy(seed=seed, weights_every=1)
+    last = STEPS * PERIOD
+    world.spin_until(
+        lambda: messages["policy/weights"] and stamp(messages["policy/weights"][-1]) > last + PERIOD,
+        f"{STEPS} control steps",
+        lambda: len(messages["policy/weights"]),
+        timeout=120,
+    )
+
+    # The first sensor values carry the stamp of one period; those after step n that of n + 1 periods.
+    steps = [PERIOD * (step + 1) for step in range(STEPS)]
+    seen = {
+        "joint_position": by_stamp(messages["joint_states"], lambda message: message.position),
+        "foot_contact": by_stamp(messages["foot_contacts"], lambda message: map(float, message.in_contact)),
+        "targets": by_stamp(messages["joint_commands"], lambda message: message.position),
+        "weights": by_stamp(messages["policy/weights"], lambda message: message.weights),
+    }
+    for name, rows in seen.items():
+        missing = [step for step in steps if step not in rows]
+        assert not missing, f"{name}: {len(missing)} of {STEPS} steps were not seen"
+        ours, theirs = bits([rows[step] for step in steps]), expected[name].view(numpy.uint32)
+        differing = numpy.flatnonzero((ours != theirs).any(axis=1))
+        assert differing.size == 0, f"{name} differs from step {differing[0]} on"
+    poses = by_stamp(messages["odom"], pose)
+    ours = bits([poses[step + PERIOD] for step in steps])
+    assert (ours == expected["base"].view(numpy.uint32)).all()
+    # What was compared is not a robot at rest.
+    assert numpy.ptp(expected["joint_position"], axis=0).max() > 0.1
+    assert numpy.abs(numpy.diff(expected["weights"], axis=0)).max() > 0
+
+
+def test_lockstep_waits_for_a_late_policy_and_loses_nothing(world):
+    joints = world.collect(JointState, "joint_states")
+    world.start_simulator(mode="lockstep")
+    world.spin_until(lambda: len(joints) >= 3, "repeated sensor values")
+    assert {stamp(message) for message in joints} == {PERIOD}, "the simulator did not wait"
+    world.start_policy()
+    world.spin_until(lambda: stamp(joints[-1]) > 20 * PERIOD, "steps after the policy came")
+    stamps = sorted({stamp(message) for message in joints})
+    assert stamps == [PERIOD * (step + 1) for step in range(len(stamps))]
