@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# Builds this package's messages into a staging prefix of their own, so that plain cargo and Python find them. colcon
+# does not need it: CMakeLists.txt does the same within its build folder.
+
+build_interfaces() {
+    local build=$scratch/interfaces
+    say "· Building the messages of this package"
+    # The record first: it vouches for what is about to be replaced.
+    rm -rf "$record" "$interfaces" "$interfaces.new"
+    local python=()
+    [[ $ros_kind == sourced ]] || python=(-DPython3_EXECUTABLE="$ros_prefix/bin/python3")
+    if ! (run cmake -S "$root" -B "$build" -DHEBB_INTERFACES_ONLY=ON -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release \
+        "${python[@]}" &&
+        run cmake --build "$build" --parallel "$(nproc)" &&
+        run cmake --install "$build" --prefix "$interfaces.new"); then
+        log_tail 25 >&2
+        fail "the messages in msg/ and srv/ cannot be built (above; all of it in $log)."
+    fi
+    interfaces_python=$(find "$interfaces.new" -type d -path '*/*-packages/hebbian_locomotion' -print -quit)
+    mv "$interfaces.new" "$interfaces"
+    interfaces_python=${interfaces_python%/*}
+    interfaces_python=$interfaces${interfaces_python#"$interfaces.new"}
+}
+
+# r2r keeps the Rust code of messages by the names of folders, not by their contents.
+forget_rust_messages() {
+    local target=${CARGO_TARGET_DIR:-$root/target} profile
+    for profile in debug release; do
+        compgen -G "$target/$profile/build/r2r_msg_gen-*" >/dev/null || continue
+        say "· Removing the old messages from $profile builds"
+        profile=${profile/debug/dev}
+        (cd "$root" && run cargo clean --offline --package r2r_msg_gen --profile "$profile") || {
+            log_tail >&2
+            fail "the Rust code of the old messages cannot be removed (above)." "Remove it by hand: cargo clean"
+        }
+    done
+}
