@@ -131,8 +131,8 @@ fn joints_are_in_the_authors_order() {
 #[test]
 fn the_speed_limit_is_a_parameter_and_must_be_positive() {
     let mut robot = (*beetle()).clone();
-    robot.set_velocity_limit(0.5236).unwrap();
-    assert!(robot.joints.iter().all(|joint| joint.velocity_limit == 0.5236));
+    robot.set_velocity_limit(30f32.to_radians()).unwrap();
+    assert!(robot.joints.iter().all(|joint| joint.velocity_limit == 30f32.to_radians()));
     for limit in [0.0, -1.0, f32::NAN] {
         assert!(robot.set_velocity_limit(limit).is_err(), "{limit}");
     }

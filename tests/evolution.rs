@@ -140,7 +140,7 @@ fn mistakes_in_an_experiment_are_named() {
     let load = |from: &str, to: &str| {
         assert!(text.contains(from), "{from}");
         std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        Experiment::load(&path).err().expect("the mistake was accepted").to_string()
+        Experiment::load(&path).map(|_| ()).unwrap_err().to_string()
     };
     for (from, to, expected) in [
         ("population: 16", "populatoin: 16", "did you mean `population`?"),
@@ -158,6 +158,7 @@ fn mistakes_in_an_experiment_are_named() {
         ("duration: 0.5", "duration: 0", "at least one control step"),
         ("physics_rate: 100", "physics_rate: 70", "whole multiple"),
         ("joint_position:", "joint_positon:", "did you mean `joint_position`?"),
+        ("form: iros", "from: 0.5", "fitness.from is 0.5"),
         ("form: iros", "form: irs", "did you mean `iros`?"),
     ] {
         let error = load(from, to);

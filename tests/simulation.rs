@@ -99,7 +99,7 @@ fn the_imu_at_rest_measures_plus_g_upwards() {
 
 #[test]
 fn joints_keep_their_speed_limit_and_reach_their_target() {
-    for limit in [0.5236, 1.0472] {
+    for limit in [30f32.to_radians(), 60f32.to_radians()] {
         let mut robot = (*beetle()).clone();
         robot.set_velocity_limit(limit).unwrap();
         let robot = std::sync::Arc::new(robot);

@@ -69,10 +69,9 @@ class Monitor:
     """What the topics say, summed up."""
 
     def __init__(self, node):
+        from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus, WeightsLayout
         from nav_msgs.msg import Odometry
         from rclpy.qos import DurabilityPolicy, QoSProfile
-
-        from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus, WeightsLayout
 
         self.first_base = self.base = None
         self.fell = False
@@ -134,8 +133,9 @@ class Monitor:
         speed = self.way("x") / simulated if simulated > 0 else 0.0
         change = sum(self.state.weight_change_mean) / len(self.state.weight_change_mean)
         return (
-            f"{simulated:6.1f} s  {self.way('x'):6.2f} m  {speed:5.2f} m/s  feet {self.feet}  gate {self.state.gate:.2f}  "
-            f"max|w| {max(self.state.weights_max_abs):.3f}  |Δw| {change:.4f}  {self.control_rate():5.1f} Hz"
+            f"{simulated:6.1f} s  {self.way('x'):6.2f} m  {speed:5.2f} m/s  feet {self.feet}  "
+            f"gate {self.state.gate:.2f}  max|w| {max(self.state.weights_max_abs):.3f}  |Δw| {change:.4f}  "
+            f"{self.control_rate():5.1f} Hz"
         )
 
     def figures(self, arguments):
@@ -148,7 +148,8 @@ class Monitor:
             "simulated_time_s": simulated,
             "control_steps": self.steps,
             "control_rate_hz": self.control_rate(),
-            "missed_control_steps": self.state.missed_steps + self.status.unanswered_steps,
+            # A step that the policy missed is one that the simulator saw unanswered: it does not count twice.
+            "missed_control_steps": max(self.state.missed_steps, self.status.unanswered_steps),
             "gate": self.state.gate,
             "weights_max_abs": self.largest_weight,
             "weight_change_mean": self.change_sum / self.steps,
@@ -163,7 +164,7 @@ class Monitor:
 
 
 def watch(node, monitor, processes, duration):
-    """Spins until `duration` has been simulated, and shows a line of figures. Raises when a process ends before that."""
+    """Spins until `duration` has been simulated and shows figures. Raises when a process ends before that."""
     import rclpy
 
     live = sys.stdout.isatty()
@@ -172,7 +173,7 @@ def watch(node, monitor, processes, duration):
         rclpy.spin_once(node, timeout_sec=0.05)
         for process in processes:
             if process.poll() is not None:
-                raise RuntimeError(f"{process.args[0]} ended with exit code {process.returncode}; see its message above")
+                raise RuntimeError(f"{process.args[0]} ended with exit code {process.returncode}, see above")
         now = time.monotonic()
         ready = monitor.steps > 0 and monitor.base is not None and monitor.status is not None and monitor.layout
         if not ready and now - started > START_TIMEOUT:
@@ -216,9 +217,9 @@ def main():
     if not arguments.headless:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
         print(
-            f"To look at it from a second terminal (ROS_DOMAIN_ID={domain}): RViz with the fixed frame base_link, a RobotModel on\n"
-            "/robot_description and robot_state_publisher for its joints; or Foxglove by foxglove_bridge. Numbers without either:\n"
-            "  scripts/with_ros bash    and there any ROS 2 tool or rclpy script\n"
+            f"To look at it from a second terminal (ROS_DOMAIN_ID={domain}): start `scripts/with_ros bash`, and in it\n"
+            "  RViz: robot_state_publisher for the joints, fixed frame base_link, a RobotModel on /robot_description;\n"
+            "  Foxglove: foxglove_bridge, and a 3D panel; or any other ROS 2 tool or rclpy script.\n"
         )
     # Own process groups: a Ctrl-C in the terminal reaches this script alone, which then ends the nodes in order.
     processes = [subprocess.Popen(command, start_new_session=True) for command in commands(arguments)]
@@ -235,7 +236,8 @@ def main():
     if failure is None and monitor.steps > 0 and monitor.base and monitor.status and monitor.layout:
         figures = monitor.figures(arguments)
         print(
-            f"{figures['distance_m']:.2f} m in {figures['simulated_time_s']:.1f} s: {figures['mean_speed_mps']:.3f} m/s; "
+            f"{figures['distance_m']:.2f} m in {figures['simulated_time_s']:.1f} s: "
+            f"{figures['mean_speed_mps']:.3f} m/s; "
             f"{figures['control_steps']} control steps, {figures['missed_control_steps']} missed; "
             f"{'fell' if figures['fell'] else 'did not fall'}"
         )

@@ -5,10 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::robot::Orientation;
 use crate::simulation::BasePose;
 
-/// What an episode is worth, `factor * sum over steps of (sum over terms)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What an episode is worth: the sum over control steps of the sum over terms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fitness {
+    /// Time from the start that counts nothing \[s\]. Without it a policy that lurches forward while its weights settle and then stands
+    /// still is as good as one that walks slowly, and evolution stays there.
+    #[serde(default)]
+    pub from: f32,
     /// A published form whose terms count.
     #[serde(default)]
     pub form: FitnessForm,
@@ -103,8 +107,17 @@ impl FitnessForm {
 }
 
 impl Fitness {
-    /// What one step adds.
-    pub fn step(&self, progress: &Progress) -> f32 {
+    /// Whether its numbers are usable.
+    pub fn is_valid(&self) -> bool {
+        self.from.is_finite() && self.from >= 0.0
+    }
+
+    /// What one step adds, `time` after the start \[s\].
+    pub fn at(&self, time: f32, progress: &Progress) -> f32 {
+        if time < self.from { 0.0 } else { self.step(progress) }
+    }
+
+    fn step(&self, progress: &Progress) -> f32 {
         self.form
             .terms()
             .iter()

@@ -138,13 +138,14 @@ impl Episode {
             world.control_step();
 
             let after = world.base();
+            let time = step as f32 * self.settings.simulation.control_step();
             let progress = Progress {
                 before,
                 after,
                 control_step: self.settings.simulation.control_step(),
                 target_change,
             };
-            result.fitness += fitness.step(&progress);
+            result.fitness += fitness.at(time, &progress);
             result.fell |= self.has_fallen(&after);
             for layer in policy.network().layers() {
                 result.weights_max_abs = result.weights_max_abs.max(layer.max_abs);

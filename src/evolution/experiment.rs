@@ -171,6 +171,9 @@ pub enum ExperimentError {
     /// The episode is not usable.
     #[error("the episode of the experiment is not usable: {0}")]
     Episode(#[from] EpisodeError),
+    /// A number of the fitness is out of range.
+    #[error("fitness.from is {0}; it must be a number of seconds, at least 0 and less than the episode's duration")]
+    Fitness(f32),
     /// A setting of the search is out of range.
     #[error("evolution.{name} {problem}")]
     Evolution {
@@ -195,6 +198,9 @@ impl Experiment {
         experiment.metadata(&robot).check()?;
         experiment.episode.control_steps()?;
         experiment.evolution.check()?;
+        if !experiment.fitness.is_valid() || experiment.fitness.from >= experiment.episode.duration {
+            return Err(ExperimentError::Fitness(experiment.fitness.from));
+        }
         Ok((experiment, robot))
     }
 

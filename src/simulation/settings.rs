@@ -52,7 +52,7 @@ impl SimulationSettings {
     /// [`SettingsError`] when the rates do not fit each other.
     pub fn substeps(&self) -> Result<u32, SettingsError> {
         let ratio = self.physics_rate / self.control_rate;
-        let fits = self.control_rate > 0.0 && ratio.is_finite() && ratio >= 1.0 && ratio <= 1000.0;
+        let fits = self.control_rate > 0.0 && (1.0..=1000.0).contains(&ratio);
         if !fits || (ratio - ratio.round()).abs() > 1e-4 {
             return Err(SettingsError {
                 physics_rate: self.physics_rate,

@@ -104,6 +104,15 @@ class World:
                 raise AssertionError(f"no {what} within {timeout} s; seen: {seen()}\n{logs}")
             self.executor.spin_once(timeout_sec=0.05)
 
+    def send_until(self, sender, message, condition, what, seen=lambda: ""):
+        """Sends `message` again and again: the first ones may come before a best-effort subscriber knows the sender."""
+
+        def done():
+            sender.publish(message)
+            return condition()
+
+        self.spin_until(done, what, seen)
+
     def spin_for(self, seconds):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

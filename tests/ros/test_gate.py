@@ -1,12 +1,13 @@
 """The plasticity gate from outside: service, topic and parameter."""
 
 import numpy
-from conftest import stamp
 from hebbian_locomotion.msg import PlasticityState, WeightSnapshot
 from hebbian_locomotion.srv import SetGate
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from std_msgs.msg import Float32
+
+from conftest import stamp
 
 
 def start(world, **policy):
@@ -37,12 +38,16 @@ def test_the_service_shuts_and_opens_the_gate_and_shut_means_not_one_bit(world):
     shut = [state for state in states if stamp(state) >= shut_from]
     assert len(shut) > 20
     assert all(change == 0 for state in shut for change in state.weight_change_mean)
-    frozen = {numpy.array(message.weights, numpy.float32).tobytes() for message in weights if stamp(message) >= shut_from}
+    frozen = {
+        numpy.array(message.weights, numpy.float32).tobytes() for message in weights if stamp(message) >= shut_from
+    }
     assert len(frozen) == 1, f"{len(frozen)} different weights behind a shut gate"
 
     answer = set_gate(world, 0.5)
     assert answer.success and answer.previous_gate == 0.0, answer
-    world.spin_until(lambda: states[-1].gate == 0.5 and max(states[-1].weight_change_mean) > 0, "moving weights", seen(states))
+    world.spin_until(
+        lambda: states[-1].gate == 0.5 and max(states[-1].weight_change_mean) > 0, "moving weights", seen(states)
+    )
 
 
 def test_a_gate_that_is_no_share_is_refused_and_changes_nothing(world):

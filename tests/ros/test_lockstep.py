@@ -1,10 +1,11 @@
 """Lockstep over topics and the same episode in one process: bit for bit the same."""
 
 import numpy
-from conftest import POLICY, ROBOT, hebb, read_tensors, stamp
 from hebbian_locomotion.msg import FootContacts, WeightSnapshot
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
+
+from conftest import POLICY, ROBOT, hebb, read_tensors, stamp
 
 STEPS = 500
 PERIOD = 20_000_000

@@ -3,12 +3,13 @@
 import math
 import time
 
-from conftest import LATCHED, POLICY, ROBOT, stamp
-from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus, WeightSnapshot, WeightsLayout
+from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus, WeightsLayout, WeightSnapshot
 from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
+
+from conftest import LATCHED, POLICY, ROBOT, stamp
 
 JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hebbian_locomotion::episode::{EpisodeResult, Fitness, FitnessForm};
+use hebbian_locomotion::episode::{EpisodeResult, Fitness};
 use hebbian_locomotion::evidence::{Summary, Trial, ablate, held_out_seeds};
 use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::{Ablation, PolicyFile};
@@ -54,14 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut file, hash) = PolicyFile::load(&arguments.policy)?;
     let robot = arguments.world.robot(&arguments.policy, &file)?;
     let settings = arguments.world.settings(&file);
-    let trial = Trial::new(
-        robot,
-        settings,
-        Fitness {
-            form: FitnessForm::Iros,
-            terms: Vec::new(),
-        },
-    )?;
+    let trial = Trial::new(robot, settings, Fitness::default())?;
     let gate = Gate::new(arguments.gate, GateSource::Parameter)?;
     let seeds = held_out_seeds(arguments.seed, arguments.episodes);
     let episodes = trial.run(&file, &seeds, |_| gate)?;

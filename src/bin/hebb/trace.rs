@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hebbian_locomotion::episode::{Episode, Fitness, FitnessForm, Trace};
+use hebbian_locomotion::episode::{Episode, Fitness, Trace};
 use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::PolicyFile;
 
@@ -35,10 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut episode = Episode::new(robot, arguments.world.settings(&file))?;
     episode.check(&policy, file.metadata.control_rate)?;
     let gate = Gate::new(arguments.gate, GateSource::Parameter)?;
-    let fitness = Fitness {
-        form: FitnessForm::Iros,
-        terms: Vec::new(),
-    };
+    let fitness = Fitness::default();
     let mut trace = Trace::new(arguments.weights);
     let result = episode.run(
         &mut policy,
