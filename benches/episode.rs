@@ -24,11 +24,7 @@ fn timed(work: impl FnOnce()) -> Duration {
 fn main() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/experiments/beetle.yaml");
     let (experiment, robot) = Experiment::load(&path).unwrap();
-    let mut strategy = Strategy::new(
-        experiment.evolution.clone(),
-        experiment.seed,
-        experiment.policy.network.layers.synapses(),
-    );
+    let mut strategy = Strategy::new(experiment.evolution.clone(), experiment.seed, experiment.policy.network.layers.synapses());
     let mut policy = Policy::new(&experiment.metadata(&robot), strategy.mean_genome()).unwrap();
     let mut episode = Episode::new(robot.clone(), experiment.episode).unwrap();
     let world = World::new(robot, experiment.episode.simulation).unwrap();
@@ -41,13 +37,7 @@ fn main() {
             policy.set_genome(&strategy.candidate(round)).unwrap();
             episode.run(&mut policy, seed, &experiment.fitness, |_| Gate::OPEN, |_| ());
         }));
-        episode.run(
-            &mut policy,
-            seed,
-            &experiment.fitness,
-            |_| Gate::OPEN,
-            |view| targets.push(view.policy.targets().to_vec()),
-        );
+        episode.run(&mut policy, seed, &experiment.fitness, |_| Gate::OPEN, |view| targets.push(view.policy.targets().to_vec()));
         let mut world = world.start_of_episode(seed, experiment.episode.start_noise);
         physics.push(timed(|| {
             for targets in &targets {
@@ -60,11 +50,8 @@ fn main() {
     let fitness: Vec<f32> = (0..strategy.population()).map(|index| index as f32).collect();
     let update = timed(|| strategy.tell(&fitness).unwrap());
 
-    let mut shares: Vec<f64> = whole
-        .iter()
-        .zip(&physics)
-        .map(|(whole, physics)| physics.as_secs_f64() / whole.as_secs_f64())
-        .collect();
+    let mut shares: Vec<f64> =
+        whole.iter().zip(&physics).map(|(whole, physics)| physics.as_secs_f64() / whole.as_secs_f64()).collect();
     shares.sort_by(f64::total_cmp);
     let mean = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
     let generation = mean(&whole) * strategy.population() as f64;

@@ -31,16 +31,10 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError::Read`] when the file cannot be read, [`ConfigError::Parse`] when its content does not fit `T`.
 pub fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.into(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
     // Enum variants as maps of one key (`tilt: {…}`), as in JSON, and not as YAML tags.
     serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(&text)).map_err(
-        |error: serde_yaml::Error| ConfigError::Parse {
-            path: path.into(),
-            message: with_suggestion(&error.to_string()),
-        },
+        |error: serde_yaml::Error| ConfigError::Parse { path: path.into(), message: with_suggestion(&error.to_string()) },
     )
 }
 
@@ -61,10 +55,7 @@ pub fn with_suggestion(message: &str) -> String {
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // 0.6: a typing error or two in a short word still passes, an unrelated word does not.
     let score = |name: &str| strsim::jaro_winkler(given, name);
-    known
-        .into_iter()
-        .filter(|name| score(name) > 0.6)
-        .max_by(|a, b| score(a).total_cmp(&score(b)))
+    known.into_iter().filter(|name| score(name) > 0.6).max_by(|a, b| score(a).total_cmp(&score(b)))
 }
 
 #[cfg(test)]
@@ -85,10 +76,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "stifness: 3\n").unwrap();
         let error = read_yaml::<Example>(file.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("stifness") && error.contains("did you mean `stiffness`?"),
-            "{error}"
-        );
+        assert!(error.contains("stifness") && error.contains("did you mean `stiffness`?"), "{error}");
     }
 
     #[test]

@@ -19,10 +19,7 @@ pub struct WriteError {
 /// # Errors
 /// [`WriteError`] with the system's reason; the file is then unchanged.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // The process id keeps two programs that write the same file from writing into one temporary file.
     name.push(format!(".{}.tmp", std::process::id()));
@@ -37,10 +34,7 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     };
     write().map_err(|source| {
         let _ = std::fs::remove_file(&temporary);
-        WriteError {
-            path: path.into(),
-            source,
-        }
+        WriteError { path: path.into(), source }
     })
 }
 
@@ -61,9 +55,7 @@ mod tests {
     #[test]
     fn a_failed_write_names_the_file_and_keeps_the_old_content() {
         let folder = tempfile::tempdir().unwrap();
-        let error = write_durably(&folder.path().join("missing/policy"), b"new")
-            .unwrap_err()
-            .to_string();
+        let error = write_durably(&folder.path().join("missing/policy"), b"new").unwrap_err().to_string();
         assert!(error.contains("missing/policy") && error.contains("unchanged"), "{error}");
     }
 }

@@ -38,12 +38,9 @@ mod tests {
     fn a_stream_is_a_function_of_seed_name_and_indices() {
         let reference = first(1, "weights", &[2, 3]);
         assert_eq!(reference, first(1, "weights", &[2, 3]));
-        for other in [
-            first(2, "weights", &[2, 3]),
-            first(1, "pose", &[2, 3]),
-            first(1, "weights", &[3, 2]),
-            first(1, "weights", &[2]),
-        ] {
+        for other in
+            [first(2, "weights", &[2, 3]), first(1, "pose", &[2, 3]), first(1, "weights", &[3, 2]), first(1, "weights", &[2])]
+        {
             assert_ne!(reference, other);
         }
     }

@@ -43,10 +43,7 @@ fn zero_pose(robot: &RobotModel) -> Vec<Isometry3<f32>> {
 }
 
 fn near(what: &str, given: Vector3<f32>, expected: [f32; 3], tolerance: f32) {
-    assert!(
-        (given - Vector3::from(expected)).norm() < tolerance,
-        "{what}: {given:?} instead of {expected:?}"
-    );
+    assert!((given - Vector3::from(expected)).norm() < tolerance, "{what}: {given:?} instead of {expected:?}");
 }
 
 #[test]
@@ -58,25 +55,13 @@ fn anchors_axes_limits_and_tips_are_those_of_the_table() {
             let name = format!("{kind}{leg}");
             let joint = joint(&robot, &name);
             near(&name, poses[joint.child].translation.vector, *anchor, ROUNDING);
-            near(
-                &name,
-                poses[joint.child].rotation * joint.axis.into_inner(),
-                Vector3::from(*axis).normalize().into(),
-                1e-3,
-            );
+            near(&name, poses[joint.child].rotation * joint.axis.into_inner(), Vector3::from(*axis).normalize().into(), 1e-3);
             let degrees = [joint.lower.to_degrees(), joint.upper.to_degrees()];
-            assert!(
-                (degrees[0] - limits[0]).abs() < 0.01 && (degrees[1] - limits[1]).abs() < 0.01,
-                "{name}: {degrees:?}"
-            );
+            assert!((degrees[0] - limits[0]).abs() < 0.01 && (degrees[1] - limits[1]).abs() < 0.01, "{name}: {degrees:?}");
         }
         let foot = &robot.feet[leg];
         assert_eq!(foot.name, format!("tip{leg}"));
-        let shape = robot.bodies[foot.body]
-            .shapes
-            .iter()
-            .find(|shape| shape.foot == Some(leg))
-            .unwrap();
+        let shape = robot.bodies[foot.body].shapes.iter().find(|shape| shape.foot == Some(leg)).unwrap();
         near(&foot.name, (poses[foot.body] * shape.pose).translation.vector, *tip, ROUNDING);
     }
 }
@@ -112,10 +97,7 @@ fn link_inertias_are_those_of_the_table() {
     };
     for (name, expected) in [("coxa1", [2.7e-5, 4.4e-5, 5.3e-5]), ("femur4", [6.0e-5, 6.7e-4, 6.9e-4])] {
         for (given, expected) in principal(name).iter().zip(expected) {
-            assert!(
-                (given - expected).abs() < 0.01 * expected,
-                "{name}: {given} instead of {expected}"
-            );
+            assert!((given - expected).abs() < 0.01 * expected, "{name}: {given} instead of {expected}");
         }
     }
 }

@@ -14,11 +14,7 @@ fn small_experiment(folder: &Path) -> PathBuf {
     let text = std::fs::read_to_string(repository("config/experiments/beetle.yaml")).unwrap();
     let robot = repository("config/robots/beetle.yaml");
     let replace = |text: String, key: &str, value: &str| {
-        let line = text
-            .lines()
-            .find(|line| line.trim_start().starts_with(key))
-            .unwrap()
-            .to_owned();
+        let line = text.lines().find(|line| line.trim_start().starts_with(key)).unwrap().to_owned();
         let indent = &line[..line.len() - line.trim_start().len()];
         text.replacen(&line, &format!("{indent}{key} {value}"), 1)
     };
@@ -74,34 +70,17 @@ fn a_run_killed_in_the_middle_goes_on_to_the_same_policy_file() {
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
     assert!(evolve(&experiment, &whole, &["--generations", "12"]).status.success());
 
-    let arguments = [
-        "evolve",
-        experiment.to_str().unwrap(),
-        "--generations",
-        "12",
-        "--out",
-        killed.to_str().unwrap(),
-    ];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hebb"))
-        .args(arguments)
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let arguments = ["evolve", experiment.to_str().unwrap(), "--generations", "12", "--out", killed.to_str().unwrap()];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hebb")).args(arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
     let checkpoint = killed.join("checkpoint.safetensors");
     while !checkpoint.exists() {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the run ended before its first checkpoint"
-        );
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before its first checkpoint");
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     child.kill().unwrap();
     child.wait().unwrap();
     let generation = Checkpoint::load(&checkpoint).unwrap().state.generation;
-    assert!(
-        (1..12).contains(&generation),
-        "killed in generation {generation}: nothing is left to resume"
-    );
+    assert!((1..12).contains(&generation), "killed in generation {generation}: nothing is left to resume");
 
     let resumed = evolve(&experiment, &killed, &["--generations", "12", "--resume"]);
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
@@ -144,16 +123,8 @@ fn mistakes_in_an_experiment_are_named() {
     };
     for (from, to, expected) in [
         ("population: 16", "populatoin: 16", "did you mean `population`?"),
-        (
-            "population: 16",
-            "population: 15",
-            "evolution.population is 15; it must be even",
-        ),
-        (
-            "[27, 64, 32, 18]",
-            "[26, 64, 32, 18]",
-            "the observation has 27 values, but the network [26, 64, 32, 18] reads 26",
-        ),
+        ("population: 16", "population: 15", "evolution.population is 15; it must be even"),
+        ("[27, 64, 32, 18]", "[26, 64, 32, 18]", "the observation has 27 values, but the network [26, 64, 32, 18] reads 26"),
         ("[27, 64, 32, 18]", "[27, 64, 32, 17]", "17 outputs"),
         ("duration: 0.5", "duration: 0", "at least one control step"),
         ("physics_rate: 100", "physics_rate: 70", "whole multiple"),

@@ -35,31 +35,20 @@ impl Reference {
             let mut layers = Vec::new();
             for pair in NEURONS.windows(2) {
                 let (layer, tail) = rest.split_at(pair[0] * pair[1]);
-                layers.push(
-                    layer
-                        .chunks(pair[1])
-                        .map(|row| row.iter().map(|&value| f64::from(value)).collect())
-                        .collect(),
-                );
+                layers.push(layer.chunks(pair[1]).map(|row| row.iter().map(|&value| f64::from(value)).collect()).collect());
                 rest = tail;
             }
             layers
         };
         let coefficients = Term::ALL.map(|term| matrices(network.rule().term(term)));
-        Self {
-            coefficients,
-            weights: matrices(network.weights()),
-            max,
-        }
+        Self { coefficients, weights: matrices(network.weights()), max }
     }
 
     fn step(&mut self, input: &[f32], gate: f64) -> Vec<f64> {
         let mut x: Vec<f64> = input.iter().map(|&value| f64::from(value)).collect();
         for (layer, w) in self.weights.iter_mut().enumerate() {
             let [a, b, c, d, eta] = self.coefficients.each_ref().map(|term| &term[layer]);
-            let y: Vec<f64> = (0..w[0].len())
-                .map(|j| (0..x.len()).map(|i| x[i] * w[i][j]).sum::<f64>().tanh())
-                .collect();
+            let y: Vec<f64> = (0..w[0].len()).map(|j| (0..x.len()).map(|i| x[i] * w[i][j]).sum::<f64>().tanh()).collect();
             if gate != 0.0 {
                 let mut largest = 0.0f64;
                 for i in 0..x.len() {
@@ -120,10 +109,7 @@ fn a_shut_gate_leaves_every_bit_of_the_weights() {
         network.step(&inputs(2, step), 0.0);
         assert!(network.layers().iter().all(|layer| layer.change_mean == 0.0));
     }
-    assert_eq!(
-        before,
-        network.weights().iter().map(|weight| weight.to_bits()).collect::<Vec<_>>()
-    );
+    assert_eq!(before, network.weights().iter().map(|weight| weight.to_bits()).collect::<Vec<_>>());
 }
 
 #[test]
@@ -136,12 +122,7 @@ fn two_starts_end_in_the_same_weights_when_coefficients_are_large() {
         a.step(&inputs(3, step), 1.0);
         b.step(&inputs(3, step), 1.0);
     }
-    let apart = a
-        .weights()
-        .iter()
-        .zip(b.weights())
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
+    let apart = a.weights().iter().zip(b.weights()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart < 1e-4, "{apart}");
 }
 
@@ -158,11 +139,7 @@ fn constant_input_leads_to_a_fixed_point_and_zero_input_to_zero_output() {
 
     let before = network.weights()[..NEURONS[0] * NEURONS[1]].to_vec();
     assert!(network.step(&[0.0; 5], 1.0).iter().all(|&output| output == 0.0));
-    assert_ne!(
-        network.weights()[..before.len()],
-        before[..],
-        "the first layer still moves by eta D"
-    );
+    assert_ne!(network.weights()[..before.len()], before[..], "the first layer still moves by eta D");
 }
 
 #[test]

@@ -19,10 +19,7 @@ fn refusal(bytes: &[u8]) -> String {
     let path = folder.path().join("damaged.safetensors");
     std::fs::write(&path, bytes).unwrap();
     let message = PolicyFile::load(&path).unwrap_err().to_string();
-    assert!(
-        message.contains("damaged.safetensors"),
-        "the message does not name the file: {message}"
-    );
+    assert!(message.contains("damaged.safetensors"), "the message does not name the file: {message}");
     message
 }
 
@@ -31,10 +28,7 @@ fn with_replaced(file: &PolicyFile, from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let (_folder, path, _) = saved(file);
     let mut bytes = std::fs::read(path).unwrap();
-    let at = bytes
-        .windows(from.len())
-        .position(|window| window == from.as_bytes())
-        .unwrap();
+    let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
     bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     bytes
 }
@@ -55,10 +49,7 @@ fn a_file_cut_anywhere_is_refused() {
     let bytes = std::fs::read(path).unwrap();
     for length in [0, 1, 7, 8, 100, 2000, bytes.len() / 2, bytes.len() - 1] {
         let message = refusal(&bytes[..length]);
-        assert!(
-            message.contains("not a complete safetensors file"),
-            "{length} bytes: {message}"
-        );
+        assert!(message.contains("not a complete safetensors file"), "{length} bytes: {message}");
     }
 }
 
@@ -113,11 +104,7 @@ fn the_shipped_policies_load_fit_their_robot_and_carry_their_ablation() {
             file.metadata.robot.check(&RobotModel::load(&robot).unwrap()).unwrap();
             let ablation = file.metadata.provenance.ablation.unwrap();
             for variant in ["intact", "A=B=C=0", "D=0", "frozen after 1 s"] {
-                assert!(
-                    ablation.results.iter().any(|row| row.variant == variant),
-                    "{} has no row {variant}",
-                    path.display()
-                );
+                assert!(ablation.results.iter().any(|row| row.variant == variant), "{} has no row {variant}", path.display());
             }
             count += 1;
         }

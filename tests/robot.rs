@@ -36,11 +36,7 @@ fn mistakes_in_the_yaml_are_named() {
         ("[tip0,", "[tipp0,", "did you mean `tip0`?"),
         ("[BC1, BC2,", "[BC2,", "`BC1`: can move but is not in the description's list"),
         ("stiffness: 57.3", "stifness: 57.3", "did you mean `stiffness`?"),
-        (
-            "damping: 5.73",
-            "damping: -1",
-            "`actuator.damping`: must be a positive number",
-        ),
+        ("damping: 5.73", "damping: -1", "`actuator.damping`: must be a positive number"),
         ("urdf: beetle.urdf", "urdf: beatle.urdf", "beatle.urdf"),
         ("base_link: base_link", "base_link: thorax", "is not the root"),
         ("nominal_pose: {}", "nominal_pose: {BC11: 0.1}", "`BC11`"),
@@ -54,19 +50,11 @@ fn mistakes_in_the_yaml_are_named() {
 fn mistakes_in_the_urdf_are_named() {
     for (from, to, expected) in [
         ("</robot>", "", "beetle.urdf: not a valid URDF"),
-        (
-            "<axis xyz=\"0.291 -0.710 -0.641\"/>",
-            "<axis xyz=\"0 0 0\"/>",
-            "`BC0`: has an axis of length 0",
-        ),
+        ("<axis xyz=\"0.291 -0.710 -0.641\"/>", "<axis xyz=\"0 0 0\"/>", "`BC0`: has an axis of length 0"),
         ("lower=\"-0.6981\"", "lower=\"0.6981\"", "`BC0`: has the range"),
         ("<child link=\"coxa0\"/>", "<child link=\"nothing\"/>", "`nothing`"),
         ("<mass value=\"0.104\"/>", "<mass value=\"-1\"/>", "has the mass -1"),
-        (
-            "name=\"BC0\" type=\"revolute\"",
-            "name=\"BC0\" type=\"floating\"",
-            "`BC0`: has type Floating",
-        ),
+        ("name=\"BC0\" type=\"revolute\"", "name=\"BC0\" type=\"floating\"", "`BC0`: has type Floating"),
         (
             "<box size=\"0.19 0.11 0.09\"/></geometry><material",
             "<box size=\"0.19 0.11\"/></geometry><material",
@@ -82,13 +70,7 @@ fn mistakes_in_the_urdf_are_named() {
 fn any_text_instead_of_a_urdf_is_refused_without_a_panic() {
     let description: RobotDescription = read_yaml(&repository("config/robots/beetle.yaml")).unwrap();
     let whole = std::fs::read_to_string(repository("config/robots/beetle.urdf")).unwrap();
-    for length in (0..whole.len() - 10)
-        .step_by(97)
-        .filter(|&length| whole.is_char_boundary(length))
-    {
-        assert!(
-            RobotModel::from_parts(&description, whole[..length].to_owned(), Path::new("cut.urdf")).is_err(),
-            "{length}"
-        );
+    for length in (0..whole.len() - 10).step_by(97).filter(|&length| whole.is_char_boundary(length)) {
+        assert!(RobotModel::from_parts(&description, whole[..length].to_owned(), Path::new("cut.urdf")).is_err(), "{length}");
     }
 }

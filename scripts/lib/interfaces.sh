@@ -16,10 +16,23 @@ build_interfaces() {
         log_tail 25 >&2
         fail "the messages in msg/ and srv/ cannot be built (above; all of it in $log)."
     fi
+    link_working_copy "$interfaces.new"
     interfaces_python=$(find "$interfaces.new" -type d -path '*/*-packages/hebbian_locomotion' -print -quit)
     mv "$interfaces.new" "$interfaces"
     interfaces_python=${interfaces_python%/*}
     interfaces_python=$interfaces${interfaces_python#"$interfaces.new"}
+}
+
+# What `ros2 run` and `ros2 launch` need, as links to what cargo builds and to the files of this folder: a developer sees
+# changes at once, and no colcon is needed.
+link_working_copy() {
+    local programs program
+    programs=$(sed -n 's/^set(executables \(.*\))/\1/p' "$root/CMakeLists.txt")
+    mkdir -p "$1/lib/hebbian_locomotion"
+    for program in $programs; do
+        ln -s "${CARGO_TARGET_DIR:-$root/target}/release/$program" "$1/lib/hebbian_locomotion/"
+    done
+    ln -s "$root/launch" "$root/config" "$1/share/hebbian_locomotion/"
 }
 
 # r2r keeps the Rust code of messages by the names of folders, not by their contents.

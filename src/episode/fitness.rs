@@ -91,16 +91,8 @@ impl FitnessForm {
     fn terms(self) -> &'static [FitnessTerm] {
         use FitnessTerm::{BodyVelocity, Heading, Tilt, WorldVelocity};
         match self {
-            Self::Iros => &[
-                WorldVelocity { weight: 2.0 },
-                Tilt { up: 0.93, penalty: 0.5 },
-                Heading { yaw: 0.45, penalty: 0.5 },
-            ],
-            Self::Gecko => &[
-                BodyVelocity { weight: 2.0 },
-                Tilt { up: 0.95, penalty: 0.25 },
-                Heading { yaw: 0.30, penalty: 0.5 },
-            ],
+            Self::Iros => &[WorldVelocity { weight: 2.0 }, Tilt { up: 0.93, penalty: 0.5 }, Heading { yaw: 0.45, penalty: 0.5 }],
+            Self::Gecko => &[BodyVelocity { weight: 2.0 }, Tilt { up: 0.95, penalty: 0.25 }, Heading { yaw: 0.30, penalty: 0.5 }],
             Self::None => &[],
         }
     }
@@ -118,23 +110,13 @@ impl Fitness {
     }
 
     fn step(&self, progress: &Progress) -> f32 {
-        self.form
-            .terms()
-            .iter()
-            .chain(&self.terms)
-            .map(|term| term.value(progress))
-            .sum()
+        self.form.terms().iter().chain(&self.terms).map(|term| term.value(progress)).sum()
     }
 }
 
 impl FitnessTerm {
     fn value(&self, progress: &Progress) -> f32 {
-        let Progress {
-            before,
-            after,
-            control_step,
-            target_change,
-        } = progress;
+        let Progress { before, after, control_step, target_change } = progress;
         let velocity = |axis: usize| (after.position[axis] - before.position[axis]) / control_step;
         let orientation: Orientation = after.orientation;
         match *self {
@@ -172,29 +154,15 @@ mod tests {
         let q = UnitQuaternion::from_euler_angles(roll, 0.0, yaw);
         BasePose {
             position: [x, y, 0.2],
-            orientation: Orientation {
-                x: q.i,
-                y: q.j,
-                z: q.k,
-                w: q.w,
-            },
+            orientation: Orientation { x: q.i, y: q.j, z: q.k, w: q.w },
             linear_velocity: [0.0; 3],
             angular_velocity: [0.0; 3],
         }
     }
 
     fn value(form: FitnessForm, terms: &[FitnessTerm], after: BasePose) -> f32 {
-        let progress = Progress {
-            before: base(0.0, 0.0, 0.0, 0.0),
-            after,
-            control_step: 0.02,
-            target_change: 0.5,
-        };
-        Fitness {
-            form,
-            terms: terms.to_vec(),
-        }
-        .step(&progress)
+        let progress = Progress { before: base(0.0, 0.0, 0.0, 0.0), after, control_step: 0.02, target_change: 0.5 };
+        Fitness { from: 1.0, form, terms: terms.to_vec() }.at(1.0, &progress)
     }
 
     #[test]
@@ -204,14 +172,8 @@ mod tests {
         near(value(FitnessForm::Iros, &[], base(0.004, 0.0, 0.0, 0.0)), 0.4);
         near(value(FitnessForm::Iros, &[], base(0.004, 0.0, 0.4, 0.0)), -0.1);
         near(value(FitnessForm::Iros, &[], base(0.004, 0.0, 0.4, 0.5)), -0.6);
-        near(
-            value(FitnessForm::Gecko, &[], base(0.0, 0.004, 0.0, std::f32::consts::FRAC_PI_2)),
-            -0.1,
-        );
-        let terms = [
-            FitnessTerm::TargetChange { penalty: 2.0 },
-            FitnessTerm::LateralVelocity { penalty: 1.0 },
-        ];
+        near(value(FitnessForm::Gecko, &[], base(0.0, 0.004, 0.0, std::f32::consts::FRAC_PI_2)), -0.1);
+        let terms = [FitnessTerm::TargetChange { penalty: 2.0 }, FitnessTerm::LateralVelocity { penalty: 1.0 }];
         near(value(FitnessForm::None, &terms, base(0.0, -0.004, 0.0, 0.0)), -1.2);
     }
 }

@@ -72,14 +72,7 @@ impl Episode {
         let held = vec![0.0; robot.joints.len()];
         let start = World::new(robot, settings.simulation)?;
         let fallen_height = FALLEN_HEIGHT * start.base().position[2];
-        Ok(Self {
-            start,
-            settings,
-            steps,
-            fallen_height,
-            state,
-            held,
-        })
+        Ok(Self { start, settings, steps, fallen_height, state, held })
     }
 
     /// Whether `policy`, which steps at `control_rate` \[Hz\], fits robot and rate.
@@ -89,10 +82,7 @@ impl Episode {
     pub fn check(&self, policy: &Policy, control_rate: f32) -> Result<(), EpisodeError> {
         let simulation = self.settings.simulation.control_rate;
         if control_rate != simulation {
-            return Err(EpisodeError::ControlRate {
-                policy: control_rate,
-                simulation,
-            });
+            return Err(EpisodeError::ControlRate { policy: control_rate, simulation });
         }
         Ok(policy.robot().check(self.start.robot())?)
     }
@@ -125,10 +115,7 @@ impl Episode {
         let first_physics_step = world.physics_steps();
         world.sense(&mut self.state);
         self.held.copy_from_slice(&self.state.joint_position);
-        let mut result = EpisodeResult {
-            control_steps: self.steps,
-            ..Default::default()
-        };
+        let mut result = EpisodeResult { control_steps: self.steps, ..Default::default() };
         let mut before = first;
         for step in 0..self.steps {
             let targets = policy.step(&self.state, &gate(step));
@@ -139,24 +126,14 @@ impl Episode {
 
             let after = world.base();
             let time = step as f32 * self.settings.simulation.control_step();
-            let progress = Progress {
-                before,
-                after,
-                control_step: self.settings.simulation.control_step(),
-                target_change,
-            };
+            let progress = Progress { before, after, control_step: self.settings.simulation.control_step(), target_change };
             result.fitness += fitness.at(time, &progress);
             result.fell |= self.has_fallen(&after);
             for layer in policy.network().layers() {
                 result.weights_max_abs = result.weights_max_abs.max(layer.max_abs);
                 result.weight_change_mean += layer.change_mean / policy.network().layers().len() as f32;
             }
-            watch(&StepView {
-                step,
-                state: &self.state,
-                policy,
-                world: &world,
-            });
+            watch(&StepView { step, state: &self.state, policy, world: &world });
             world.sense(&mut self.state);
             before = after;
         }

@@ -26,36 +26,17 @@ pub struct Trace {
 impl Trace {
     /// An empty trace; `with_weights` keeps all weights of every step, which is most of its size.
     pub fn new(with_weights: bool) -> Self {
-        Self {
-            with_weights,
-            ..Self::default()
-        }
+        Self { with_weights, ..Self::default() }
     }
 
     /// Adds one step, at which the gate was `gate`.
     pub fn push(&mut self, view: &StepView<'_>, gate: f32) {
         let base = view.world.base();
         let q = base.orientation;
-        let contacts: Vec<f32> = view
-            .state
-            .foot_contact
-            .iter()
-            .map(|&touches| f32::from(u8::from(touches)))
-            .collect();
+        let contacts: Vec<f32> = view.state.foot_contact.iter().map(|&touches| f32::from(u8::from(touches))).collect();
         let base: Vec<f32> = base.position.into_iter().chain([q.x, q.y, q.z, q.w]).collect();
-        let weights = if self.with_weights {
-            view.policy.network().weights()
-        } else {
-            &[]
-        };
-        let rows = [
-            &view.state.joint_position[..],
-            &contacts,
-            view.policy.targets(),
-            &[gate],
-            &base,
-            weights,
-        ];
+        let weights = if self.with_weights { view.policy.network().weights() } else { &[] };
+        let rows = [&view.state.joint_position[..], &contacts, view.policy.targets(), &[gate], &base, weights];
         for (column, row) in self.columns.iter_mut().zip(rows) {
             column.extend(row.iter().flat_map(|value| value.to_le_bytes()));
         }
@@ -73,10 +54,7 @@ impl Trace {
             Some((*name, TensorView::new(Dtype::F32, vec![self.steps, width], column).ok()?))
         });
         let bytes = serialize(views, None);
-        let bytes = bytes.map_err(|error| WriteError {
-            path: path.into(),
-            source: std::io::Error::other(error),
-        })?;
+        let bytes = bytes.map_err(|error| WriteError { path: path.into(), source: std::io::Error::other(error) })?;
         write_durably(path, &bytes)
     }
 }

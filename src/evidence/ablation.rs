@@ -94,25 +94,13 @@ pub fn ablate(
             variant: variant.name(),
             speed_mean: summary.speed_mean,
             speed_sd: summary.speed_sd,
-            speed_retained: if whole.speed_mean == 0.0 {
-                0.0
-            } else {
-                summary.speed_mean / whole.speed_mean
-            },
+            speed_retained: if whole.speed_mean == 0.0 { 0.0 } else { summary.speed_mean / whole.speed_mean },
             falls: summary.falls,
         });
         done();
     }
     let intact = intact.unwrap_or_else(|| Summary::of(&[]));
-    Ok((
-        Ablation {
-            episodes,
-            duration: trial.settings().duration,
-            seed,
-            results,
-        },
-        intact,
-    ))
+    Ok((Ablation { episodes, duration: trial.settings().duration, seed, results }, intact))
 }
 
 #[cfg(test)]
@@ -128,9 +116,7 @@ mod tests {
 
     #[test]
     fn a_frozen_variant_learns_for_just_its_time() {
-        let gates: Vec<f32> = (48..52)
-            .map(|step| Variant::FrozenAfter(1.0).gate(step, 0.02).value())
-            .collect();
+        let gates: Vec<f32> = (48..52).map(|step| Variant::FrozenAfter(1.0).gate(step, 0.02).value()).collect();
         assert_eq!(gates, [1.0, 1.0, 0.0, 0.0]);
     }
 }

@@ -53,9 +53,7 @@ pub struct Summary {
 
 /// `count` seeds for episodes that no training uses: the stream is named differently from evolution's.
 pub fn held_out_seeds(seed: u64, count: u32) -> Vec<u64> {
-    (0..count)
-        .map(|index| stream(seed, "held-out episode", &[u64::from(index)]).random())
-        .collect()
+    (0..count).map(|index| stream(seed, "held-out episode", &[u64::from(index)]).random()).collect()
 }
 
 impl Trial {
@@ -64,10 +62,7 @@ impl Trial {
     /// # Errors
     /// [`TrialError`] when the episode is not usable.
     pub fn new(robot: Arc<RobotModel>, settings: EpisodeSettings, fitness: Fitness) -> Result<Self, TrialError> {
-        Ok(Self {
-            episode: Episode::new(robot, settings)?,
-            fitness,
-        })
+        Ok(Self { episode: Episode::new(robot, settings)?, fitness })
     }
 
     /// The settings of its episodes.
@@ -88,10 +83,7 @@ impl Trial {
         let policy = file.policy()?;
         self.episode.check(&policy, file.metadata.control_rate)?;
         let run = |(episode, policy): &mut (Episode, _), &seed: &u64| episode.run(policy, seed, &self.fitness, &gate, |_| ());
-        Ok(seeds
-            .par_iter()
-            .map_init(|| (self.episode.clone(), policy.clone()), run)
-            .collect())
+        Ok(seeds.par_iter().map_init(|| (self.episode.clone(), policy.clone()), run).collect())
     }
 }
 

@@ -81,10 +81,7 @@ impl Checkpoint {
             generation: self.state.generation,
             history: self.history.clone(),
         };
-        let malformed = |problem: String| CheckpointError::Malformed {
-            path: path.into(),
-            problem,
-        };
+        let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let json = serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
         let vectors = [&self.state.mean, &self.state.first_moment, &self.state.second_moment];
         let bytes = vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
@@ -105,14 +102,8 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`] says whether it is missing, cut short, edited or of another version.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let read = |source| CheckpointError::Read {
-            path: path.into(),
-            source,
-        };
-        let malformed = |problem: String| CheckpointError::Malformed {
-            path: path.into(),
-            problem,
-        };
+        let read = |source| CheckpointError::Read { path: path.into(), source };
+        let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let size = std::fs::metadata(path).map_err(read)?.len();
         if size > LARGEST_FILE {
             return Err(malformed(format!("it has {size} bytes; at most {LARGEST_FILE} are read")));
@@ -127,9 +118,7 @@ impl Checkpoint {
         let tensors = SafeTensors::deserialize(bytes).map_err(cut_short)?;
         let entry = |key: &str| {
             let entries = metadata.metadata().as_ref();
-            entries
-                .and_then(|entries| entries.get(key))
-                .ok_or_else(|| format!("it has no metadata entry `{key}`"))
+            entries.and_then(|entries| entries.get(key)).ok_or_else(|| format!("it has no metadata entry `{key}`"))
         };
         let json = entry("checkpoint")?;
         let mut data = [&[][..]; TENSORS.len()];
@@ -157,12 +146,7 @@ impl Checkpoint {
         Ok(Self {
             experiment: header.experiment,
             experiment_hash: header.experiment_hash,
-            state: StrategyState {
-                generation: header.generation,
-                mean,
-                first_moment,
-                second_moment,
-            },
+            state: StrategyState { generation: header.generation, mean, first_moment, second_moment },
             history: header.history,
         })
     }

@@ -105,11 +105,7 @@ fn default_decay() -> f32 {
 impl Schedule {
     /// The same number in all generations.
     pub fn constant(value: f32) -> Self {
-        Self {
-            initial: value,
-            decay: 1.0,
-            floor: 0.0,
-        }
+        Self { initial: value, decay: 1.0, floor: 0.0 }
     }
 
     /// The number at `generation`.
@@ -130,11 +126,7 @@ impl Schedule {
 impl Default for EvolutionSettings {
     /// A small search around 0.
     fn default() -> Self {
-        let term = TermSearch {
-            offset: 0.0,
-            scale: 1.0,
-            spread: 0.01,
-        };
+        let term = TermSearch { offset: 0.0, scale: 1.0, spread: 0.01 };
         Self {
             generations: 100,
             population: 64,
@@ -144,13 +136,7 @@ impl Default for EvolutionSettings {
             beta1: default_beta1(),
             beta2: default_beta2(),
             weight_decay: 0.0,
-            genome: SearchSpace {
-                a: term,
-                b: term,
-                c: term,
-                d: term,
-                eta: term,
-            },
+            genome: SearchSpace { a: term, b: term, c: term, d: term, eta: term },
         }
     }
 }
@@ -222,16 +208,7 @@ impl Experiment {
         let mut hash = Sha256::new();
         hash.update(serde_json::to_vec(&same).unwrap_or_default());
         hash.update(&robot.urdf);
-        hash.update(format!(
-            "{:?}",
-            (
-                &robot.joints,
-                &robot.feet,
-                &robot.imu,
-                robot.contact_threshold,
-                robot.friction
-            )
-        ));
+        hash.update(format!("{:?}", (&robot.joints, &robot.feet, &robot.imu, robot.contact_threshold, robot.friction)));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -269,27 +246,16 @@ impl EvolutionSettings {
                 self.population >= 2 && self.population.is_multiple_of(2) && self.population <= LARGEST_POPULATION,
                 format!("is {}; it must be even, from 2 to {LARGEST_POPULATION}", self.population),
             ),
-            (
-                "episodes",
-                (1..=1000).contains(&self.episodes),
-                format!("is {}; it must be from 1 to 1000", self.episodes),
-            ),
+            ("episodes", (1..=1000).contains(&self.episodes), format!("is {}; it must be from 1 to 1000", self.episodes)),
             ("learning_rate", self.learning_rate.is_valid(), SCHEDULE.to_owned()),
             ("sigma", self.sigma.is_valid(), SCHEDULE.to_owned()),
             ("beta1", fraction(self.beta1), "must be in [0, 1)".to_owned()),
             ("beta2", fraction(self.beta2), "must be in [0, 1)".to_owned()),
-            (
-                "weight_decay",
-                self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-                "must be at least 0".to_owned(),
-            ),
+            ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, "must be at least 0".to_owned()),
             (
                 "genome",
                 invalid_term.is_none(),
-                format!(
-                    "has a number that is not usable in the term {}",
-                    invalid_term.unwrap_or_default()
-                ),
+                format!("has a number that is not usable in the term {}", invalid_term.unwrap_or_default()),
             ),
         ];
         match checks.into_iter().find(|(_, holds, _)| !holds) {

@@ -6,11 +6,7 @@
 /// All zeros where every candidate is equal, so that a generation without information moves nothing.
 pub fn centred_ranks(fitness: &[f32]) -> Vec<f32> {
     let key = |index: usize| {
-        if fitness[index].is_nan() {
-            f32::NEG_INFINITY
-        } else {
-            fitness[index]
-        }
+        if fitness[index].is_nan() { f32::NEG_INFINITY } else { fitness[index] }
     };
     let mut order: Vec<usize> = (0..fitness.len()).collect();
     order.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
@@ -19,10 +15,7 @@ pub fn centred_ranks(fitness: &[f32]) -> Vec<f32> {
     let mut ranks = vec![0.0f64; fitness.len()];
     let mut start = 0;
     while start < order.len() {
-        let equal = order[start..]
-            .iter()
-            .take_while(|&&index| key(index) == key(order[start]))
-            .count();
+        let equal = order[start..].iter().take_while(|&&index| key(index) == key(order[start])).count();
         let place = start as f64 + (equal - 1) as f64 / 2.0;
         for &index in &order[start..start + equal] {
             ranks[index] = place / last - 0.5;
@@ -31,10 +24,7 @@ pub fn centred_ranks(fitness: &[f32]) -> Vec<f32> {
     }
 
     let deviation = (ranks.iter().map(|rank| rank * rank).sum::<f64>() / ranks.len().max(1) as f64).sqrt();
-    ranks
-        .iter()
-        .map(|rank| if deviation > 0.0 { (rank / deviation) as f32 } else { 0.0 })
-        .collect()
+    ranks.iter().map(|rank| if deviation > 0.0 { (rank / deviation) as f32 } else { 0.0 }).collect()
 }
 
 #[cfg(test)]

@@ -84,11 +84,7 @@ impl Evaluator {
         let policy = Policy::new(&metadata, genome)?;
         let episode = Episode::new(robot, experiment.episode)?;
         episode.check(&policy, metadata.control_rate)?;
-        Ok(Self {
-            experiment,
-            episode,
-            policy,
-        })
+        Ok(Self { experiment, episode, policy })
     }
 
     /// Tries `genome` in the episodes of `generation`.
@@ -102,8 +98,7 @@ impl Evaluator {
         for index in 0..episodes {
             let seed = episode_seed(self.experiment.seed, generation, index);
             let result: EpisodeResult =
-                self.episode
-                    .run(&mut self.policy, seed, &self.experiment.fitness, |_| Gate::OPEN, |_| ());
+                self.episode.run(&mut self.policy, seed, &self.experiment.fitness, |_| Gate::OPEN, |_| ());
             sum.fitness += result.fitness / episodes as f32;
             sum.speed += result.speed / episodes as f32;
             sum.falls += if result.fell { 1.0 / episodes as f32 } else { 0.0 };
@@ -150,24 +145,13 @@ pub fn evaluate_generation(
 
 fn summarise(strategy: &Strategy, results: &[CandidateResult]) -> Generation {
     // A candidate whose simulation broke down has no number: it is counted, ranks worst, and is left out of the means.
-    let finite: Vec<CandidateResult> = results
-        .iter()
-        .filter(|result| result.fitness.is_finite() && result.speed.is_finite())
-        .copied()
-        .collect();
+    let finite: Vec<CandidateResult> =
+        results.iter().filter(|result| result.fitness.is_finite() && result.speed.is_finite()).copied().collect();
     let count = finite.len().max(1) as f32;
     let mean = |value: fn(&CandidateResult) -> f32| finite.iter().map(value).sum::<f32>() / count;
     let mean_fitness = mean(|result| result.fitness);
-    let variance = finite
-        .iter()
-        .map(|result| (result.fitness - mean_fitness).powi(2))
-        .sum::<f32>()
-        / count;
-    let best = finite
-        .iter()
-        .max_by(|a, b| a.fitness.total_cmp(&b.fitness))
-        .copied()
-        .unwrap_or_default();
+    let variance = finite.iter().map(|result| (result.fitness - mean_fitness).powi(2)).sum::<f32>() / count;
+    let best = finite.iter().max_by(|a, b| a.fitness.total_cmp(&b.fitness)).copied().unwrap_or_default();
     Generation {
         generation: strategy.generation(),
         best: best.fitness,

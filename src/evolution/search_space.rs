@@ -61,9 +61,7 @@ impl SearchSpace {
         let mut random = stream(seed, "initial genome", &[]);
         let mut draw = |term: &TermSearch| {
             let spread = term.spread;
-            (0..synapses)
-                .map(|_| spread * random.sample::<f32, _>(StandardNormal))
-                .collect::<Vec<_>>()
+            (0..synapses).map(|_| spread * random.sample::<f32, _>(StandardNormal)).collect::<Vec<_>>()
         };
         self.terms().into_iter().flat_map(&mut draw).collect()
     }

@@ -59,16 +59,7 @@ impl Strategy {
     pub fn new(settings: EvolutionSettings, seed: u64, synapses: usize) -> Self {
         let mean = settings.genome.start(seed, synapses);
         let zeros = vec![0.0; mean.len()];
-        Self {
-            settings,
-            seed,
-            state: StrategyState {
-                generation: 0,
-                mean,
-                first_moment: zeros.clone(),
-                second_moment: zeros,
-            },
-        }
+        Self { settings, seed, state: StrategyState { generation: 0, mean, first_moment: zeros.clone(), second_moment: zeros } }
     }
 
     /// A search that goes on from `state`.
@@ -79,10 +70,7 @@ impl Strategy {
         let expected = TERMS * synapses;
         for vector in [&state.mean, &state.first_moment, &state.second_moment] {
             if vector.len() != expected {
-                return Err(StrategyError::Dimensions {
-                    given: vector.len(),
-                    expected,
-                });
+                return Err(StrategyError::Dimensions { given: vector.len(), expected });
             }
         }
         Ok(Self { settings, seed, state })
@@ -116,11 +104,7 @@ impl Strategy {
     /// The genome of candidate `index` of the present generation: `mean + sigma * noise` for even numbers, `mean - sigma * noise` with
     /// the same noise for the odd number after.
     pub fn candidate(&self, index: usize) -> Vec<f32> {
-        let sigma = if index.is_multiple_of(2) {
-            self.sigma()
-        } else {
-            -self.sigma()
-        };
+        let sigma = if index.is_multiple_of(2) { self.sigma() } else { -self.sigma() };
         let mut noise = Noise::new(self.seed, self.state.generation, index / 2);
         let mut genome: Vec<f32> = self.state.mean.iter().map(|mean| mean + sigma * noise.next()).collect();
         self.settings.genome.express(&mut genome);
@@ -141,10 +125,7 @@ impl Strategy {
     pub fn tell(&mut self, fitness: &[f32]) -> Result<(), StrategyError> {
         let expected = self.population();
         if fitness.len() != expected {
-            return Err(StrategyError::Population {
-                given: fitness.len(),
-                expected,
-            });
+            return Err(StrategyError::Population { given: fitness.len(), expected });
         }
         let ranks = centred_ranks(fitness);
         let mut gradient = vec![0.0f32; self.state.mean.len()];
@@ -162,22 +143,12 @@ impl Strategy {
     /// One step of Adam (Kingma & Ba 2015) upwards, with decoupled weight decay.
     fn ascend(&mut self, gradient: &[f32]) {
         const EPSILON: f32 = 1e-8;
-        let EvolutionSettings {
-            beta1,
-            beta2,
-            weight_decay,
-            ..
-        } = self.settings;
+        let EvolutionSettings { beta1, beta2, weight_decay, .. } = self.settings;
         let learning_rate = self.learning_rate();
         let step = (self.state.generation + 1) as f64;
         let corrected = |beta: f32| (1.0 - f64::from(beta).powf(step)) as f32;
         let (correct1, correct2) = (corrected(beta1), corrected(beta2));
-        let StrategyState {
-            mean,
-            first_moment,
-            second_moment,
-            ..
-        } = &mut self.state;
+        let StrategyState { mean, first_moment, second_moment, .. } = &mut self.state;
         for (((mean, m), v), g) in mean.iter_mut().zip(first_moment).zip(second_moment).zip(gradient) {
             *m = beta1 * *m + (1.0 - beta1) * g;
             *v = beta2 * *v + (1.0 - beta2) * g * g;
@@ -206,22 +177,12 @@ mod tests {
     use crate::evolution::{Schedule, SearchSpace, TermSearch};
 
     fn settings(population: usize) -> EvolutionSettings {
-        let term = TermSearch {
-            offset: 0.0,
-            scale: 1.0,
-            spread: 1.0,
-        };
+        let term = TermSearch { offset: 0.0, scale: 1.0, spread: 1.0 };
         EvolutionSettings {
             population,
             learning_rate: Schedule::constant(0.1),
             sigma: Schedule::constant(0.1),
-            genome: SearchSpace {
-                a: term,
-                b: term,
-                c: term,
-                d: term,
-                eta: term,
-            },
+            genome: SearchSpace { a: term, b: term, c: term, d: term, eta: term },
             ..EvolutionSettings::default()
         }
     }
@@ -230,9 +191,7 @@ mod tests {
     fn climb(strategy: &mut Strategy, generations: u32) -> f32 {
         let height = |genome: &[f32]| -genome.iter().map(|value| (value - 0.5) * (value - 0.5)).sum::<f32>();
         for _ in 0..generations {
-            let fitness: Vec<f32> = (0..strategy.population())
-                .map(|index| height(&strategy.candidate(index)))
-                .collect();
+            let fitness: Vec<f32> = (0..strategy.population()).map(|index| height(&strategy.candidate(index))).collect();
             strategy.tell(&fitness).unwrap();
         }
         height(&strategy.mean_genome())
@@ -274,18 +233,12 @@ mod tests {
         let before = strategy.mean_genome();
         strategy.tell(&[1.0; 4]).unwrap();
         assert_eq!(strategy.mean_genome(), before);
-        assert_eq!(
-            strategy.tell(&[1.0; 3]),
-            Err(StrategyError::Population { given: 3, expected: 4 })
-        );
+        assert_eq!(strategy.tell(&[1.0; 3]), Err(StrategyError::Population { given: 3, expected: 4 }));
     }
 
     #[test]
     fn a_state_of_other_size_is_refused() {
         let state = Strategy::new(settings(4), 5, 3).state().clone();
-        assert!(matches!(
-            Strategy::resume(settings(4), 5, 4, state),
-            Err(StrategyError::Dimensions { given: 15, expected: 20 })
-        ));
+        assert!(matches!(Strategy::resume(settings(4), 5, 4, state), Err(StrategyError::Dimensions { given: 15, expected: 20 })));
     }
 }

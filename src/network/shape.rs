@@ -22,10 +22,7 @@ pub struct Layer {
 
 /// Why layer sizes were refused.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "layer sizes {given:?}: at least an input and an output layer are needed, each of 1 to {} neurons",
-    Shape::LARGEST_LAYER
-)]
+#[error("layer sizes {given:?}: at least an input and an output layer are needed, each of 1 to {} neurons", Shape::LARGEST_LAYER)]
 pub struct ShapeError {
     given: Vec<usize>,
 }
@@ -65,11 +62,7 @@ impl Shape {
     pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer> + Clone + '_ {
         let mut offset = 0;
         self.neurons.windows(2).map(move |pair| {
-            let layer = Layer {
-                inputs: pair[0],
-                outputs: pair[1],
-                offset,
-            };
+            let layer = Layer { inputs: pair[0], outputs: pair[1], offset };
             offset += layer.synapses();
             layer
         })

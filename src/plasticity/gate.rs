@@ -44,18 +44,11 @@ impl Gate {
     /// [`GateError`] when `value` is outside [0, 1] or not finite.
     pub fn new(value: f32, source: GateSource) -> Result<Self, GateError> {
         // Also refuses NaN, which lies in no range.
-        if (0.0..=1.0).contains(&value) {
-            Ok(Self { value, source })
-        } else {
-            Err(GateError { given: value })
-        }
+        if (0.0..=1.0).contains(&value) { Ok(Self { value, source }) } else { Err(GateError { given: value }) }
     }
 
     /// Fully plastic, by parameter.
-    pub const OPEN: Self = Self {
-        value: 1.0,
-        source: GateSource::Parameter,
-    };
+    pub const OPEN: Self = Self { value: 1.0, source: GateSource::Parameter };
 
     /// g.
     pub fn value(&self) -> f32 {

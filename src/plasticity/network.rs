@@ -49,21 +49,11 @@ impl PlasticNetwork {
     /// Draws all weights from U(-`spread`, `spread`): those of the episode `seed`.
     pub fn draw_weights(&mut self, seed: u64, spread: f32) {
         let mut random = stream(seed, "initial weights", &[]);
-        self.weights.fill_with(|| {
-            if spread > 0.0 {
-                random.random_range(-spread..=spread)
-            } else {
-                0.0
-            }
-        });
+        self.weights.fill_with(|| if spread > 0.0 { random.random_range(-spread..=spread) } else { 0.0 });
         self.activity.fill(0.0);
         for (layer, state) in self.rule.shape().layers().zip(&mut self.layers) {
             let weights = &self.weights[layer.range()];
-            *state = LayerActivity {
-                max_abs: max_abs(weights),
-                norm: norm(weights),
-                change_mean: 0.0,
-            };
+            *state = LayerActivity { max_abs: max_abs(weights), norm: norm(weights), change_mean: 0.0 };
         }
     }
 

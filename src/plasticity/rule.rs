@@ -116,17 +116,10 @@ impl Rule {
 fn check(shape: &Shape, genome: &[f32]) -> Result<(), GenomeError> {
     let expected = TERMS * shape.synapses();
     if genome.len() != expected {
-        return Err(GenomeError::Length {
-            given: genome.len(),
-            expected,
-            shape: shape.neurons().to_vec(),
-        });
+        return Err(GenomeError::Length { given: genome.len(), expected, shape: shape.neurons().to_vec() });
     }
     match genome.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(GenomeError::NotFinite {
-            index,
-            value: genome[index],
-        }),
+        Some(index) => Err(GenomeError::NotFinite { index, value: genome[index] }),
         None => Ok(()),
     }
 }

@@ -37,21 +37,9 @@ mod tests {
 
     #[test]
     fn outputs_are_filtered_scaled_and_clamped() {
-        let joint = JointInterface {
-            name: "hip".into(),
-            lower: -0.1,
-            upper: 0.5,
-            nominal: 0.1,
-        };
-        let robot = RobotInterface {
-            name: "r".into(),
-            joints: vec![joint],
-            feet: vec![],
-        };
-        let map = ActionMap {
-            scale: 1.0,
-            low_pass: 0.5,
-        };
+        let joint = JointInterface { name: "hip".into(), lower: -0.1, upper: 0.5, nominal: 0.1 };
+        let robot = RobotInterface { name: "r".into(), joints: vec![joint], feet: vec![] };
+        let map = ActionMap { scale: 1.0, low_pass: 0.5 };
         let (mut action, mut target) = ([0.0], [0.0]);
         map.act(&robot, &[0.5], &mut action, &mut target);
         assert_eq!((action, target), ([0.25], [0.35]));

@@ -70,24 +70,16 @@ impl PolicyFile {
     /// # Errors
     /// [`PolicyFileError`] says whether the file is missing, damaged, foreign or inconsistent, and where.
     pub fn load(path: &Path) -> Result<(Self, String), PolicyFileError> {
-        let read = |source| PolicyFileError::Read {
-            path: path.into(),
-            source,
-        };
-        let malformed = |problem: String| PolicyFileError::Malformed {
-            path: path.into(),
-            problem,
-        };
+        let read = |source| PolicyFileError::Read { path: path.into(), source };
+        let malformed = |problem: String| PolicyFileError::Malformed { path: path.into(), problem };
         let size = std::fs::metadata(path).map_err(read)?.len();
         if size > LARGEST_FILE {
             return Err(malformed(format!("it has {size} bytes; a policy has at most {LARGEST_FILE}")));
         }
         let bytes = std::fs::read(path).map_err(read)?;
         let file = Self::from_bytes(&bytes).map_err(malformed)?;
-        Policy::new(&file.metadata, file.genome.clone()).map_err(|source| PolicyFileError::Inconsistent {
-            path: path.into(),
-            source,
-        })?;
+        Policy::new(&file.metadata, file.genome.clone())
+            .map_err(|source| PolicyFileError::Inconsistent { path: path.into(), source })?;
         Ok((file, hex(&bytes)))
     }
 
@@ -96,10 +88,7 @@ impl PolicyFile {
     /// # Errors
     /// [`PolicyFileError::Inconsistent`] when the parts do not fit, [`PolicyFileError::Write`] when it cannot be written.
     pub fn save(&self, path: &Path) -> Result<String, PolicyFileError> {
-        let bytes = self.to_bytes().map_err(|source| PolicyFileError::Inconsistent {
-            path: path.into(),
-            source,
-        })?;
+        let bytes = self.to_bytes().map_err(|source| PolicyFileError::Inconsistent { path: path.into(), source })?;
         write_durably(path, &bytes)?;
         Ok(hex(&bytes))
     }
@@ -123,9 +112,8 @@ impl PolicyFile {
                 data.push((tensor_name(index, term), vec![layer.inputs, layer.outputs], bytes));
             }
         }
-        let views = data
-            .iter()
-            .filter_map(|(name, shape, bytes)| Some((name, TensorView::new(Dtype::F32, shape.clone(), bytes).ok()?)));
+        let views =
+            data.iter().filter_map(|(name, shape, bytes)| Some((name, TensorView::new(Dtype::F32, shape.clone(), bytes).ok()?)));
         let metadata = serde_json::to_string(&self.metadata).unwrap_or_default();
         Ok(serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).unwrap_or_default())
     }
@@ -149,11 +137,7 @@ impl PolicyFile {
         let layers = &metadata.network.layers;
         let expected = Term::ALL.len() * layers.layers().len();
         if tensors.len() != expected {
-            return Err(format!(
-                "it has {} tensors; the network {:?} needs {expected}",
-                tensors.len(),
-                layers.neurons()
-            ));
+            return Err(format!("it has {} tensors; the network {:?} needs {expected}", tensors.len(), layers.neurons()));
         }
         let mut genome = Vec::with_capacity(Term::ALL.len() * layers.synapses());
         for term in Term::ALL {

@@ -75,11 +75,7 @@ impl RobotInterface {
         let joints = difference("joint", &own_joints, &robot.joint_names().collect::<Vec<_>>());
         match joints.or_else(|| difference("foot", &own_feet, &robot.foot_names().collect::<Vec<_>>())) {
             None => Ok(()),
-            Some(difference) => Err(InterfaceError {
-                policy_robot: self.name.clone(),
-                robot: robot.name.clone(),
-                difference,
-            }),
+            Some(difference) => Err(InterfaceError { policy_robot: self.name.clone(), robot: robot.name.clone(), difference }),
         }
     }
 }
@@ -87,19 +83,13 @@ impl RobotInterface {
 /// The first difference between two lists of names, in words.
 fn difference(kind: &str, wanted: &[&str], given: &[&str]) -> Option<String> {
     if let Some(name) = wanted.iter().find(|name| !given.contains(name)) {
-        let hint = nearest(name, given.iter().copied())
-            .map(|name| format!(" (the nearest is `{name}`)"))
-            .unwrap_or_default();
+        let hint = nearest(name, given.iter().copied()).map(|name| format!(" (the nearest is `{name}`)")).unwrap_or_default();
         return Some(format!("it needs the {kind} `{name}`, which the robot does not have{hint}"));
     }
     if let Some(name) = given.iter().find(|name| !wanted.contains(name)) {
         return Some(format!("the robot has the {kind} `{name}`, which the policy does not know"));
     }
-    let (index, (wanted, given)) = wanted
-        .iter()
-        .zip(given)
-        .enumerate()
-        .find(|(_, (wanted, given))| wanted != given)?;
+    let (index, (wanted, given)) = wanted.iter().zip(given).enumerate().find(|(_, (wanted, given))| wanted != given)?;
     Some(format!(
         "{kind} number {index} is `{wanted}` in the policy but `{given}` in the robot description; give them the same order"
     ))

@@ -103,19 +103,11 @@ impl PolicyMetadata {
         let layers = &self.network.layers;
         let observed = self.observation.len(&self.robot);
         if observed != layers.inputs() {
-            return Err(MapError::Inputs {
-                observed,
-                inputs: layers.inputs(),
-                layers: layers.neurons().to_vec(),
-            });
+            return Err(MapError::Inputs { observed, inputs: layers.inputs(), layers: layers.neurons().to_vec() });
         }
         let joints = self.robot.joints.len();
         if joints != layers.outputs() {
-            return Err(MapError::Outputs {
-                joints,
-                outputs: layers.outputs(),
-                layers: layers.neurons().to_vec(),
-            });
+            return Err(MapError::Outputs { joints, outputs: layers.outputs(), layers: layers.neurons().to_vec() });
         }
         let value = |name, problem| Err(MapError::Value { name, problem });
         if !(self.control_rate.is_finite() && self.control_rate > 0.0) {

@@ -61,9 +61,7 @@ impl ObservationMap {
 
     /// Whether joint speeds are among the values.
     pub fn needs_velocity(&self) -> bool {
-        self.blocks
-            .iter()
-            .any(|block| matches!(block, ObservationBlock::JointVelocity { .. }))
+        self.blocks.iter().any(|block| matches!(block, ObservationBlock::JointVelocity { .. }))
     }
 
     /// Number of values for `robot`.
@@ -102,10 +100,7 @@ impl ObservationMap {
                 }
                 ObservationBlock::JointVelocity { scale } => state.joint_velocity.iter().for_each(|v| put(v * scale)),
                 ObservationBlock::FootContact { scale } => {
-                    state
-                        .foot_contact
-                        .iter()
-                        .for_each(|&touches| put(if touches { scale } else { 0.0 }));
+                    state.foot_contact.iter().for_each(|&touches| put(if touches { scale } else { 0.0 }));
                 }
                 ObservationBlock::RollPitchYaw { scale } => {
                     state.orientation.roll_pitch_yaw().iter().for_each(|angle| put(angle * scale))
@@ -145,17 +140,8 @@ mod tests {
     use crate::policy::JointInterface;
 
     fn robot() -> RobotInterface {
-        let joint = |name: &str| JointInterface {
-            name: name.into(),
-            lower: -1.0,
-            upper: 3.0,
-            nominal: 0.0,
-        };
-        RobotInterface {
-            name: "biped".into(),
-            joints: vec![joint("hip"), joint("knee")],
-            feet: vec!["toe".into()],
-        }
+        let joint = |name: &str| JointInterface { name: name.into(), lower: -1.0, upper: 3.0, nominal: 0.0 };
+        RobotInterface { name: "biped".into(), joints: vec![joint("hip"), joint("knee")], feet: vec!["toe".into()] }
     }
 
     #[test]
@@ -178,9 +164,6 @@ mod tests {
         assert_eq!(out, [0.5, 1.5, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, -1.0, 0.5, -0.5]);
         let names = map.names(&robot());
         assert_eq!(names.len(), out.len());
-        assert_eq!(
-            [&names[0], &names[2], &names[5]],
-            ["position/hip", "contact/toe", "orientation/roll"]
-        );
+        assert_eq!([&names[0], &names[2], &names[5]], ["position/hip", "contact/toe", "orientation/roll"]);
     }
 }

@@ -28,10 +28,7 @@ pub enum RobotError {
         message: String,
     },
     /// A name in the YAML does not exist in the URDF.
-    #[error(
-        "the robot description names the {kind} `{name}`, which the URDF does not have{}",
-        suggestion(nearest)
-    )]
+    #[error("the robot description names the {kind} `{name}`, which the URDF does not have{}", suggestion(nearest))]
     UnknownName {
         /// "joint" or "link".
         kind: &'static str,
@@ -61,28 +58,17 @@ pub enum RobotError {
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|name| format!("; did you mean `{name}`?"))
-        .unwrap_or_default()
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 impl RobotError {
     /// An [`RobotError::UnknownName`] with the nearest of `known`.
     pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::UnknownName {
-            kind,
-            name: name.to_owned(),
-            nearest: nearest(name, known).map(str::to_owned),
-        }
+        Self::UnknownName { kind, name: name.to_owned(), nearest: nearest(name, known).map(str::to_owned) }
     }
 
     /// An [`RobotError::Unusable`].
     pub(crate) fn unusable(subject: &'static str, name: &str, problem: impl Into<String>) -> Self {
-        Self::Unusable {
-            subject,
-            name: name.to_owned(),
-            problem: problem.into(),
-        }
+        Self::Unusable { subject, name: name.to_owned(), problem: problem.into() }
     }
 }

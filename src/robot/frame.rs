@@ -39,15 +39,7 @@ impl FrameAssembler {
     /// An assembler for a robot with so many `joints` and `feet`.
     pub fn new(joints: usize, feet: usize) -> Self {
         let state = RobotState::at_rest(joints, feet);
-        Self {
-            frame: SensorFrame {
-                stamp: 0,
-                state,
-                oldest_received: 0,
-            },
-            stamps: [None; 3],
-            received: [0; 3],
-        }
+        Self { frame: SensorFrame { stamp: 0, state, oldest_received: 0 }, stamps: [None; 3], received: [0; 3] }
     }
 
     /// Takes joint values with `write`, which fills positions and speeds in joint order. `now` is the steady clock \[ns\].
@@ -125,10 +117,7 @@ mod tests {
         assert!(assembler.latest().is_some());
         feed(&mut assembler, &[Source::Contacts, Source::Joints], 20, 4);
         let frame = assembler.matched().unwrap();
-        assert_eq!(
-            (frame.stamp, frame.state.joint_position[0], frame.state.foot_contact[0]),
-            (20, 20.0, true)
-        );
+        assert_eq!((frame.stamp, frame.state.joint_position[0], frame.state.foot_contact[0]), (20, 20.0, true));
     }
 
     #[test]

@@ -128,10 +128,7 @@ impl RobotModel {
     pub fn load(yaml: &Path) -> Result<Self, RobotError> {
         let description: RobotDescription = read_yaml(yaml)?;
         let path: PathBuf = yaml.parent().unwrap_or(Path::new(".")).join(&description.urdf);
-        let text = std::fs::read_to_string(&path).map_err(|source| RobotError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| RobotError::Read { path: path.clone(), source })?;
         Self::from_parts(&description, text, &path)
     }
 
@@ -164,11 +161,7 @@ impl RobotModel {
     /// [`RobotError::Unusable`] when the limit is not a positive number.
     pub fn set_velocity_limit(&mut self, limit: f32) -> Result<(), RobotError> {
         if !(limit.is_finite() && limit > 0.0) {
-            return Err(RobotError::unusable(
-                "joint velocity limit",
-                &limit.to_string(),
-                "must be a positive number of rad/s",
-            ));
+            return Err(RobotError::unusable("joint velocity limit", &limit.to_string(), "must be a positive number of rad/s"));
         }
         for joint in &mut self.joints {
             joint.velocity_limit = limit;

@@ -65,17 +65,8 @@ const IGNORED: usize = usize::MAX;
 impl NameMap {
     /// A map for `names`; `kind` is "joint" or "foot".
     pub fn new<'a>(kind: &'static str, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let indices = names
-            .into_iter()
-            .enumerate()
-            .map(|(index, name)| (name.to_owned(), index))
-            .collect();
-        Self {
-            kind,
-            indices,
-            last_names: Vec::new(),
-            last_indices: Vec::new(),
-        }
+        let indices = names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), index)).collect();
+        Self { kind, indices, last_names: Vec::new(), last_indices: Vec::new() }
     }
 
     /// Number of names that the robot has.
@@ -113,10 +104,7 @@ impl NameMap {
         for name in names {
             match self.indices.get(name) {
                 Some(&index) if seen[index] => {
-                    return Err(NameError::Doubled {
-                        kind,
-                        name: name.clone(),
-                    });
+                    return Err(NameError::Doubled { kind, name: name.clone() });
                 }
                 Some(&index) => {
                     seen[index] = true;
@@ -125,25 +113,12 @@ impl NameMap {
                 None if unknown == UnknownNames::Ignored => indices.push(IGNORED),
                 None => {
                     let hint = nearest(name, self.indices.keys().map(String::as_str)).map(str::to_owned);
-                    return Err(NameError::Unknown {
-                        kind,
-                        name: name.clone(),
-                        hint,
-                    });
+                    return Err(NameError::Unknown { kind, name: name.clone(), hint });
                 }
             }
         }
-        match self
-            .indices
-            .iter()
-            .filter(|(_, index)| !seen[**index])
-            .min_by_key(|(_, index)| **index)
-        {
-            Some((name, _)) if complete => Err(NameError::Missing {
-                kind,
-                name: name.clone(),
-                expected: self.len(),
-            }),
+        match self.indices.iter().filter(|(_, index)| !seen[**index]).min_by_key(|(_, index)| **index) {
+            Some((name, _)) if complete => Err(NameError::Missing { kind, name: name.clone(), expected: self.len() }),
             _ => Ok(indices),
         }
     }
@@ -164,10 +139,7 @@ mod tests {
 
     #[test]
     fn any_order_is_mapped_by_name() {
-        assert_eq!(
-            map(&["ankle", "hip", "knee"], UnknownNames::Refused, true).unwrap(),
-            [Some(2), Some(0), Some(1)]
-        );
+        assert_eq!(map(&["ankle", "hip", "knee"], UnknownNames::Refused, true).unwrap(), [Some(2), Some(0), Some(1)]);
         assert_eq!(map(&["knee"], UnknownNames::Refused, false).unwrap(), [Some(1)]);
         assert_eq!(map(&["tail", "knee"], UnknownNames::Ignored, false).unwrap(), [None, Some(1)]);
     }
@@ -177,20 +149,13 @@ mod tests {
         let message = |given: &[&str], complete| map(given, UnknownNames::Refused, complete).unwrap_err().to_string();
         assert_eq!(message(&["kneee"], false), "unknown joint `kneee`; did you mean `knee`?");
         assert_eq!(message(&["hip", "hip"], false), "the joint `hip` appears twice");
-        assert_eq!(
-            message(&["hip", "ankle"], true),
-            "the joint `knee` is missing; all 3 are needed"
-        );
+        assert_eq!(message(&["hip", "ankle"], true), "the joint `knee` is missing; all 3 are needed");
     }
 
     #[test]
     fn a_changed_order_is_noticed() {
         let mut map = NameMap::new("joint", ["hip", "knee"]);
-        let mut order = |given: &[&str]| {
-            map.indices(&names(given), UnknownNames::Refused, true)
-                .unwrap()
-                .collect::<Vec<_>>()
-        };
+        let mut order = |given: &[&str]| map.indices(&names(given), UnknownNames::Refused, true).unwrap().collect::<Vec<_>>();
         assert_eq!(order(&["hip", "knee"]), [Some(0), Some(1)]);
         assert_eq!(order(&["knee", "hip"]), [Some(1), Some(0)]);
         assert_eq!(order(&["knee", "hip"]), [Some(1), Some(0)]);

@@ -15,12 +15,7 @@ pub struct Orientation {
 
 impl Orientation {
     /// No rotation.
-    pub const IDENTITY: Self = Self {
-        x: 0.0,
-        y: 0.0,
-        z: 0.0,
-        w: 1.0,
-    };
+    pub const IDENTITY: Self = Self { x: 0.0, y: 0.0, z: 0.0, w: 1.0 };
 
     /// Roll, pitch and yaw \[rad\] (rotations about fixed x, then y, then z; REP-103), in (-pi, pi], [-pi/2, pi/2], (-pi, pi].
     ///
@@ -107,13 +102,7 @@ mod tests {
     #[test]
     fn up_projection_is_the_cosine_of_the_tilt() {
         let q = UnitQuaternion::from_euler_angles(0.3f32, 0.0, 1.2);
-        let up = Orientation {
-            x: q.i,
-            y: q.j,
-            z: q.k,
-            w: q.w,
-        }
-        .up_projection();
+        let up = Orientation { x: q.i, y: q.j, z: q.k, w: q.w }.up_projection();
         assert!((up - 0.3f32.cos()).abs() < 1e-6, "{up}");
     }
 }

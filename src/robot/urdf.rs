@@ -13,10 +13,8 @@ use super::{RobotDescription, RobotError};
 const CONTINUOUS_RANGE: f64 = std::f64::consts::PI;
 
 pub(super) fn assemble(description: &RobotDescription, text: String, path: &Path) -> Result<RobotModel, RobotError> {
-    let urdf = urdf_rs::read_from_string(&text).map_err(|error| RobotError::MalformedUrdf {
-        path: path.into(),
-        message: error.to_string(),
-    })?;
+    let urdf = urdf_rs::read_from_string(&text)
+        .map_err(|error| RobotError::MalformedUrdf { path: path.into(), message: error.to_string() })?;
     check_description(description)?;
     let tree = Tree::new(&urdf)?;
     tree.check_names(description)?;
@@ -29,20 +27,10 @@ pub(super) fn assemble(description: &RobotDescription, text: String, path: &Path
             format!("is not the root of the URDF: the joint `{}` moves it", joint.name),
         ));
     }
-    let mut assembly = Assembly {
-        description,
-        tree: &tree,
-        bodies: Vec::new(),
-        joints: BTreeMap::new(),
-        poses: BTreeMap::new(),
-    };
+    let mut assembly = Assembly { description, tree: &tree, bodies: Vec::new(), joints: BTreeMap::new(), poses: BTreeMap::new() };
     assembly.add_body(&description.base_link, None)?;
     if let Some(link) = tree.links.keys().find(|link| !assembly.poses.contains_key(*link)) {
-        return Err(RobotError::unusable(
-            "link",
-            link,
-            format!("is not connected to the base link `{}`", description.base_link),
-        ));
+        return Err(RobotError::unusable("link", link, format!("is not connected to the base link `{}`", description.base_link)));
     }
     assembly.finish(text)
 }
@@ -51,17 +39,10 @@ fn check_description(description: &RobotDescription) -> Result<(), RobotError> {
     for (kind, names) in [("joint", &description.joints), ("foot", &description.feet)] {
         let mut seen = BTreeSet::new();
         if let Some(name) = names.iter().find(|name| !seen.insert(*name)) {
-            return Err(RobotError::Doubled {
-                kind,
-                name: name.clone(),
-            });
+            return Err(RobotError::Doubled { kind, name: name.clone() });
         }
         if names.is_empty() {
-            return Err(RobotError::unusable(
-                "robot",
-                &description.name,
-                format!("lists no {kind}; at least one is needed"),
-            ));
+            return Err(RobotError::unusable("robot", &description.name, format!("lists no {kind}; at least one is needed")));
         }
     }
     let actuator = &description.actuator;
@@ -114,11 +95,7 @@ impl<'a> Tree<'a> {
                 }
             }
             if !parents.insert(joint.child.link.as_str()) {
-                return Err(RobotError::unusable(
-                    "link",
-                    &joint.child.link,
-                    "has two parent joints; a URDF is a tree",
-                ));
+                return Err(RobotError::unusable("link", &joint.child.link, "has two parent joints; a URDF is a tree"));
             }
             children.entry(joint.parent.link.as_str()).or_default().push(joint);
         }
@@ -130,11 +107,7 @@ impl<'a> Tree<'a> {
         if let Some(name) = joints.into_iter().find(|name| !self.joints.contains_key(name.as_str())) {
             return Err(RobotError::unknown("joint", name, self.joints.keys().copied()));
         }
-        let links = description
-            .feet
-            .iter()
-            .chain([&description.base_link])
-            .chain(&description.imu_link);
+        let links = description.feet.iter().chain([&description.base_link]).chain(&description.imu_link);
         if let Some(name) = links.into_iter().find(|name| !self.links.contains_key(name.as_str())) {
             return Err(RobotError::unknown("link", name, self.links.keys().copied()));
         }
@@ -171,11 +144,7 @@ impl<'a> Assembly<'a> {
             let foot = self.description.feet.iter().position(|foot| foot == name);
             for collision in &link.collision {
                 let pose = (pose * isometry(&collision.origin)).cast();
-                shapes.push(Shape {
-                    geometry: geometry(name, &collision.geometry)?,
-                    pose,
-                    foot,
-                });
+                shapes.push(Shape { geometry: geometry(name, &collision.geometry)?, pose, foot });
             }
             for joint in self.tree.children.get(name).into_iter().flatten() {
                 let child_pose = pose * isometry(&joint.origin);
@@ -193,8 +162,7 @@ impl<'a> Assembly<'a> {
             }
         }
         if let Some((parent, origin, joint)) = moved_by {
-            self.joints
-                .insert(joint.name.as_str(), self.driven_joint(joint, parent, index, &origin)?);
+            self.joints.insert(joint.name.as_str(), self.driven_joint(joint, parent, index, &origin)?);
         }
         self.bodies.push(mass.body(root, shapes)?);
         for (origin, joint) in below {
@@ -220,35 +188,23 @@ impl<'a> Assembly<'a> {
             return Err(unusable("mimics another joint, which is not supported"));
         }
         let axis = Vector3::from(joint.axis.xyz.0);
-        let axis = Unit::try_new(axis, 1e-6)
-            .ok_or_else(|| unusable("has an axis of length 0"))?
-            .cast();
+        let axis = Unit::try_new(axis, 1e-6).ok_or_else(|| unusable("has an axis of length 0"))?.cast();
         let (lower, upper) = match joint.joint_type {
             JointType::Continuous => (-CONTINUOUS_RANGE, CONTINUOUS_RANGE),
             _ => (joint.limit.lower, joint.limit.upper),
         };
         if !(lower.is_finite() && upper.is_finite() && lower < upper) {
-            return Err(unusable(&format!(
-                "has the range {lower} to {upper} rad; lower must be less than upper"
-            )));
+            return Err(unusable(&format!("has the range {lower} to {upper} rad; lower must be less than upper")));
         }
         let actuator = &self.description.actuator;
         let effort_limit = actuator.effort_limit.unwrap_or(joint.limit.effort as f32);
         let velocity_limit = actuator.velocity_limit.unwrap_or(joint.limit.velocity as f32);
         for (name, value) in [("effort", effort_limit), ("velocity", velocity_limit)] {
             if !(value.is_finite() && value > 0.0) {
-                return Err(unusable(&format!(
-                    "has the {name} limit {value}; set it in the URDF or as actuator.{name}_limit"
-                )));
+                return Err(unusable(&format!("has the {name} limit {value}; set it in the URDF or as actuator.{name}_limit")));
             }
         }
-        let nominal = self
-            .description
-            .nominal_pose
-            .get(&joint.name)
-            .copied()
-            .unwrap_or(0.0)
-            .clamp(lower as f32, upper as f32);
+        let nominal = self.description.nominal_pose.get(&joint.name).copied().unwrap_or(0.0).clamp(lower as f32, upper as f32);
         Ok(Joint {
             name: joint.name.clone(),
             parent,
@@ -271,11 +227,7 @@ impl<'a> Assembly<'a> {
         let mut joints = Vec::new();
         for name in &description.joints {
             let Some(joint) = self.joints.remove(name.as_str()) else {
-                return Err(RobotError::unusable(
-                    "joint",
-                    name,
-                    "is fixed in the URDF and cannot be driven",
-                ));
+                return Err(RobotError::unusable("joint", name, "is fixed in the URDF and cannot be driven"));
             };
             joints.push(joint);
         }
@@ -283,16 +235,9 @@ impl<'a> Assembly<'a> {
         for name in &description.feet {
             let (body, _) = self.poses[name.as_str()];
             if self.tree.links[name.as_str()].collision.is_empty() {
-                return Err(RobotError::unusable(
-                    "foot",
-                    name,
-                    "has no collision shape, so it can never touch the ground",
-                ));
+                return Err(RobotError::unusable("foot", name, "has no collision shape, so it can never touch the ground"));
             }
-            feet.push(Foot {
-                name: name.clone(),
-                body,
-            });
+            feet.push(Foot { name: name.clone(), body });
         }
         let imu_link = description.imu_link.clone().unwrap_or_else(|| description.base_link.clone());
         let (imu_body, imu) = self.poses[imu_link.as_str()];
@@ -326,11 +271,7 @@ impl MassSum {
     fn add(&mut self, link: &Link, pose: &Isometry3<f64>) -> Result<(), RobotError> {
         let mass = link.inertial.mass.value;
         if !(mass.is_finite() && mass >= 0.0) {
-            return Err(RobotError::unusable(
-                "link",
-                &link.name,
-                format!("has the mass {mass}; it must be at least 0"),
-            ));
+            return Err(RobotError::unusable("link", &link.name, format!("has the mass {mass}; it must be at least 0")));
         }
         let inertial = pose * isometry(&link.inertial.origin);
         let i = &link.inertial.inertia;
@@ -345,28 +286,14 @@ impl MassSum {
 
     fn body(self, name: &str, shapes: Vec<Shape>) -> Result<Body, RobotError> {
         if self.mass <= 0.0 {
-            return Err(RobotError::unusable(
-                "link",
-                name,
-                "has no mass (with the links fixed to it); give it an <inertial>",
-            ));
+            return Err(RobotError::unusable("link", name, "has no mass (with the links fixed to it); give it an <inertial>"));
         }
         let centre = self.moment / self.mass;
         let inertia = self.inertia - parallel_axis(self.mass, &centre);
         if inertia.symmetric_eigenvalues().min() <= 0.0 {
-            return Err(RobotError::unusable(
-                "link",
-                name,
-                "has an inertia that is not positive definite",
-            ));
+            return Err(RobotError::unusable("link", name, "has an inertia that is not positive definite"));
         }
-        Ok(Body {
-            name: name.to_owned(),
-            mass: self.mass as f32,
-            centre_of_mass: centre.cast(),
-            inertia: inertia.cast(),
-            shapes,
-        })
+        Ok(Body { name: name.to_owned(), mass: self.mass as f32, centre_of_mass: centre.cast(), inertia: inertia.cast(), shapes })
     }
 }
 
@@ -377,28 +304,18 @@ fn parallel_axis(mass: f64, r: &Vector3<f64>) -> Matrix3<f64> {
 
 fn isometry(pose: &urdf_rs::Pose) -> Isometry3<f64> {
     let [roll, pitch, yaw] = pose.rpy.0;
-    Isometry3::from_parts(
-        Translation3::from(pose.xyz.0),
-        UnitQuaternion::from_euler_angles(roll, pitch, yaw),
-    )
+    Isometry3::from_parts(Translation3::from(pose.xyz.0), UnitQuaternion::from_euler_angles(roll, pitch, yaw))
 }
 
 fn geometry(link: &str, geometry: &urdf_rs::Geometry) -> Result<Geometry, RobotError> {
     let result = match geometry {
         urdf_rs::Geometry::Sphere { radius } => Geometry::Sphere { radius: *radius as f32 },
-        urdf_rs::Geometry::Box { size } => Geometry::Box {
-            half_extents: Vector3::from(size.0).cast() * 0.5,
-        },
-        urdf_rs::Geometry::Cylinder { radius, length } => Geometry::Cylinder {
-            radius: *radius as f32,
-            half_length: *length as f32 * 0.5,
-        },
+        urdf_rs::Geometry::Box { size } => Geometry::Box { half_extents: Vector3::from(size.0).cast() * 0.5 },
+        urdf_rs::Geometry::Cylinder { radius, length } => {
+            Geometry::Cylinder { radius: *radius as f32, half_length: *length as f32 * 0.5 }
+        }
         _ => {
-            return Err(RobotError::unusable(
-                "link",
-                link,
-                "has a collision shape that is not a box, cylinder or sphere",
-            ));
+            return Err(RobotError::unusable("link", link, "has a collision shape that is not a box, cylinder or sphere"));
         }
     };
     let sizes = match result {
@@ -407,11 +324,7 @@ fn geometry(link: &str, geometry: &urdf_rs::Geometry) -> Result<Geometry, RobotE
         Geometry::Cylinder { radius, half_length } => [radius, half_length, radius],
     };
     if sizes.iter().any(|size| !(size.is_finite() && *size > 0.0)) {
-        return Err(RobotError::unusable(
-            "link",
-            link,
-            "has a collision shape whose size is not positive",
-        ));
+        return Err(RobotError::unusable("link", link, "has a collision shape whose size is not positive"));
     }
     Ok(result)
 }

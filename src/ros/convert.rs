@@ -57,51 +57,30 @@ pub enum MessageError {
 /// A message's time.
 pub fn stamp(time: &Time) -> Result<Stamp, MessageError> {
     if time.sec < 0 || i64::from(time.nanosec) >= NANOSECONDS {
-        return Err(MessageError::Stamp {
-            sec: time.sec,
-            nanosec: time.nanosec,
-        });
+        return Err(MessageError::Stamp { sec: time.sec, nanosec: time.nanosec });
     }
     Ok(i64::from(time.sec) * NANOSECONDS + i64::from(time.nanosec))
 }
 
 /// The time of a message that is to be sent.
 pub fn time(stamp: Stamp) -> Time {
-    Time {
-        sec: (stamp / NANOSECONDS) as i32,
-        nanosec: (stamp % NANOSECONDS) as u32,
-    }
+    Time { sec: (stamp / NANOSECONDS) as i32, nanosec: (stamp % NANOSECONDS) as u32 }
 }
 
 fn header(stamp: Stamp, frame: &str) -> Header {
-    Header {
-        stamp: time(stamp),
-        frame_id: frame.to_owned(),
-    }
+    Header { stamp: time(stamp), frame_id: frame.to_owned() }
 }
 
 fn finite<'a>(field: &'static str, values: impl IntoIterator<Item = &'a f64>, names: &[String]) -> Result<(), MessageError> {
     // Beyond f32 counts as infinite: the core computes in f32.
-    match values
-        .into_iter()
-        .enumerate()
-        .find(|(_, value)| !(**value as f32).is_finite())
-    {
-        Some((index, &value)) => Err(MessageError::Number {
-            field,
-            value,
-            of: names.get(index).cloned(),
-        }),
+    match values.into_iter().enumerate().find(|(_, value)| !(**value as f32).is_finite()) {
+        Some((index, &value)) => Err(MessageError::Number { field, value, of: names.get(index).cloned() }),
         None => Ok(()),
     }
 }
 
 fn length(field: &'static str, given: usize, expected: usize) -> Result<(), MessageError> {
-    if given == expected {
-        Ok(())
-    } else {
-        Err(MessageError::Length { field, given, expected })
-    }
+    if given == expected { Ok(()) } else { Err(MessageError::Length { field, given, expected }) }
 }
 
 /// Turns sensor messages into frames of one robot.
@@ -122,12 +101,7 @@ impl SensorReader {
     ) -> Self {
         let (joints, feet) = (NameMap::new("joint", joints), NameMap::new("foot", feet));
         let assembler = FrameAssembler::new(joints.len(), feet.len());
-        Self {
-            joints,
-            feet,
-            needs_velocity,
-            assembler,
-        }
+        Self { joints, feet, needs_velocity, assembler }
     }
 
     /// The frames so far.
@@ -143,9 +117,7 @@ impl SensorReader {
         let stamp = stamp(&message.header.stamp)?;
         length("position", message.position.len(), message.name.len())?;
         if self.needs_velocity && message.velocity.is_empty() {
-            return Err(MessageError::NotMeasured(
-                "the policy needs joint velocities, and the message has none",
-            ));
+            return Err(MessageError::NotMeasured("the policy needs joint velocities, and the message has none"));
         }
         if !message.velocity.is_empty() {
             length("velocity", message.velocity.len(), message.name.len())?;
@@ -188,19 +160,8 @@ impl SensorReader {
         let (rate, acceleration) = ([rate.x, rate.y, rate.z], [acceleration.x, acceleration.y, acceleration.z]);
         finite("angular_velocity", &rate, &[])?;
         finite("linear_acceleration", &acceleration, &[])?;
-        let orientation = Orientation {
-            x: x as f32,
-            y: y as f32,
-            z: z as f32,
-            w: w as f32,
-        };
-        self.assembler.imu(
-            stamp,
-            now,
-            orientation,
-            rate.map(|value| value as f32),
-            acceleration.map(|value| value as f32),
-        );
+        let orientation = Orientation { x: x as f32, y: y as f32, z: z as f32, w: w as f32 };
+        self.assembler.imu(stamp, now, orientation, rate.map(|value| value as f32), acceleration.map(|value| value as f32));
         Ok(())
     }
 
@@ -216,11 +177,7 @@ impl SensorReader {
         }
         if let Some(entry) = message.force.iter().position(|force| !(force.is_finite() && *force >= 0.0)) {
             let (value, of) = (f64::from(message.force[entry]), message.names.get(entry).cloned());
-            return Err(MessageError::Number {
-                field: "force",
-                value,
-                of,
-            });
+            return Err(MessageError::Number { field: "force", value, of });
         }
         let indices = self.feet.indices(&message.names, UnknownNames::Refused, true)?;
         self.assembler.contacts(stamp, now, |contact, force| {
@@ -299,11 +256,7 @@ pub fn foot_contacts(stamp: Stamp, names: &[String], state: &RobotState) -> Foot
 /// Pose of the base in `odom` and its velocity in its own axes (as nav_msgs defines the twist).
 pub fn odometry(stamp: Stamp, base_link: &str, base: &BasePose) -> Odometry {
     let into_base = |v: [f32; 3]| base.orientation.inverse_rotate(v);
-    let mut message = Odometry {
-        header: header(stamp, "odom"),
-        child_frame_id: base_link.to_owned(),
-        ..Odometry::default()
-    };
+    let mut message = Odometry { header: header(stamp, "odom"), child_frame_id: base_link.to_owned(), ..Odometry::default() };
     let [x, y, z] = base.position.map(f64::from);
     message.pose.pose.position = Point { x, y, z };
     message.pose.pose.orientation = quaternion(&base.orientation);
@@ -316,12 +269,7 @@ pub fn odometry(stamp: Stamp, base_link: &str, base: &BasePose) -> Odometry {
 
 fn quaternion(orientation: &Orientation) -> Quaternion {
     let Orientation { x, y, z, w } = *orientation;
-    Quaternion {
-        x: f64::from(x),
-        y: f64::from(y),
-        z: f64::from(z),
-        w: f64::from(w),
-    }
+    Quaternion { x: f64::from(x), y: f64::from(y), z: f64::from(z), w: f64::from(w) }
 }
 
 fn vector(values: [f32; 3]) -> Vector3 {
@@ -343,37 +291,19 @@ mod tests {
     }
 
     fn joints(given: &[&str], position: &[f64]) -> JointState {
-        JointState {
-            name: names(given),
-            position: position.to_vec(),
-            ..JointState::default()
-        }
+        JointState { name: names(given), position: position.to_vec(), ..JointState::default() }
     }
 
     #[test]
     fn refused_joint_states_are_explained_and_change_nothing() {
         let mut reader = reader();
-        reader
-            .joint_state(&joints(&["knee", "hip", "tail"], &[2.0, 1.0, 9.0]), 0)
-            .unwrap();
+        reader.joint_state(&joints(&["knee", "hip", "tail"], &[2.0, 1.0, 9.0]), 0).unwrap();
         let before = reader.clone();
         let mut message = |message: JointState| reader.joint_state(&message, 1).unwrap_err().to_string();
-        assert_eq!(
-            message(joints(&["hip", "knee"], &[0.0, f64::NAN])),
-            "`position` holds NaN for `knee`"
-        );
-        assert_eq!(
-            message(joints(&["hip", "knee"], &[0.0, 1e300])),
-            format!("`position` holds {} for `knee`", 1e300)
-        );
-        assert_eq!(
-            message(joints(&["hip", "knee"], &[0.0])),
-            "`position` has 1 entries for 2 names"
-        );
-        assert_eq!(
-            message(joints(&["hip"], &[0.0])),
-            "the joint `knee` is missing; all 2 are needed"
-        );
+        assert_eq!(message(joints(&["hip", "knee"], &[0.0, f64::NAN])), "`position` holds NaN for `knee`");
+        assert_eq!(message(joints(&["hip", "knee"], &[0.0, 1e300])), format!("`position` holds {} for `knee`", 1e300));
+        assert_eq!(message(joints(&["hip", "knee"], &[0.0])), "`position` has 1 entries for 2 names");
+        assert_eq!(message(joints(&["hip"], &[0.0])), "the joint `knee` is missing; all 2 are needed");
         let mut negative = joints(&["hip", "knee"], &[0.0, 0.0]);
         negative.header.stamp.sec = -1;
         assert_eq!(message(negative), "the stamp -1 s 0 ns is no time");

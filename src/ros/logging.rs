@@ -35,13 +35,7 @@ impl<S: Subscriber> Layer<S> for RosLayer {
         };
         let mut text = Text::default();
         event.record(&mut text);
-        r2r::log(
-            &text.0,
-            &self.name,
-            metadata.file().unwrap_or_default(),
-            metadata.line().unwrap_or_default(),
-            severity,
-        );
+        r2r::log(&text.0, &self.name, metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default(), severity);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,6 +35,12 @@ pub enum NodeError {
         what: String,
         /// ROS's reason.
         source: r2r::Error,
+    },
+    /// ROS refused the command line or a parameter file.
+    #[error("ROS refuses the command line or a parameter file: {reason}")]
+    CommandLine {
+        /// ROS's reason.
+        reason: String,
     },
     /// A parameter is not usable.
     #[error(transparent)]
@@ -72,10 +78,7 @@ pub enum NodeError {
 
 impl NodeError {
     fn ros(what: impl Into<String>) -> impl FnOnce(r2r::Error) -> Self {
-        move |source| Self::Ros {
-            what: what.into(),
-            source,
-        }
+        move |source| Self::Ros { what: what.into(), source }
     }
 }
 
@@ -109,14 +112,8 @@ pub fn run_node(name: &str, build: impl FnOnce(&mut Shell) -> Result<(), NodeErr
 
 impl Shell {
     fn start(name: &str) -> Result<Self, NodeError> {
-        // r2r panics where ROS refuses the command line, for example a parameter file that is no YAML; the panic's text is ROS's reason.
-        let context = catch_unwind(Context::create).map_err(|_| NodeError::Ros {
-            what: "the command line or a parameter file was refused, see above".to_owned(),
-            source: r2r::Error::RCL_RET_INVALID_ARGUMENT,
-        })?;
-        let node = context
-            .and_then(|context| Node::create(context, name, ""))
-            .map_err(NodeError::ros("cannot make the node"))?;
+        let context = create_context()?;
+        let node = Node::create(context, name, "").map_err(NodeError::ros("cannot make the node"))?;
         logging::to_ros(node.logger().to_owned());
         let system = |what: &str| {
             let what = what.to_owned();
@@ -134,14 +131,7 @@ impl Shell {
                 tracing::error!("cannot wait for signals: {error}");
             }
         });
-        Ok(Self {
-            node,
-            stop,
-            runtime,
-            pool: LocalPool::new(),
-            threads: Vec::new(),
-            panicked: Arc::default(),
-        })
+        Ok(Self { node, stop, runtime, pool: LocalPool::new(), threads: Vec::new(), panicked: Arc::default() })
     }
 
     /// The node's stop flag.
@@ -159,10 +149,8 @@ impl Shell {
         mut changed: impl FnMut(&str, &ParameterValue) + 'static,
     ) -> Result<SharedParameters, NodeError> {
         let parameters = SharedParameters::declare(&self.node, declarations)?;
-        let (services, changes) = self
-            .node
-            .make_derived_parameter_handler(parameters.0.clone())
-            .map_err(NodeError::ros("cannot serve parameters"))?;
+        let (services, changes) =
+            self.node.make_derived_parameter_handler(parameters.0.clone()).map_err(NodeError::ros("cannot serve parameters"))?;
         self.runtime.spawn(async {
             // r2r panics when a client has gone before its answer; that must not take the node along.
             if tokio::spawn(services).await.is_err() {
@@ -186,10 +174,7 @@ impl Shell {
         qos: QosProfile,
         mut receive: impl FnMut(T) + 'static,
     ) -> Result<(), NodeError> {
-        let messages = self
-            .node
-            .subscribe::<T>(topic, qos)
-            .map_err(NodeError::ros(format!("cannot subscribe {topic}")))?;
+        let messages = self.node.subscribe::<T>(topic, qos).map_err(NodeError::ros(format!("cannot subscribe {topic}")))?;
         self.local(messages.for_each(move |message| {
             receive(message);
             std::future::ready(())
@@ -225,9 +210,7 @@ impl Shell {
     /// # Errors
     /// [`NodeError::Ros`] when ROS refuses.
     pub fn publisher<T: WrappedTypesupport>(&mut self, topic: &str, qos: QosProfile) -> Result<Publisher<T>, NodeError> {
-        self.node
-            .create_publisher(topic, qos)
-            .map_err(NodeError::ros(format!("cannot publish {topic}")))
+        self.node.create_publisher(topic, qos).map_err(NodeError::ros(format!("cannot publish {topic}")))
     }
 
     /// Starts a thread of the node. A panic in it ends the node with an error.
@@ -243,14 +226,8 @@ impl Shell {
             // A node without one of its threads is of no use.
             stop.request();
         };
-        let system = |source| NodeError::System {
-            what: format!("cannot start the thread `{name}`"),
-            source,
-        };
-        let handle = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(guarded)
-            .map_err(system)?;
+        let system = |source| NodeError::System { what: format!("cannot start the thread `{name}`"), source };
+        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(guarded).map_err(system)?;
         let thread = handle.thread().clone();
         self.threads.push((name.to_owned(), handle));
         Ok(thread)
@@ -277,5 +254,21 @@ impl Shell {
         }
         self.runtime.shutdown_timeout(SPIN_TIMEOUT);
         result
+    }
+}
+
+/// Starts ROS. r2r panics where ROS refuses the command line, for example a parameter file that is no YAML; here that is an error like any other.
+fn create_context() -> Result<Context, NodeError> {
+    let reason = Arc::new(Mutex::new(String::new()));
+    let hook = std::panic::take_hook();
+    let kept = reason.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = panic.payload_as_str().unwrap_or("no reason given").to_owned();
+    }));
+    let context = catch_unwind(Context::create);
+    std::panic::set_hook(hook);
+    match context {
+        Ok(context) => context.map_err(NodeError::ros("cannot start")),
+        Err(_) => Err(NodeError::CommandLine { reason: reason.lock().unwrap_or_else(PoisonError::into_inner).clone() }),
     }
 }

@@ -34,22 +34,12 @@ pub struct Inbox<T> {
 
 /// A queue of at most `size` parcels, each made by `make`.
 pub fn outbox<T>(size: usize, make: impl Fn() -> T) -> (Outbox<T>, Inbox<T>) {
-    let shared = Arc::new(Shared {
-        stock: ArrayQueue::new(size),
-        queue: ArrayQueue::new(size),
-        dropped: AtomicU64::new(0),
-    });
+    let shared = Arc::new(Shared { stock: ArrayQueue::new(size), queue: ArrayQueue::new(size), dropped: AtomicU64::new(0) });
     for _ in 0..size {
         // The stock has room for just these.
         let _ = shared.stock.push(Box::new(make()));
     }
-    (
-        Outbox {
-            shared: shared.clone(),
-            receiver: None,
-        },
-        Inbox { shared },
-    )
+    (Outbox { shared: shared.clone(), receiver: None }, Inbox { shared })
 }
 
 impl<T> Outbox<T> {

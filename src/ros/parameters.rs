@@ -70,30 +70,17 @@ pub enum ParameterError {
 
 impl Declaration {
     fn new(name: &'static str, default: ParameterValue, description: &'static str) -> Self {
-        Self {
-            name,
-            default,
-            description,
-            range: None,
-            choices: &[],
-            read_only: true,
-        }
+        Self { name, default, description, range: None, choices: &[], read_only: true }
     }
 
     /// A whole number within `range`.
     pub fn integer(name: &'static str, default: i64, range: (i64, i64), description: &'static str) -> Self {
-        Self {
-            range: Some((range.0 as f64, range.1 as f64)),
-            ..Self::new(name, ParameterValue::Integer(default), description)
-        }
+        Self { range: Some((range.0 as f64, range.1 as f64)), ..Self::new(name, ParameterValue::Integer(default), description) }
     }
 
     /// A number within `range`.
     pub fn double(name: &'static str, default: f64, range: (f64, f64), description: &'static str) -> Self {
-        Self {
-            range: Some(range),
-            ..Self::new(name, ParameterValue::Double(default), description)
-        }
+        Self { range: Some(range), ..Self::new(name, ParameterValue::Double(default), description) }
     }
 
     /// True or false.
@@ -109,10 +96,7 @@ impl Declaration {
     /// One of `choices`, by default the first.
     pub fn choice(name: &'static str, choices: &'static [&'static str], description: &'static str) -> Self {
         let default = choices.first().copied().unwrap_or_default();
-        Self {
-            choices,
-            ..Self::string(name, default, description)
-        }
+        Self { choices, ..Self::string(name, default, description) }
     }
 
     /// The parameter may change at run time.
@@ -134,13 +118,7 @@ impl Declaration {
                 expected: self.default.type_name(),
             });
         }
-        let refuse = |given: String, expected: String| {
-            Err(ParameterError::Value {
-                name: self.name.to_owned(),
-                given,
-                expected,
-            })
-        };
+        let refuse = |given: String, expected: String| Err(ParameterError::Value { name: self.name.to_owned(), given, expected });
         let number = match value {
             ParameterValue::Integer(value) => Some(value as f64),
             ParameterValue::Double(value) => Some(value),
@@ -179,15 +157,8 @@ impl Parameters {
     /// # Errors
     /// [`ParameterError`] for the first that is unknown or has a value that it may not have.
     pub fn new(declarations: Vec<Declaration>, given: &IndexMap<String, ParameterValue>) -> Result<Self, ParameterError> {
-        let values = declarations
-            .iter()
-            .map(|declaration| (declaration.name.to_owned(), declaration.default.clone()))
-            .collect();
-        let mut parameters = Self {
-            declarations,
-            values,
-            started: false,
-        };
+        let values = declarations.iter().map(|declaration| (declaration.name.to_owned(), declaration.default.clone())).collect();
+        let mut parameters = Self { declarations, values, started: false };
         for (name, value) in given {
             if !OF_ROS.contains(&name.as_str()) && !name.starts_with("qos_overrides.") {
                 parameters.set(name, value)?;
@@ -198,13 +169,10 @@ impl Parameters {
     }
 
     fn declaration(&self, name: &str) -> Result<&Declaration, ParameterError> {
-        self.declarations
-            .iter()
-            .find(|declaration| declaration.name == name)
-            .ok_or_else(|| ParameterError::Unknown {
-                name: name.to_owned(),
-                hint: nearest(name, self.declarations.iter().map(|declaration| declaration.name)).map(str::to_owned),
-            })
+        self.declarations.iter().find(|declaration| declaration.name == name).ok_or_else(|| ParameterError::Unknown {
+            name: name.to_owned(),
+            hint: nearest(name, self.declarations.iter().map(|declaration| declaration.name)).map(str::to_owned),
+        })
     }
 
     fn check(&self, name: &str, value: &ParameterValue) -> Result<ParameterValue, ParameterError> {
@@ -258,10 +226,7 @@ impl Parameters {
     pub fn required(&self, name: &str) -> Result<&str, ParameterError> {
         let value = self.string(name);
         if value.is_empty() {
-            return Err(ParameterError::Missing {
-                name: name.to_owned(),
-                description: self.declaration(name)?.description,
-            });
+            return Err(ParameterError::Missing { name: name.to_owned(), description: self.declaration(name)?.description });
         }
         Ok(value)
     }
@@ -278,10 +243,7 @@ impl SharedParameters {
     /// As [`Parameters::new`].
     pub fn declare(node: &Node, declarations: Vec<Declaration>) -> Result<Self, ParameterError> {
         let given = node.params.lock().unwrap_or_else(PoisonError::into_inner);
-        let given = given
-            .iter()
-            .map(|(name, parameter)| (name.clone(), parameter.value.clone()))
-            .collect();
+        let given = given.iter().map(|(name, parameter)| (name.clone(), parameter.value.clone())).collect();
         Ok(Self(Arc::new(Mutex::new(Parameters::new(declarations, &given)?))))
     }
 
@@ -299,10 +261,7 @@ fn refusal(error: &ParameterError) -> r2r::Error {
         | ParameterError::ReadOnly { name }
         | ParameterError::Missing { name, .. } => name.clone(),
     };
-    r2r::Error::ParameterValueConv {
-        name,
-        msg: error.to_string(),
-    }
+    r2r::Error::ParameterValueConv { name, msg: error.to_string() }
 }
 
 impl RosParams for Parameters {
@@ -315,13 +274,7 @@ impl RosParams for Parameters {
         for declaration in &self.declarations {
             let value = self.values.get(declaration.name).unwrap_or(&declaration.default).clone();
             params.shift_remove(declaration.name);
-            params.insert(
-                declaration.name.to_owned(),
-                Parameter {
-                    value,
-                    description: declaration.description,
-                },
-            );
+            params.insert(declaration.name.to_owned(), Parameter { value, description: declaration.description });
         }
         // Listed by every ROS node, whether it was given or not.
         params.entry("use_sim_time".to_owned()).or_insert(Parameter {
@@ -332,10 +285,7 @@ impl RosParams for Parameters {
     }
 
     fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
-        self.values
-            .get(name)
-            .cloned()
-            .ok_or_else(|| r2r::Error::InvalidParameterName { name: name.to_owned() })
+        self.values.get(name).cloned().ok_or_else(|| r2r::Error::InvalidParameterName { name: name.to_owned() })
     }
 
     fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
@@ -366,26 +316,14 @@ mod tests {
     #[test]
     fn unknown_names_and_values_out_of_range_are_refused_with_what_is_allowed() {
         let message = |name, value| given(name, value).unwrap_err().to_string();
-        assert_eq!(
-            message("gat", ParameterValue::Double(1.0)),
-            "unknown parameter `gat`; did you mean `gate`?"
-        );
-        assert_eq!(
-            message("gate", ParameterValue::Double(1.5)),
-            "the parameter `gate` is 1.5; it must be from 0 to 1"
-        );
-        assert_eq!(
-            message("gate", ParameterValue::Double(f64::NAN)),
-            "the parameter `gate` is NaN; it must be from 0 to 1"
-        );
+        assert_eq!(message("gat", ParameterValue::Double(1.0)), "unknown parameter `gat`; did you mean `gate`?");
+        assert_eq!(message("gate", ParameterValue::Double(1.5)), "the parameter `gate` is 1.5; it must be from 0 to 1");
+        assert_eq!(message("gate", ParameterValue::Double(f64::NAN)), "the parameter `gate` is NaN; it must be from 0 to 1");
         assert_eq!(
             message("mode", ParameterValue::String("fast".into())),
             "the parameter `mode` is `fast`; it must be one of real_time, lockstep"
         );
-        assert_eq!(
-            message("gate", ParameterValue::Bool(true)),
-            "the parameter `gate` is boolean; it must be double"
-        );
+        assert_eq!(message("gate", ParameterValue::Bool(true)), "the parameter `gate` is boolean; it must be double");
     }
 
     #[test]
@@ -401,12 +339,6 @@ mod tests {
         assert_eq!(refused, Err(ParameterError::ReadOnly { name: "mode".into() }));
         assert!(parameters.set("gate", &ParameterValue::Double(0.5)).is_ok());
         assert_eq!((parameters.double("gate"), parameters.string("mode")), (0.5, "lockstep"));
-        assert!(
-            parameters
-                .required("policy")
-                .unwrap_err()
-                .to_string()
-                .contains("a policy file")
-        );
+        assert!(parameters.required("policy").unwrap_err().to_string().contains("a policy file"));
     }
 }

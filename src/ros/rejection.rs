@@ -30,12 +30,7 @@ pub struct Rejections {
 impl Rejections {
     /// Of `topic`, counted in `count` too.
     pub fn new(topic: &'static str, count: &RejectionCount) -> Self {
-        Self {
-            topic,
-            count: count.clone(),
-            unsaid: 0,
-            last_warning: None,
-        }
+        Self { topic, count: count.clone(), unsaid: 0, last_warning: None }
     }
 
     /// Notes one rejected message; warns at most once a second.
@@ -43,11 +38,7 @@ impl Rejections {
         self.count.0.fetch_add(1, Ordering::Relaxed);
         self.unsaid += 1;
         if self.last_warning.is_none_or(|last| last.elapsed() >= WARNING_PERIOD) {
-            tracing::warn!(
-                "{}: message ignored: {reason} ({} since the last warning)",
-                self.topic,
-                self.unsaid
-            );
+            tracing::warn!("{}: message ignored: {reason} ({} since the last warning)", self.topic, self.unsaid);
             self.last_warning = Some(Instant::now());
             self.unsaid = 0;
         }

@@ -33,23 +33,14 @@ pub(super) fn build(robot: &RobotModel, settings: &SimulationSettings) -> (Physi
     let mut feet = vec![Vec::new(); robot.feet.len()];
     for (index, body) in robot.bodies.iter().enumerate() {
         let held = index == 0 && settings.mount == Mount::Suspended;
-        let builder = if held {
-            RigidBodyBuilder::fixed()
-        } else {
-            RigidBodyBuilder::dynamic()
-        };
+        let builder = if held { RigidBodyBuilder::fixed() } else { RigidBodyBuilder::dynamic() };
         let centre = Vector::new(body.centre_of_mass.x, body.centre_of_mass.y, body.centre_of_mass.z);
         let i = &body.inertia;
         let inertia = Matrix::from_cols_array(&[i.m11, i.m21, i.m31, i.m12, i.m22, i.m32, i.m13, i.m23, i.m33]);
         let properties = MassProperties::with_inertia_matrix(centre, body.mass, inertia);
-        let handle = physics
-            .bodies
-            .insert(builder.additional_mass_properties(properties).can_sleep(false).build());
+        let handle = physics.bodies.insert(builder.additional_mass_properties(properties).can_sleep(false).build());
         for shape in &body.shapes {
-            let collider = collider(shape)
-                .density(0.0)
-                .friction(robot.friction)
-                .collision_groups(groups(ROBOT, GROUND));
+            let collider = collider(shape).density(0.0).friction(robot.friction).collision_groups(groups(ROBOT, GROUND));
             let collider = physics.colliders.insert_with_parent(collider, handle, &mut physics.bodies);
             if let Some(foot) = shape.foot {
                 feet[foot].push(collider);
@@ -65,10 +56,7 @@ pub(super) fn build(robot: &RobotModel, settings: &SimulationSettings) -> (Physi
     for (index, joint) in by_child {
         let data = generic_joint(joint);
         // `insert` refuses only loops and second parents, which a RobotModel cannot hold.
-        if let Some(handle) = physics
-            .multibody_joints
-            .insert(bodies[joint.parent], bodies[joint.child], data, true)
-        {
+        if let Some(handle) = physics.multibody_joints.insert(bodies[joint.parent], bodies[joint.child], data, true) {
             joints[index] = handle;
         }
     }

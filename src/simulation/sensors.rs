@@ -44,22 +44,14 @@ pub(super) fn read(physics: &Physics, handles: &Handles, acceleration: Vector, t
 
     let base = &physics.bodies[handles.bodies[0]];
     let rotation = base.position().rotation;
-    state.orientation = Orientation {
-        x: rotation.x,
-        y: rotation.y,
-        z: rotation.z,
-        w: rotation.w,
-    };
+    state.orientation = Orientation { x: rotation.x, y: rotation.y, z: rotation.z, w: rotation.w };
     let into_imu = (rotation * handles.imu.rotation).inverse();
     state.angular_velocity = (into_imu * base.angvel()).to_array();
     state.linear_acceleration = (into_imu * (acceleration + Vector::Z * GRAVITY)).to_array();
 
     let dt = physics.parameters.dt;
     for (foot, colliders) in handles.feet.iter().enumerate() {
-        let force = colliders
-            .iter()
-            .map(|&collider| contact_force(physics, handles.ground, collider, dt))
-            .sum::<f32>();
+        let force = colliders.iter().map(|&collider| contact_force(physics, handles.ground, collider, dt)).sum::<f32>();
         state.foot_force[foot] = force;
         state.foot_contact[foot] = force >= threshold;
     }
@@ -75,9 +67,10 @@ fn contact_force(physics: &Physics, ground: ColliderHandle, collider: ColliderHa
         .iter()
         .map(|manifold| {
             let normal = manifold.data.normal;
-            manifold.points.iter().fold(Vector::ZERO, |sum, point| {
-                sum + normal * point.data.impulse + point.data.warmstart_tangent_world
-            })
+            manifold
+                .points
+                .iter()
+                .fold(Vector::ZERO, |sum, point| sum + normal * point.data.impulse + point.data.warmstart_tangent_world)
         })
         .sum();
     impulse.length() / dt

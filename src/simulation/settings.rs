@@ -27,11 +27,7 @@ pub enum Mount {
 
 impl Default for SimulationSettings {
     fn default() -> Self {
-        Self {
-            physics_rate: 100.0,
-            control_rate: 50.0,
-            mount: Mount::Free,
-        }
+        Self { physics_rate: 100.0, control_rate: 50.0, mount: Mount::Free }
     }
 }
 
@@ -54,10 +50,7 @@ impl SimulationSettings {
         let ratio = self.physics_rate / self.control_rate;
         let fits = self.control_rate > 0.0 && (1.0..=1000.0).contains(&ratio);
         if !fits || (ratio - ratio.round()).abs() > 1e-4 {
-            return Err(SettingsError {
-                physics_rate: self.physics_rate,
-                control_rate: self.control_rate,
-            });
+            return Err(SettingsError { physics_rate: self.physics_rate, control_rate: self.control_rate });
         }
         Ok(ratio.round() as u32)
     }
@@ -79,14 +72,8 @@ mod tests {
 
     #[test]
     fn rates_that_do_not_divide_are_refused() {
-        let rates = |physics_rate, control_rate| {
-            SimulationSettings {
-                physics_rate,
-                control_rate,
-                ..Default::default()
-            }
-            .substeps()
-        };
+        let rates =
+            |physics_rate, control_rate| SimulationSettings { physics_rate, control_rate, ..Default::default() }.substeps();
         assert_eq!(rates(100.0, 50.0).unwrap(), 2);
         assert_eq!(rates(1000.0, 30.303_03).unwrap(), 33);
         for (physics, control) in [(100.0, 30.0), (50.0, 100.0), (100.0, 0.0), (f32::NAN, 50.0), (100.0, -50.0)] {

@@ -90,16 +90,7 @@ impl Handles {
                 joint_dofs.push(dof);
             }
         }
-        Self {
-            ground,
-            bodies,
-            feet,
-            multibody,
-            joint_links,
-            joint_dofs,
-            dofs,
-            imu,
-        }
+        Self { ground, bodies, feet, multibody, joint_links, joint_dofs, dofs, imu }
     }
 }
 
@@ -115,10 +106,7 @@ pub struct StartNoise {
 
 impl Default for StartNoise {
     fn default() -> Self {
-        Self {
-            position: 0.2,
-            velocity: 0.1,
-        }
+        Self { position: 0.2, velocity: 0.1 }
     }
 }
 
@@ -198,11 +186,7 @@ impl World {
         let mut world = self.clone();
         let mut random = stream(seed, "start pose", &[]);
         let mut around = |spread: f32| {
-            if spread > 0.0 {
-                random.random_range(-spread..=spread)
-            } else {
-                0.0
-            }
+            if spread > 0.0 { random.random_range(-spread..=spread) } else { 0.0 }
         };
         let angles: Vec<f32> = self
             .robot
@@ -217,12 +201,7 @@ impl World {
 
     /// Puts the joints to `angles` and `speeds`, upright, lowest foot touching the ground.
     fn place(&mut self, angles: &[f32], speeds: &[f32]) {
-        let Physics {
-            bodies,
-            multibody_joints,
-            colliders,
-            ..
-        } = &mut self.physics;
+        let Physics { bodies, multibody_joints, colliders, .. } = &mut self.physics;
         let Some(tree) = multibody_joints.get_multibody_mut(self.handles.multibody) else {
             return;
         };
@@ -306,31 +285,16 @@ impl World {
 
     /// Reads the sensors into `state`, whose lengths must be those of the robot.
     pub fn sense(&self, state: &mut RobotState) {
-        sensors::read(
-            &self.physics,
-            &self.handles,
-            self.acceleration,
-            self.robot.contact_threshold,
-            state,
-        );
+        sensors::read(&self.physics, &self.handles, self.acceleration, self.robot.contact_threshold, state);
     }
 
     /// Pose and velocity of the base link: the ground truth that no policy sees.
     pub fn base(&self) -> BasePose {
         let base = &self.physics.bodies[self.handles.bodies[0]];
-        let Pose {
-            rotation: q,
-            translation,
-            ..
-        } = *base.position();
+        let Pose { rotation: q, translation, .. } = *base.position();
         BasePose {
             position: translation.to_array(),
-            orientation: Orientation {
-                x: q.x,
-                y: q.y,
-                z: q.z,
-                w: q.w,
-            },
+            orientation: Orientation { x: q.x, y: q.y, z: q.z, w: q.w },
             linear_velocity: base.velocity_at_point(translation).to_array(),
             angular_velocity: base.angvel().to_array(),
         }

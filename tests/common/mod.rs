@@ -34,8 +34,6 @@ pub fn lively_policy() -> PolicyFile {
     use rand::RngExt;
     let metadata = experiment().metadata(&beetle());
     let mut random = hebbian_locomotion::random::stream(7, "test genome", &[]);
-    let genome = (0..5 * metadata.network.layers.synapses())
-        .map(|_| random.random_range(-0.5..0.5))
-        .collect();
+    let genome = (0..5 * metadata.network.layers.synapses()).map(|_| random.random_range(-0.5..0.5)).collect();
     PolicyFile { metadata, genome }
 }

@@ -40,9 +40,7 @@ def test_parameters_that_cannot_be_end_the_node_with_their_name(world):
 def test_a_parameter_file_that_is_no_yaml_is_refused(world):
     path = parameter_file(world.folder, "policy: [unclosed")
     process = world.start("policy", "--ros-args", "--params-file", path, policy=POLICY)
-    code = process.wait()
-    assert code == 1, process.output()
-    assert "parameters.yaml" in process.output() or "parameter file" in process.output(), process.output()
+    assert_refused(process, "ROS refuses the command line or a parameter file", "parameters.yaml")
 
 
 def test_files_that_cannot_be_used_are_refused_by_name(world):

@@ -60,14 +60,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let episodes = trial.run(&file, &seeds, |_| gate)?;
     let summary = Summary::of(&episodes);
 
-    println!(
-        "{} ({} episodes of {} s, seed {})",
-        file.metadata.name, summary.episodes, arguments.world.duration, arguments.seed
-    );
-    println!(
-        "speed    {:.3} ± {:.3} m/s, slowest {:.3}",
-        summary.speed_mean, summary.speed_sd, summary.speed_min
-    );
+    println!("{} ({} episodes of {} s, seed {})", file.metadata.name, summary.episodes, arguments.world.duration, arguments.seed);
+    println!("speed    {:.3} ± {:.3} m/s, slowest {:.3}", summary.speed_mean, summary.speed_sd, summary.speed_min);
     println!("drift    {:.3} m sideways (mean, either way)", summary.drift_mean);
     println!("fell     {} of {}", summary.falls, summary.episodes);
     println!("weights  |w| at most {}", summary.weights_max_abs);
@@ -79,23 +73,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         print_ablation(&result);
         if arguments.save {
             file.metadata.provenance.ablation = Some(result.clone());
-            println!(
-                "saved in {}, sha256 {}",
-                arguments.policy.display(),
-                file.save(&arguments.policy)?
-            );
+            println!("saved in {}, sha256 {}", arguments.policy.display(), file.save(&arguments.policy)?);
         }
         ablation = Some(result);
     }
     if let Some(path) = &arguments.json {
-        let report = Report {
-            policy: file.metadata.name.clone(),
-            policy_sha256: hash,
-            seeds,
-            summary,
-            episodes,
-            ablation,
-        };
+        let report = Report { policy: file.metadata.name.clone(), policy_sha256: hash, seeds, summary, episodes, ablation };
         write_json(path, &report)?;
     }
     Ok(())

@@ -48,10 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(threads) = arguments.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
-    let out = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| Path::new("runs").join(&experiment.name));
+    let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&experiment.name));
     std::fs::create_dir_all(&out).map_err(|error| format!("cannot make the folder {}: {error}", out.display()))?;
 
     let mut run = Run::start(experiment, robot, &out, arguments.resume)?;
@@ -82,7 +79,7 @@ impl Run {
             (true, false) => {
                 let folder = folder.display();
                 return Err(
-                    format!("{folder} holds a run already; go on with it by --resume, or name another folder by --out").into(),
+                    format!("{folder} holds a run already; go on with it by --resume, or name another folder by --out").into()
                 );
             }
             (false, true) => return Err(format!("there is no checkpoint {} to resume", path.display()).into()),
@@ -97,20 +94,10 @@ impl Run {
                     );
                     return Err(problem.into());
                 }
-                (
-                    Strategy::resume(settings, experiment.seed, synapses, checkpoint.state)?,
-                    checkpoint.history,
-                )
+                (Strategy::resume(settings, experiment.seed, synapses, checkpoint.state)?, checkpoint.history)
             }
         };
-        Ok(Self {
-            experiment: Arc::new(experiment),
-            robot,
-            hash,
-            strategy,
-            history,
-            folder: folder.to_owned(),
-        })
+        Ok(Self { experiment: Arc::new(experiment), robot, hash, strategy, history, folder: folder.to_owned() })
     }
 
     fn evolve(&mut self, milestone: f32) -> Result<(), Failure> {
@@ -128,10 +115,7 @@ impl Run {
             settings.generations,
             rayon::current_num_threads()
         );
-        let bar = progress_bar(
-            left * settings.population as u64,
-            "{bar:30.cyan} {percent:>3}%  {msg}  {eta} left",
-        );
+        let bar = progress_bar(left * settings.population as u64, "{bar:30.cyan} {percent:>3}%  {msg}  {eta} left");
         let start = Instant::now();
         let mut reached = None;
         while self.strategy.generation() < self.experiment.evolution.generations {
@@ -144,10 +128,7 @@ impl Run {
                 bar.set_message(line);
             } else {
                 let per_generation = start.elapsed().as_secs_f64() / done as f64;
-                println!(
-                    "{line}  {} left",
-                    duration(Duration::from_secs_f64(per_generation * (left - done) as f64))
-                );
+                println!("{line}  {} left", duration(Duration::from_secs_f64(per_generation * (left - done) as f64)));
             }
             if reached.is_none() && generation.mean_speed >= milestone {
                 reached = Some((generation.generation, start.elapsed()));
@@ -156,10 +137,7 @@ impl Run {
         bar.finish_and_clear();
         self.print_summary(first, start.elapsed(), episodes);
         if let Some((generation, time)) = reached {
-            println!(
-                "mean speed of the population reached {milestone} m/s in generation {generation}, after {}",
-                duration(time)
-            );
+            println!("mean speed of the population reached {milestone} m/s in generation {generation}, after {}", duration(time));
         }
         Ok(())
     }
@@ -171,11 +149,7 @@ impl Run {
         }
         let simulation = &self.experiment.episode;
         let steps = (generations * episodes) as f64 * f64::from(simulation.duration * simulation.simulation.physics_rate);
-        println!(
-            "{generations} generations in {}, {:.0} physics steps/s",
-            duration(time),
-            steps / time.as_secs_f64()
-        );
+        println!("{generations} generations in {}, {:.0} physics steps/s", duration(time), steps / time.as_secs_f64());
     }
 
     /// Writes checkpoint and history. The checkpoint of the generation before stays beside it.
@@ -206,10 +180,7 @@ impl Run {
 
     /// The policy at the mean of the search distribution, with its ablation.
     fn policy(&self) -> Result<PolicyFile, Failure> {
-        let mut file = PolicyFile {
-            metadata: self.experiment.metadata(&self.robot),
-            genome: self.strategy.mean_genome(),
-        };
+        let mut file = PolicyFile { metadata: self.experiment.metadata(&self.robot), genome: self.strategy.mean_genome() };
         let trial = Trial::new(self.robot.clone(), self.experiment.episode, self.experiment.fitness.clone())?;
         let (ablation, intact) = ablate(&file, &trial, self.experiment.seed, ABLATION_EPISODES, || ())?;
         print_ablation(&ablation);

@@ -24,31 +24,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let rule = Rule::new(metadata.network.layers.clone(), file.genome.clone())?;
     let layers = rule.shape();
     println!("policy      {}\nsha256      {hash}", metadata.name);
-    println!(
-        "robot       {}: {} joints, {} feet",
-        metadata.robot.name,
-        metadata.robot.joints.len(),
-        metadata.robot.feet.len()
-    );
+    println!("robot       {}: {} joints, {} feet", metadata.robot.name, metadata.robot.joints.len(), metadata.robot.feet.len());
     println!("joints      {}", metadata.robot.joint_names().collect::<Vec<_>>().join(" "));
     println!("feet        {}", metadata.robot.feet.join(" "));
     println!("rate        {} Hz", metadata.control_rate);
     let normalisation = serde_json::to_value(metadata.network.normalisation)?;
-    println!(
-        "network     {:?}, {} synapses, {} coefficients",
-        layers.neurons(),
-        layers.synapses(),
-        file.genome.len()
-    );
-    println!(
-        "weights     U(-{w}, {w}) at the start, normalisation {normalisation}",
-        w = metadata.network.initial_weights
-    );
+    println!("network     {:?}, {} synapses, {} coefficients", layers.neurons(), layers.synapses(), file.genome.len());
+    println!("weights     U(-{w}, {w}) at the start, normalisation {normalisation}", w = metadata.network.initial_weights);
     println!("inputs      {}", metadata.observation.names(&metadata.robot).join(" "));
-    println!(
-        "action      nominal pose + {} rad x output, low-pass {}",
-        metadata.action.scale, metadata.action.low_pass
-    );
+    println!("action      nominal pose + {} rad x output, low-pass {}", metadata.action.scale, metadata.action.low_pass);
     println!(
         "experiment  {} (hash {:.12}…), seed {}, generation {}",
         provenance.experiment, provenance.experiment_hash, provenance.seed, provenance.generation

@@ -35,18 +35,10 @@ pub fn duration(time: Duration) -> String {
 
 /// Prints an ablation as a table.
 pub fn print_ablation(ablation: &Ablation) {
-    println!(
-        "{} held-out episodes of {} s each (seed {})",
-        ablation.episodes, ablation.duration, ablation.seed
-    );
+    println!("{} held-out episodes of {} s each (seed {})", ablation.episodes, ablation.duration, ablation.seed);
     println!("{:<28} {:>18} {:>9} {:>6}", "variant", "speed [m/s]", "retained", "falls");
     for row in &ablation.results {
         let speed = format!("{:.3} ± {:.3}", row.speed_mean, row.speed_sd);
-        println!(
-            "{:<28} {speed:>18} {:>8.0}% {:>6}",
-            row.variant,
-            100.0 * row.speed_retained,
-            row.falls
-        );
+        println!("{:<28} {speed:>18} {:>8.0}% {:>6}", row.variant, 100.0 * row.speed_retained, row.falls);
     }
 }

@@ -37,19 +37,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let gate = Gate::new(arguments.gate, GateSource::Parameter)?;
     let fitness = Fitness::default();
     let mut trace = Trace::new(arguments.weights);
-    let result = episode.run(
-        &mut policy,
-        arguments.seed,
-        &fitness,
-        |_| gate,
-        |view| trace.push(view, gate.value()),
-    );
+    let result = episode.run(&mut policy, arguments.seed, &fitness, |_| gate, |view| trace.push(view, gate.value()));
     trace.save(&arguments.out)?;
-    println!(
-        "{} control steps, {:.3} m/s, in {}",
-        result.control_steps,
-        result.speed,
-        arguments.out.display()
-    );
+    println!("{} control steps, {:.3} m/s, in {}", result.control_steps, result.speed, arguments.out.display());
     Ok(())
 }

@@ -46,15 +46,7 @@ impl WorldArguments {
     /// The settings of an episode of the policy `file`.
     pub fn settings(&self, file: &PolicyFile) -> EpisodeSettings {
         let mount = if self.suspended { Mount::Suspended } else { Mount::Free };
-        let simulation = SimulationSettings {
-            physics_rate: self.physics_rate,
-            control_rate: file.metadata.control_rate,
-            mount,
-        };
-        EpisodeSettings {
-            duration: self.duration,
-            start_noise: StartNoise::default(),
-            simulation,
-        }
+        let simulation = SimulationSettings { physics_rate: self.physics_rate, control_rate: file.metadata.control_rate, mount };
+        EpisodeSettings { duration: self.duration, start_noise: StartNoise::default(), simulation }
     }
 }

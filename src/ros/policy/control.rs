@@ -47,10 +47,7 @@ pub struct GateControl {
 impl GateControl {
     /// With `gate` in force.
     pub fn new(gate: Gate) -> Self {
-        Self {
-            requests: Arc::new(ArrayQueue::new(REQUESTS)),
-            present: Arc::new(AtomicU32::new(gate.value().to_bits())),
-        }
+        Self { requests: Arc::new(ArrayQueue::new(REQUESTS)), present: Arc::new(AtomicU32::new(gate.value().to_bits())) }
     }
 
     /// Asks for `gate` from the next step on; the newest request wins.
@@ -216,9 +213,7 @@ impl Control {
                 report.weights.copy_from_slice(policy.network().weights());
             }
         });
-        self.gate_control
-            .present
-            .store(self.gate.value().to_bits(), Ordering::Relaxed);
+        self.gate_control.present.store(self.gate.value().to_bits(), Ordering::Relaxed);
     }
 
     fn send_again(&mut self, stamp: Stamp) {
@@ -240,11 +235,7 @@ fn seconds(nanoseconds: i64) -> f32 {
 fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
     const LONGEST_GAP: i64 = 60_000_000_000;
     let gap = stamp - last;
-    if (1..LONGEST_GAP).contains(&gap) {
-        ((gap + period / 2) / period - 1).max(0) as u64
-    } else {
-        0
-    }
+    if (1..LONGEST_GAP).contains(&gap) { ((gap + period / 2) / period - 1).max(0) as u64 } else { 0 }
 }
 
 #[cfg(test)]

@@ -88,10 +88,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     policy.start(parameters.integer("seed") as u64);
     let period = Duration::from_secs_f64(1.0 / f64::from(metadata.control_rate));
     let trigger = match parameters.string("trigger") {
-        "timer" => Trigger::Timer {
-            period,
-            timeout: Duration::from_secs_f64(parameters.double("sensor_timeout")),
-        },
+        "timer" => Trigger::Timer { period, timeout: Duration::from_secs_f64(parameters.double("sensor_timeout")) },
         _ => Trigger::Sensors,
     };
     // The parameter's range is the gate's.
@@ -108,10 +105,9 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         rejected: rejected.clone(),
     };
     let layouts = shell.publisher("~/weights_layout", qos::latched())?;
-    layouts.publish(&layout(metadata, &hash)).map_err(|source| NodeError::Ros {
-        what: "cannot publish ~/weights_layout".to_owned(),
-        source,
-    })?;
+    layouts
+        .publish(&layout(metadata, &hash))
+        .map_err(|source| NodeError::Ros { what: "cannot publish ~/weights_layout".to_owned(), source })?;
 
     let (outbox, inbox) = outbox(OUTBOX, || StepReport::new(&policy));
     let stop = shell.stop().clone();
@@ -163,11 +159,7 @@ impl Sensors {
     /// Hands the present frame to the control thread.
     fn forward(&mut self) {
         let assembler = self.reader.assembler();
-        if let Some(frame) = if self.matched {
-            assembler.matched()
-        } else {
-            assembler.latest()
-        } {
+        if let Some(frame) = if self.matched { assembler.matched() } else { assembler.latest() } {
             self.frames.input_buffer_mut().clone_from(frame);
             self.frames.publish();
             self.control.unpark();
@@ -183,12 +175,7 @@ fn subscribe_sensors(
     matched: bool,
     rejected: &RejectionCount,
 ) -> Result<(), NodeError> {
-    let sensors = Rc::new(RefCell::new(Sensors {
-        reader,
-        frames,
-        control,
-        matched,
-    }));
+    let sensors = Rc::new(RefCell::new(Sensors { reader, frames, control, matched }));
     // One subscription: `take` checks a message and puts it into the reader.
     let subscription = |topic: &'static str| (sensors.clone(), Rejections::new(topic, rejected));
     fn receive(
@@ -225,11 +212,9 @@ fn request_gate(control: &GateControl, value: f32, source: GateSource) {
 
 fn serve_gate(shell: &mut Shell, control: GateControl, rejected: &RejectionCount) -> Result<(), NodeError> {
     let (by_topic, mut rejections) = (control.clone(), Rejections::new("~/gate", rejected));
-    shell.subscribe("~/gate", qos::command(), move |message: Float32| {
-        match Gate::new(message.data, GateSource::Topic) {
-            Ok(gate) => by_topic.request(gate),
-            Err(error) => rejections.note(&error),
-        }
+    shell.subscribe("~/gate", qos::command(), move |message: Float32| match Gate::new(message.data, GateSource::Topic) {
+        Ok(gate) => by_topic.request(gate),
+        Err(error) => rejections.note(&error),
     })?;
     shell.serve::<SetGate::Service, _>("~/set_gate", move |request| {
         let previous_gate = control.present();
@@ -242,11 +227,7 @@ fn serve_gate(shell: &mut Shell, control: GateControl, rejected: &RejectionCount
                     previous_gate,
                 }
             }
-            Err(error) => SetGate::Response {
-                success: false,
-                message: error.to_string(),
-                previous_gate,
-            },
+            Err(error) => SetGate::Response { success: false, message: error.to_string(), previous_gate },
         };
         std::future::ready(response)
     })

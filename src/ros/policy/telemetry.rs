@@ -27,19 +27,12 @@ pub struct Telemetry {
 impl Telemetry {
     /// Publishes one report, the command first.
     pub fn publish(&self, report: &StepReport) {
-        note(
-            self.commands
-                .publish(&convert::command(report.stamp, &self.joints, &report.targets)),
-        );
+        note(self.commands.publish(&convert::command(report.stamp, &self.joints, &report.targets)));
         if report.plasticity.is_some() {
             note(self.plasticity.publish(&self.plasticity_state(report)));
         }
         if let (true, Some(plasticity)) = (report.has_weights, report.plasticity) {
-            let weights = WeightSnapshot {
-                header: header(report),
-                step: plasticity.step,
-                weights: report.weights.clone(),
-            };
+            let weights = WeightSnapshot { header: header(report), step: plasticity.step, weights: report.weights.clone() };
             note(self.weights.publish(&weights));
         }
     }
@@ -81,10 +74,7 @@ pub fn layout(metadata: &PolicyMetadata, hash: &str) -> WeightsLayout {
 }
 
 fn header(report: &StepReport) -> Header {
-    Header {
-        stamp: convert::time(report.stamp),
-        frame_id: String::new(),
-    }
+    Header { stamp: convert::time(report.stamp), frame_id: String::new() }
 }
 
 fn note(result: r2r::Result<()>) {

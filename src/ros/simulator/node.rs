@@ -33,12 +33,7 @@ fn declarations() -> Vec<Declaration> {
             &["real_time", "free_running", "lockstep"],
             "what a control step waits for: its time, nothing, or the command that answers its stamp",
         ),
-        Declaration::double(
-            "speed_factor",
-            1.0,
-            (0.01, 100.0),
-            "with the mode real_time: simulated over real time",
-        ),
+        Declaration::double("speed_factor", 1.0, (0.01, 100.0), "with the mode real_time: simulated over real time"),
         Declaration::bool("wait_for_command", true, "hold the world until the first command arrives"),
         Declaration::integer("seed", 0, (0, i64::MAX), "seed of the start pose"),
         Declaration::double(
@@ -47,24 +42,9 @@ fn declarations() -> Vec<Declaration> {
             (0.0, 3.2),
             "start pose: joint angles off the nominal pose by at most this [rad]",
         ),
-        Declaration::double(
-            "start_noise.velocity",
-            0.1,
-            (0.0, 100.0),
-            "start pose: joint speeds of at most this [rad/s]",
-        ),
-        Declaration::double(
-            "physics_rate",
-            100.0,
-            rate,
-            "physics steps per second [Hz], a multiple of control_rate",
-        ),
-        Declaration::double(
-            "control_rate",
-            50.0,
-            rate,
-            "control steps, and sensor messages, per second [Hz]",
-        ),
+        Declaration::double("start_noise.velocity", 0.1, (0.0, 100.0), "start pose: joint speeds of at most this [rad/s]"),
+        Declaration::double("physics_rate", 100.0, rate, "physics steps per second [Hz], a multiple of control_rate"),
+        Declaration::double("control_rate", 50.0, rate, "control steps, and sensor messages, per second [Hz]"),
         Declaration::double(
             "velocity_limit",
             0.0,
@@ -86,11 +66,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let settings = SimulationSettings {
         physics_rate: parameters.double("physics_rate") as f32,
         control_rate: parameters.double("control_rate") as f32,
-        mount: if parameters.bool("suspended") {
-            Mount::Suspended
-        } else {
-            Mount::Free
-        },
+        mount: if parameters.bool("suspended") { Mount::Suspended } else { Mount::Free },
     };
     let noise = StartNoise {
         position: parameters.double("start_noise.position") as f32,
@@ -99,28 +75,19 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let mode = match parameters.string("mode") {
         "lockstep" => Mode::Lockstep,
         "free_running" => Mode::FreeRunning,
-        _ => Mode::RealTime {
-            factor: parameters.double("speed_factor"),
-        },
+        _ => Mode::RealTime { factor: parameters.double("speed_factor") },
     };
     let seed = parameters.integer("seed") as u64;
     let start = World::new(robot.clone(), settings)?;
     let sensors = SensorPublishers::new(shell, &robot)?;
     let description = shell.publisher("robot_description", qos::latched())?;
-    let urdf = r2r::std_msgs::msg::String {
-        data: robot.urdf.clone(),
-    };
-    description.publish(&urdf).map_err(|source| NodeError::Ros {
-        what: "cannot publish robot_description".to_owned(),
-        source,
-    })?;
+    let urdf = r2r::std_msgs::msg::String { data: robot.urdf.clone() };
+    description
+        .publish(&urdf)
+        .map_err(|source| NodeError::Ros { what: "cannot publish robot_description".to_owned(), source })?;
 
     let joints: Vec<String> = robot.joint_names().map(str::to_owned).collect();
-    let no_command = Command {
-        stamp: 0,
-        targets: vec![f32::NAN; joints.len()],
-        number: 0,
-    };
+    let no_command = Command { stamp: 0, targets: vec![f32::NAN; joints.len()], number: 0 };
     let (commands_in, commands) = triple_buffer::TripleBuffer::new(&no_command).split();
     let (requests_in, requests) = channel();
     let rejected = RejectionCount::default();
@@ -163,10 +130,8 @@ fn subscribe_commands(
 ) -> Result<(), NodeError> {
     let mut map = NameMap::new("joint", joints.iter().map(String::as_str));
     let mut rejections = Rejections::new("joint_commands", rejected);
-    shell.subscribe(
-        "joint_commands",
-        qos::command(),
-        move |message: JointState| match convert::read_command(&message, &mut map, &mut command.targets) {
+    shell.subscribe("joint_commands", qos::command(), move |message: JointState| {
+        match convert::read_command(&message, &mut map, &mut command.targets) {
             Ok(stamp) => {
                 command.stamp = stamp;
                 command.number += 1;
@@ -175,8 +140,8 @@ fn subscribe_commands(
                 simulation.unpark();
             }
             Err(error) => rejections.note(&error),
-        },
-    )
+        }
+    })
 }
 
 fn serve_requests(shell: &mut Shell, requests: Sender<Request>) -> Result<(), NodeError> {
@@ -188,16 +153,10 @@ fn serve_requests(shell: &mut Shell, requests: Sender<Request>) -> Result<(), No
         let _ = resets.send(Request::Reset(seed, answer));
         async {
             match done.await {
-                Ok(seed) => Reset::Response {
-                    success: true,
-                    message: format!("at the start of the episode with seed {seed}"),
-                    seed,
-                },
-                Err(_) => Reset::Response {
-                    success: false,
-                    message: ENDING.to_owned(),
-                    seed: 0,
-                },
+                Ok(seed) => {
+                    Reset::Response { success: true, message: format!("at the start of the episode with seed {seed}"), seed }
+                }
+                Err(_) => Reset::Response { success: false, message: ENDING.to_owned(), seed: 0 },
             }
         }
     })?;
@@ -205,20 +164,10 @@ fn serve_requests(shell: &mut Shell, requests: Sender<Request>) -> Result<(), No
         let (answer, done) = oneshot::channel();
         let _ = requests.send(Request::Pause(request.data, answer));
         async move {
-            let state = if request.data {
-                "simulated time stands still"
-            } else {
-                "simulated time goes on"
-            };
+            let state = if request.data { "simulated time stands still" } else { "simulated time goes on" };
             match done.await {
-                Ok(()) => SetBool::Response {
-                    success: true,
-                    message: state.to_owned(),
-                },
-                Err(_) => SetBool::Response {
-                    success: false,
-                    message: ENDING.to_owned(),
-                },
+                Ok(()) => SetBool::Response { success: true, message: state.to_owned() },
+                Err(_) => SetBool::Response { success: false, message: ENDING.to_owned() },
             }
         }
     })

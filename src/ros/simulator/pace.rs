@@ -45,13 +45,7 @@ pub struct Pace {
 impl Pace {
     /// Control steps of `period` simulated time, starting `now`.
     pub fn new(period: Duration, now: Instant) -> Self {
-        Self {
-            period,
-            deadline: now,
-            measured_from: now,
-            measured_steps: 0,
-            factor: 0.0,
-        }
+        Self { period, deadline: now, measured_from: now, measured_steps: 0, factor: 0.0 }
     }
 
     /// The time at which the step that begins `now` must end, at `factor` times real time.
@@ -93,10 +87,7 @@ mod tests {
         assert_eq!(pace.deadline(start, 1.0), start + PERIOD);
         // The second step began late; its end is still due on the grid.
         assert_eq!(pace.deadline(start + Duration::from_millis(25), 1.0), start + 2 * PERIOD);
-        assert_eq!(
-            pace.deadline(start + Duration::from_millis(60), 2.0),
-            start + 2 * PERIOD + PERIOD / 2
-        );
+        assert_eq!(pace.deadline(start + Duration::from_millis(60), 2.0), start + 2 * PERIOD + PERIOD / 2);
         let late = start + Duration::from_secs(5);
         assert_eq!(pace.deadline(late, 1.0), late);
     }

@@ -54,13 +54,8 @@ impl SensorPublishers {
         world.sense(&mut self.state);
         let state = &self.state;
         // Time first: a node that computes an age when a sensor value arrives must not find it in the future.
-        note(self.clock.publish(&Clock {
-            clock: convert::time(stamp),
-        }));
-        note(
-            self.odometry
-                .publish(&convert::odometry(stamp, &self.base_link, &world.base())),
-        );
+        note(self.clock.publish(&Clock { clock: convert::time(stamp) }));
+        note(self.odometry.publish(&convert::odometry(stamp, &self.base_link, &world.base())));
         note(self.contacts.publish(&convert::foot_contacts(stamp, &self.foot_names, state)));
         note(self.imu.publish(&convert::imu(stamp, &self.imu_link, state)));
         note(self.joints.publish(&convert::joint_state(stamp, &self.joint_names, state)));
@@ -68,10 +63,7 @@ impl SensorPublishers {
 
     /// Publishes `status` as of `stamp`.
     pub fn publish_status(&self, stamp: Stamp, status: SimulatorStatus) {
-        let header = Header {
-            stamp: convert::time(stamp),
-            frame_id: String::new(),
-        };
+        let header = Header { stamp: convert::time(stamp), frame_id: String::new() };
         note(self.status.publish(&SimulatorStatus { header, ..status }));
     }
 }

@@ -94,18 +94,17 @@ impl Simulation {
         self.sensors.publish(run.stamp, &self.world);
         while !stop.is_requested() {
             let awaits = self.mode == Mode::Lockstep || (self.wait_for_command && run.applied == 0);
-            let answered = if awaits {
-                self.await_command(&mut run)
+            if awaits {
+                self.await_command(&mut run);
             } else {
-                self.await_time(&mut run)
-            };
+                self.await_time(&mut run);
+            }
             if stop.is_requested() {
                 break;
             }
             let command = self.commands.output_buffer();
-            let is_new = command.number != run.applied;
+            run.unanswered += u64::from(command.number == run.applied);
             run.applied = command.number;
-            run.unanswered += u64::from(!is_new && !answered);
             self.world.set_targets(&command.targets);
             self.world.control_step();
             run.control_steps += 1;
@@ -117,7 +116,7 @@ impl Simulation {
     }
 
     /// Waits for the command that answers the present sensor values, and sends these again now and then.
-    fn await_command(&mut self, run: &mut Running<'_>) -> bool {
+    fn await_command(&mut self, run: &mut Running<'_>) {
         let begin = Instant::now();
         let (mut sent, mut said) = (begin, false);
         while !run.stop.is_requested() {
@@ -125,7 +124,7 @@ impl Simulation {
             let command = self.commands.output_buffer();
             if command.number != run.applied && command.stamp == run.stamp && !run.paused {
                 run.pace.restart(Instant::now());
-                return true;
+                return;
             }
             let stamp = run.stamp;
             self.serve_requests(run);
@@ -142,11 +141,10 @@ impl Simulation {
             }
             std::thread::park_timeout(REQUEST_LATENCY);
         }
-        false
     }
 
     /// Waits until it is time for the next step; takes the newest command then.
-    fn await_time(&mut self, run: &mut Running<'_>) -> bool {
+    fn await_time(&mut self, run: &mut Running<'_>) {
         let deadline = match self.mode {
             Mode::RealTime { factor } => run.pace.deadline(Instant::now(), factor),
             Mode::FreeRunning | Mode::Lockstep => Instant::now(),
@@ -161,17 +159,13 @@ impl Simulation {
             if run.stop.is_requested() || (wait.is_zero() && !run.paused) {
                 break;
             }
-            let latency = if run.paused {
-                REQUEST_LATENCY
-            } else {
-                REQUEST_LATENCY.min(wait)
-            };
+            let latency = if run.paused { REQUEST_LATENCY } else { REQUEST_LATENCY.min(wait) };
             std::thread::park_timeout(latency);
             if run.paused {
                 run.pace.restart(Instant::now());
             }
         }
-        self.commands.update()
+        self.commands.update();
     }
 
     fn serve_requests(&mut self, run: &mut Running<'_>) {
