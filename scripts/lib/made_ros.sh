@@ -87,13 +87,13 @@ choose_python() {
 }
 
 pip_progress() {
-    local total done
+    local total count
     total=$(grep -c == "$root/scripts/ros/packages.lock")
-    done=$(grep -c '^Collecting ' "$log" || true)
+    count=$(grep -c '^Collecting ' "$log" || true)
     if grep -q '^Installing collected' "$log"; then
         printf '\r\e[K  unpacking %s packages' "$total"
     else
-        printf '\r\e[K  package %s of %s' "$done" "$total"
+        printf '\r\e[K  package %s of %s' "$count" "$total"
     fi
 }
 
