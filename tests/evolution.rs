@@ -20,6 +20,7 @@ fn small_experiment(folder: &Path) -> PathBuf {
     };
     let text = replace(text, "robot:", robot.to_str().unwrap());
     let text = replace(text, "duration:", "0.5");
+    let text = replace(text, "from:", "0.1");
     let text = replace(text, "population:", "16");
     let text = replace(text, "generations:", "4");
     let path = folder.join("small.yaml");
@@ -129,7 +130,7 @@ fn mistakes_in_an_experiment_are_named() {
         ("duration: 0.5", "duration: 0", "at least one control step"),
         ("physics_rate: 100", "physics_rate: 70", "whole multiple"),
         ("joint_position:", "joint_positon:", "did you mean `joint_position`?"),
-        ("form: iros", "from: 0.5", "fitness.from is 0.5"),
+        ("from: 0.1", "from: 0.5", "fitness.from is 0.5"),
         ("form: iros", "form: irs", "did you mean `iros`?"),
     ] {
         let error = load(from, to);
