@@ -61,6 +61,8 @@ read_record() {
     # shellcheck source=/dev/null
     source "$record"
     [[ $recorded_fingerprint == "$(environment_fingerprint)" ]] || return 1
+    # The record outlives what it vouches for when somebody tidies up in .ros.
+    [[ -e $interfaces/share/hebbian_locomotion/package.xml ]] || return 1
     # What lies outside this repository may have gone since, by an upgrade of the compiler for example.
     [[ -x $ros_prefix/bin/python3 || $ros_kind == sourced ]] && [[ -d ${bindgen_include:-/} && -e ${libclang_path:-/} ]]
 }
