@@ -1,7 +1,21 @@
-//! Layered feed-forward networks: sizes and activation.
+//! Layered networks: sizes, activation, and the baselines to which the plastic network is compared.
+//!
+//! A baseline's parameters evolve as a rule does, but none changes in life: [`FeedForward`] has no memory, [`Lstm`] keeps states,
+//! [`History`] reads its last observations. [`Baseline`] is what they have in common.
 
 mod activation;
+mod baseline;
+mod dense;
+mod error;
+mod feed_forward;
+mod history;
+mod lstm;
 mod shape;
 
 pub use activation::tanh;
+pub use baseline::Baseline;
+pub use error::NetworkError;
+pub use feed_forward::FeedForward;
+pub use history::History;
+pub use lstm::Lstm;
 pub use shape::{Layer, Shape, ShapeError};
