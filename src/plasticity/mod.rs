@@ -1,10 +1,12 @@
 //! Plastic networks: the local rule, the normalisation that bounds the weights, and the gate.
 
+mod clusters;
 mod gate;
 mod network;
 mod normalisation;
 mod rule;
 
+pub use clusters::{ClusterError, Clusters, merge};
 pub use gate::{Gate, GateError, GateSource};
 pub use network::{LayerActivity, PlasticNetwork};
 pub use normalisation::Normalisation;
