@@ -7,7 +7,11 @@ mod normalisation;
 mod rule;
 
 pub use clusters::{ClusterError, Clusters, merge};
-pub use gate::{Gate, GateError, GateSource};
+pub use gate::{
+    CommandedGate, FootContactSettings, Gate, GateBlock, GateDescription, GateDescriptionError, GateDimensions, GateError,
+    GateInput, GateReason, GateSource, Gates, LayerGates, NoveltySettings, ScheduleEntry, SettledSettings, Subspace,
+    SubspaceError,
+};
 pub use network::{LayerActivity, PlasticNetwork};
 pub use normalisation::Normalisation;
 pub use rule::{GenomeError, Rule, TERMS, Term};
