@@ -36,7 +36,7 @@ run() {
 }
 
 # In the words of the log: what went wrong last.
-log_tail() { tail -n "${1:-15}" "$log" | sed 's/^/    /'; }
+log_tail() { tail -n "${1:-15}" "$log" | sed 's/^/    /' | cut -c 1-400; }
 
 end_running() {
     [[ -n $running ]] || return 0

@@ -15,9 +15,11 @@ require_platform() {
             "Install ROS 2 Jazzy, Lyrical or Humble, source its setup.bash, and run this again."
 }
 
+free_space() { df -Pk "$root/.ros" | awk 'NR == 2 { print $4 }'; }
+
 require_space() {
     local free
-    free=$(df -Pk "$root/.ros" | awk 'NR == 2 { print $4 }')
+    free=$(free_space)
     ((free >= space_needed)) ||
         fail "the disk is too full: $((free / 1024)) MiB free where $root is, $((space_needed / 1024)) MiB needed." \
             "Make room, or put the repository on another disk."
@@ -99,7 +101,8 @@ pip_progress() {
 
 # What pip's failure means for a person.
 explain_pip() {
-    if grep -q 'No space left on device\|Disk quota exceeded' "$log"; then
+    # On a full disk the log often ends before pip says so.
+    if grep -q 'No space left on device\|Disk quota exceeded' "$log" || (($(free_space) < 200000)); then
         fail "the disk is full." "Make room where $root is ($((space_needed / 1024)) MiB), then run this again."
     elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
         grep -A4 'DO NOT MATCH THE HASHES' "$log" | sed 's/^/    /' >&2

@@ -38,18 +38,30 @@ made_ros_fingerprint() {
     } | sha256sum)
 }
 
+ros_fingerprint() {
+    if [[ $ros_kind == made ]]; then
+        made_ros_fingerprint
+    else
+        # The packages' versions, so that an upgraded ROS gets new interfaces.
+        echo "$setup_version $root $ros_prefix"
+        cat "$ros_prefix"/share/{rcl,rosidl_generator_c,rosidl_typesupport_fastrtps_c,std_msgs}/package.xml 2>/dev/null || true
+    fi
+}
+
 # What the staged interfaces and the record depend on.
 environment_fingerprint() {
     (cd "$root" && {
-        if [[ $ros_kind == made ]]; then
-            made_ros_fingerprint
-        else
-            # The packages' versions, so that an upgraded ROS gets new interfaces.
-            echo "$setup_version $root $ros_prefix"
-            cat "$ros_prefix"/share/{rcl,rosidl_generator_c,rosidl_typesupport_fastrtps_c,std_msgs}/package.xml 2>/dev/null
-        fi
+        ros_fingerprint
         # The names as well as the contents.
         sha256sum package.xml CMakeLists.txt msg/*.msg srv/*.srv
+    } | sha256sum)
+}
+
+# What the Rust code of the messages was made from, as far as r2r does not notice a change by itself.
+messages_fingerprint() {
+    (cd "$root" && {
+        ros_fingerprint
+        sha256sum msg/*.msg srv/*.srv
     } | sha256sum)
 }
 

@@ -94,7 +94,7 @@ choose_libclang() {
     if [[ $ros_kind == sourced ]]; then
         libclang_path=$(python3 "$root/scripts/ros/find_libclang.py" 2>>"$log") && return
         make_tools libclang
-        libclang_path=$(echo "$tools_path"/../lib/python3.*/site-packages/clang/native/libclang.so)
+        libclang_path=$(echo "$root"/.ros/tools/lib/python3.*/site-packages/clang/native/libclang.so)
     fi
     bindgen_include=$(compiler_headers)
     [[ -e $bindgen_include/stddef.h ]] || fail "${cc[*]} does not say where its own headers are (stddef.h), which libclang needs." \
