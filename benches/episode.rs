@@ -5,12 +5,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hebbian_locomotion::episode::Episode;
-use hebbian_locomotion::evolution::{Experiment, Strategy};
-use hebbian_locomotion::plasticity::Gate;
-use hebbian_locomotion::policy::Policy;
+use hebbian_locomotion::evolution::{Experiment, Search};
+use hebbian_locomotion::plasticity::{Gate, Measurement};
 use hebbian_locomotion::simulation::World;
 
 const ROUNDS: usize = 20;
@@ -24,8 +24,10 @@ fn timed(work: impl FnOnce()) -> Duration {
 fn main() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/experiments/beetle.yaml");
     let (experiment, robot) = Experiment::load(&path).unwrap();
-    let mut strategy = Strategy::new(experiment.evolution.clone(), experiment.seed, experiment.policy.network.layers.synapses());
-    let mut policy = Policy::new(&experiment.metadata(&robot), strategy.mean_genome()).unwrap();
+    let search = Search::new(Arc::new(experiment.clone()), &robot).unwrap();
+    let mut strategy = search.strategy().clone();
+    let mut policy = search.policy().policy().unwrap();
+    policy.set_measurement(Measurement::Off);
     let mut episode = Episode::new(robot.clone(), experiment.episode).unwrap();
     let world = World::new(robot, experiment.episode.simulation).unwrap();
 

@@ -43,9 +43,9 @@ pub struct EpisodeResult {
     pub control_steps: u32,
     /// Physics steps.
     pub physics_steps: u64,
-    /// Largest |w| seen after any step.
+    /// Largest |w| seen after any step; 0 without plastic weights or when the policy does not measure.
     pub weights_max_abs: f32,
-    /// Mean |change of w| per step over all layers' means.
+    /// Mean |change of w| per step over all layers' means; 0 without plastic weights or when the policy does not measure.
     pub weight_change_mean: f32,
 }
 
@@ -118,7 +118,11 @@ impl Episode {
         let mut result = EpisodeResult { control_steps: self.steps, ..Default::default() };
         let mut before = first;
         for step in 0..self.steps {
-            let targets = policy.step(&self.state, &gate(step));
+            // One gate for all layers fits every network.
+            let _ = policy.set_gate(gate(step));
+            // A simulation that broke down gives numbers that the policy refuses: its targets stay, the robot counts as fallen.
+            result.fell |= policy.step(&self.state).is_err();
+            let targets = policy.targets();
             world.set_targets(targets);
             let target_change = mean_squared_difference(targets, &self.held);
             self.held.copy_from_slice(targets);
@@ -129,9 +133,9 @@ impl Episode {
             let progress = Progress { before, after, control_step: self.settings.simulation.control_step(), target_change };
             result.fitness += fitness.at(time, &progress);
             result.fell |= self.has_fallen(&after);
-            for layer in policy.network().layers() {
+            for layer in policy.layers() {
                 result.weights_max_abs = result.weights_max_abs.max(layer.max_abs);
-                result.weight_change_mean += layer.change_mean / policy.network().layers().len() as f32;
+                result.weight_change_mean += layer.change_mean / policy.layers().len() as f32;
             }
             watch(&StepView { step, state: &self.state, policy, world: &world });
             world.sense(&mut self.state);

@@ -35,8 +35,9 @@ impl Trace {
         let q = base.orientation;
         let contacts: Vec<f32> = view.state.foot_contact.iter().map(|&touches| f32::from(u8::from(touches))).collect();
         let base: Vec<f32> = base.position.into_iter().chain([q.x, q.y, q.z, q.w]).collect();
-        let weights = if self.with_weights { view.policy.network().weights() } else { &[] };
-        let rows = [&view.state.joint_position[..], &contacts, view.policy.targets(), &[gate], &base, weights];
+        let plastic = view.policy.network().plastic().filter(|_| self.with_weights);
+        let weights = plastic.map_or_else(Vec::new, |network| network.weights());
+        let rows = [&view.state.joint_position[..], &contacts, view.policy.targets(), &[gate], &base, &weights];
         for (column, row) in self.columns.iter_mut().zip(rows) {
             column.extend(row.iter().flat_map(|value| value.to_le_bytes()));
         }

@@ -1,8 +1,8 @@
 //! Ablation: what is left of a policy's speed when parts of the method are taken away.
 
 use super::trial::{Summary, Trial, TrialError, held_out_seeds};
-use crate::plasticity::{Gate, GateSource, Rule, Term};
-use crate::policy::{Ablation, AblationResult, PolicyFile};
+use crate::plasticity::{Gate, GateSource, InitialWeights, Term, TermSource};
+use crate::policy::{Ablation, AblationResult, NetworkDescription, PolicyFile};
 
 /// Weights of [`Variant::RandomWeights`] are drawn from U(-1, 1): as large as max normalisation lets them become.
 const RANDOM_WEIGHTS: f32 = 1.0;
@@ -48,17 +48,20 @@ impl Variant {
         }
     }
 
-    fn apply(&self, file: &PolicyFile) -> Result<PolicyFile, TrialError> {
+    fn apply(&self, file: &PolicyFile) -> PolicyFile {
         let mut file = file.clone();
         match self {
-            Self::Without(terms) => {
-                let rule = Rule::new(file.metadata.network.layers.clone(), file.genome).map_err(crate::policy::MapError::from)?;
-                file.genome = rule.without(terms).genome().to_vec();
+            Self::Without(terms) => terms.iter().for_each(|&term| remove(&mut file, term)),
+            Self::RandomWeights => {
+                if let NetworkDescription::Plastic(plastic) = &mut file.metadata.network {
+                    let evolved = plastic.initial_weights == InitialWeights::Evolved;
+                    file.genome.truncate(file.genome.len() - if evolved { plastic.layers.synapses() } else { 0 });
+                    plastic.initial_weights = InitialWeights::Random(RANDOM_WEIGHTS);
+                }
             }
-            Self::RandomWeights => file.metadata.network.initial_weights = RANDOM_WEIGHTS,
             Self::Intact | Self::FrozenAfter(_) | Self::GateShut => {}
         }
-        Ok(file)
+        file
     }
 
     /// The gate at control step `step` of `control_step` seconds.
@@ -69,6 +72,18 @@ impl Variant {
             Self::GateShut | Self::RandomWeights => true,
         };
         Gate::new(if shut { 0.0 } else { 1.0 }, GateSource::Parameter).unwrap_or(Gate::OPEN)
+    }
+}
+
+/// Fixes a term of the rule to 0; its numbers leave the genome.
+fn remove(file: &mut PolicyFile, term: Term) {
+    let mut rest = std::mem::take(&mut file.genome).into_iter();
+    for block in file.metadata.network.blocks() {
+        let numbers = rest.by_ref().take(block.size());
+        if block.group == term.name() { numbers.for_each(drop) } else { file.genome.extend(numbers) }
+    }
+    if let NetworkDescription::Plastic(plastic) = &mut file.metadata.network {
+        plastic.rule = plastic.rule.with(term, TermSource::Fixed(0.0));
     }
 }
 
@@ -87,8 +102,10 @@ pub fn ablate(
     let control_step = trial.settings().simulation.control_step();
     let mut results: Vec<AblationResult> = Vec::new();
     let mut intact = None;
-    for variant in Variant::ALL {
-        let summary = Summary::of(&trial.run(&variant.apply(file)?, &seeds, |step| variant.gate(step, control_step))?);
+    // A network without a rule has nothing to take away.
+    let variants = if file.metadata.network.plastic().is_some() { &Variant::ALL[..] } else { &[Variant::Intact] };
+    for variant in variants {
+        let summary = Summary::of(&trial.run(&variant.apply(file), &seeds, |step| variant.gate(step, control_step))?);
         let whole: &Summary = intact.get_or_insert_with(|| summary.clone());
         results.push(AblationResult {
             variant: variant.name(),

@@ -1,10 +1,11 @@
 //! The checkpoint: all that an evolution needs to go on with the same bits, in one file that cannot be half written.
 //!
-//! A safetensors file with the tensors `mean`, `first_moment` and `second_moment`, and metadata: `checkpoint` (JSON) and `sha256`, the
-//! checksum over the JSON and the tensors in that order. Plain data: reading one runs no code.
+//! A safetensors file with the tensors `mean`, `first_moment`, `second_moment` and, where rules are shared, `clusters`; and metadata:
+//! `checkpoint` (JSON) and `sha256`, the checksum over the JSON and the tensors in that order. Plain data: reading one runs no code.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
@@ -13,12 +14,15 @@ use sha2::{Digest, Sha256};
 use super::strategy::StrategyState;
 use super::{Experiment, Generation};
 use crate::durable::{WriteError, write_durably};
+use crate::plasticity::Clusters;
 
 /// Version of the checkpoint's form.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// Largest checkpoint that is read \[bytes\].
 const LARGEST_FILE: u64 = 4 << 30;
 const TENSORS: [&str; 3] = ["mean", "first_moment", "second_moment"];
+/// The rule of each synapse, where rules are shared.
+const CLUSTERS: &str = "clusters";
 
 /// A run of evolution at rest, between two generations.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +33,8 @@ pub struct Checkpoint {
     pub experiment_hash: String,
     /// The search.
     pub state: StrategyState,
+    /// The rule of each synapse, where rules are shared.
+    pub clusters: Option<Arc<Clusters>>,
     /// One entry per generation so far.
     pub history: Vec<Generation>,
 }
@@ -65,6 +71,8 @@ struct Header {
     experiment_hash: String,
     experiment: Experiment,
     generation: u64,
+    /// Rules that synapses share; 0: none.
+    clusters: usize,
     history: Vec<Generation>,
 }
 
@@ -79,19 +87,28 @@ impl Checkpoint {
             experiment_hash: self.experiment_hash.clone(),
             experiment: self.experiment.clone(),
             generation: self.state.generation,
+            clusters: self.clusters.as_ref().map_or(0, |clusters| clusters.count()),
             history: self.history.clone(),
         };
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let json = serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
         let vectors = [&self.state.mean, &self.state.first_moment, &self.state.second_moment];
-        let bytes = vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        let mut tensors: Vec<(&str, Dtype, Vec<u8>)> = TENSORS
+            .into_iter()
+            .zip(vectors)
+            .map(|(name, vector)| (name, Dtype::F32, vector.iter().flat_map(|value| value.to_le_bytes()).collect()))
+            .collect();
+        if let Some(clusters) = &self.clusters {
+            let rules = clusters.assignment().iter().flat_map(|rule| rule.to_le_bytes()).collect();
+            tensors.push((CLUSTERS, Dtype::U16, rules));
+        }
         let metadata = HashMap::from([
-            ("sha256".to_owned(), checksum(&json, bytes.each_ref().map(Vec::as_slice))),
+            ("sha256".to_owned(), checksum(&json, tensors.iter().map(|(_, _, bytes)| bytes.as_slice()))),
             ("checkpoint".to_owned(), json),
         ]);
-        let views = TENSORS.iter().zip(&bytes).filter_map(|(name, bytes)| {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / size_of::<f32>()], bytes).ok()?;
-            Some((*name, view))
+        let views = tensors.iter().filter_map(|(name, kind, bytes)| {
+            let size = if *kind == Dtype::U16 { size_of::<u16>() } else { size_of::<f32>() };
+            Some((*name, TensorView::new(*kind, vec![bytes.len() / size], bytes).ok()?))
         });
         let file = serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
         Ok(write_durably(path, &file)?)
@@ -121,15 +138,14 @@ impl Checkpoint {
             entries.and_then(|entries| entries.get(key)).ok_or_else(|| format!("it has no metadata entry `{key}`"))
         };
         let json = entry("checkpoint")?;
-        let mut data = [&[][..]; TENSORS.len()];
-        for (data, name) in data.iter_mut().zip(TENSORS) {
+        let tensor = |name: &str, kind: Dtype| {
             let tensor = tensors.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
-            if tensor.dtype() != Dtype::F32 {
-                return Err(format!("the tensor `{name}` is {:?}; expected F32", tensor.dtype()));
-            }
-            *data = tensor.data();
-        }
-        if *entry("sha256")? != checksum(json, data) {
+            let given = tensor.dtype();
+            if given == kind { Ok(tensor.data()) } else { Err(format!("the tensor `{name}` is {given:?}; expected {kind:?}")) }
+        };
+        let data = [tensor(TENSORS[0], Dtype::F32)?, tensor(TENSORS[1], Dtype::F32)?, tensor(TENSORS[2], Dtype::F32)?];
+        let rules = if tensors.tensor(CLUSTERS).is_ok() { Some(tensor(CLUSTERS, Dtype::U16)?) } else { None };
+        if *entry("sha256")? != checksum(json, data.into_iter().chain(rules)) {
             return Err("its checksum does not fit its content: it was edited or damaged".to_owned());
         }
         let header: Header = serde_json::from_str(json).map_err(|error| format!("its metadata are not readable: {error}"))?;
@@ -143,7 +159,12 @@ impl Checkpoint {
             let (values, _) = bytes.as_chunks::<4>();
             values.iter().map(|value| f32::from_le_bytes(*value)).collect()
         });
+        let clusters = |bytes: &[u8]| {
+            let assignment = bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+            Clusters::new(assignment, header.clusters).map(Arc::new).map_err(|error| format!("its clusters: {error}"))
+        };
         Ok(Self {
+            clusters: rules.map(clusters).transpose()?,
             experiment: header.experiment,
             experiment_hash: header.experiment_hash,
             state: StrategyState { generation: header.generation, mean, first_moment, second_moment },
@@ -152,9 +173,9 @@ impl Checkpoint {
     }
 }
 
-fn checksum(json: &str, tensors: [&[u8]; TENSORS.len()]) -> String {
+fn checksum<'a>(json: &str, tensors: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     hash.update(json);
-    tensors.iter().for_each(|tensor| hash.update(tensor));
+    tensors.for_each(|tensor| hash.update(tensor));
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

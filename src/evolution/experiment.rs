@@ -6,9 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::search_space::{SearchSpace, TermSearch};
+use super::merge::{Merge, MergeError};
+use super::search_space::{GroupSearch, SearchSpace};
 use crate::config::{ConfigError, read_yaml};
 use crate::episode::{EpisodeError, EpisodeSettings, Fitness};
+use crate::plasticity::GateDescription;
 use crate::policy::{
     ActionMap, FORMAT_VERSION, MapError, NetworkDescription, ObservationMap, PolicyMetadata, Provenance, RobotInterface,
 };
@@ -47,6 +49,9 @@ pub struct PolicyDescription {
     pub action: ActionMap,
     /// The network.
     pub network: NetworkDescription,
+    /// What may shut the plasticity gate.
+    #[serde(default)]
+    pub gate: GateDescription,
 }
 
 /// Settings of the search (OpenAI-ES with Adam).
@@ -72,8 +77,11 @@ pub struct EvolutionSettings {
     /// Pull towards 0 per unit of learning rate.
     #[serde(default)]
     pub weight_decay: f32,
-    /// Start and scale of each term.
+    /// Start and scale of each group of the genome's numbers.
     pub genome: SearchSpace,
+    /// When rules are merged, and to how many; never by default.
+    #[serde(default)]
+    pub merge: Vec<Merge>,
 }
 
 /// A number that decays with the generations: `max(floor, initial * decay^generation)`.
@@ -126,7 +134,6 @@ impl Schedule {
 impl Default for EvolutionSettings {
     /// A small search around 0.
     fn default() -> Self {
-        let term = TermSearch { offset: 0.0, scale: 1.0, spread: 0.01 };
         Self {
             generations: 100,
             population: 64,
@@ -136,7 +143,8 @@ impl Default for EvolutionSettings {
             beta1: default_beta1(),
             beta2: default_beta2(),
             weight_decay: 0.0,
-            genome: SearchSpace { a: term, b: term, c: term, d: term, eta: term },
+            genome: SearchSpace::uniform(GroupSearch { offset: 0.0, scale: 1.0, spread: 0.01 }),
+            merge: Vec::new(),
         }
     }
 }
@@ -160,6 +168,9 @@ pub enum ExperimentError {
     /// A number of the fitness is out of range.
     #[error("fitness.from is {0}; it must be a number of seconds, at least 0 and less than the episode's duration")]
     Fitness(f32),
+    /// The plan to merge rules is not usable.
+    #[error("{0}")]
+    Merge(MergeError),
     /// A setting of the search is out of range.
     #[error("evolution.{name} {problem}")]
     Evolution {
@@ -168,6 +179,12 @@ pub enum ExperimentError {
         /// What it must be.
         problem: String,
     },
+}
+
+impl From<MergeError> for ExperimentError {
+    fn from(error: MergeError) -> Self {
+        Self::Merge(error)
+    }
 }
 
 /// Largest population, so that a slip of the pen cannot ask for all memory.
@@ -183,7 +200,7 @@ impl Experiment {
         let robot = experiment.load_robot(path.parent().unwrap_or(Path::new(".")))?;
         experiment.metadata(&robot).check()?;
         experiment.episode.control_steps()?;
-        experiment.evolution.check()?;
+        experiment.evolution.check(&experiment.policy.network)?;
         if !experiment.fitness.is_valid() || experiment.fitness.from >= experiment.episode.duration {
             return Err(ExperimentError::Fitness(experiment.fitness.from));
         }
@@ -222,6 +239,7 @@ impl Experiment {
             observation: self.policy.observation.clone(),
             action: self.policy.action,
             network: self.policy.network.clone(),
+            gate: self.policy.gate.clone(),
             provenance: Provenance {
                 experiment: self.name.clone(),
                 experiment_hash: self.hash(robot),
@@ -233,13 +251,13 @@ impl Experiment {
 }
 
 impl EvolutionSettings {
-    /// Checks every setting.
+    /// Checks every setting, for the search of a `network`.
     ///
     /// # Errors
     /// [`ExperimentError::Evolution`] names the first that is out of range.
-    pub fn check(&self) -> Result<(), ExperimentError> {
+    pub fn check(&self, network: &NetworkDescription) -> Result<(), ExperimentError> {
         let fraction = |value: f32| (0.0..1.0).contains(&value);
-        let invalid_term = self.genome.first_invalid();
+        let genome = self.genome.stretches(&network.blocks()).err();
         let checks = [
             (
                 "population",
@@ -252,15 +270,11 @@ impl EvolutionSettings {
             ("beta1", fraction(self.beta1), "must be in [0, 1)".to_owned()),
             ("beta2", fraction(self.beta2), "must be in [0, 1)".to_owned()),
             ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, "must be at least 0".to_owned()),
-            (
-                "genome",
-                invalid_term.is_none(),
-                format!("has a number that is not usable in the term {}", invalid_term.unwrap_or_default()),
-            ),
+            ("genome", genome.is_none(), genome.unwrap_or_default()),
         ];
         match checks.into_iter().find(|(_, holds, _)| !holds) {
             Some((name, _, problem)) => Err(ExperimentError::Evolution { name, problem }),
-            None => Ok(()),
+            None => Ok(super::merge::check(&self.merge, network)?),
         }
     }
 }

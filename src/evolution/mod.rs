@@ -2,14 +2,18 @@
 
 mod checkpoint;
 mod experiment;
+mod merge;
 mod ranking;
 mod run;
+mod search;
 mod search_space;
 mod strategy;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use experiment::{EvolutionSettings, Experiment, ExperimentError, PolicyDescription, Schedule};
+pub use merge::{Merge, MergeError};
 pub use ranking::centred_ranks;
 pub use run::{CandidateResult, Evaluator, Generation, RunError, evaluate_generation};
-pub use search_space::{SearchSpace, TermSearch};
+pub use search::{Search, SearchError};
+pub use search_space::{GroupSearch, SearchSpace, SearchStretches};
 pub use strategy::{Strategy, StrategyError, StrategyState};

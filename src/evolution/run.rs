@@ -6,9 +6,10 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Experiment, Strategy};
+use super::{Experiment, Search, Strategy};
 use crate::episode::{Episode, EpisodeError, EpisodeResult};
-use crate::plasticity::{Gate, GenomeError};
+use crate::network::NetworkError;
+use crate::plasticity::{Gate, Measurement};
 use crate::policy::{MapError, Policy};
 use crate::random::stream;
 use crate::robot::RobotModel;
@@ -70,20 +71,21 @@ pub enum RunError {
     Episode(#[from] EpisodeError),
     /// A candidate does not fit the network.
     #[error(transparent)]
-    Genome(#[from] GenomeError),
+    Genome(#[from] NetworkError),
 }
 
 impl Evaluator {
-    /// An evaluator for `experiment` with `robot`.
+    /// An evaluator of candidates of `search`, for `robot`.
     ///
     /// # Errors
     /// [`RunError`] when policy or episode are not usable.
-    pub fn new(experiment: Arc<Experiment>, robot: Arc<RobotModel>) -> Result<Self, RunError> {
-        let metadata = experiment.metadata(&robot);
-        let genome = vec![0.0; crate::plasticity::TERMS * metadata.network.layers.synapses()];
-        let policy = Policy::new(&metadata, genome)?;
+    pub fn new(search: &Search, robot: Arc<RobotModel>) -> Result<Self, RunError> {
+        let (experiment, file) = (search.experiment().clone(), search.policy());
+        let mut policy = file.policy()?;
+        // Nobody looks at what steps do to the weights here.
+        policy.set_measurement(Measurement::Off);
         let episode = Episode::new(robot, experiment.episode)?;
-        episode.check(&policy, metadata.control_rate)?;
+        episode.check(&policy, file.metadata.control_rate)?;
         Ok(Self { experiment, episode, policy })
     }
 
@@ -113,24 +115,20 @@ fn episode_seed(seed: u64, generation: u64, index: u32) -> u64 {
 }
 
 /// Tries all candidates of the present generation on the threads of the present rayon pool and tells the strategy. `done` hears of
-/// each candidate that is finished, from any thread.
+/// each candidate that is finished, from any thread. `evaluator` must be one of this search since its last merge.
 ///
 /// # Errors
-/// [`RunError`] when a candidate cannot be tried; the strategy is then unchanged.
-pub fn evaluate_generation(
-    strategy: &mut Strategy,
-    evaluator: &Evaluator,
-    done: impl Fn() + Sync,
-) -> Result<Generation, RunError> {
+/// [`RunError`] when a candidate cannot be tried; the search is then unchanged.
+pub fn evaluate_generation(search: &mut Search, evaluator: &Evaluator, done: impl Fn() + Sync) -> Result<Generation, RunError> {
+    let strategy = search.strategy();
     let generation = strategy.generation();
-    let asked = &*strategy;
     let results: Vec<CandidateResult> = (0..strategy.population())
         .into_par_iter()
         .with_max_len(1)
         .map_init(
             || evaluator.clone(),
             |evaluator, index| {
-                let result = evaluator.evaluate(generation, &asked.candidate(index));
+                let result = evaluator.evaluate(generation, &strategy.candidate(index));
                 done();
                 result
             },
@@ -139,7 +137,7 @@ pub fn evaluate_generation(
     let summary = summarise(strategy, &results);
     let fitness: Vec<f32> = results.iter().map(|result| result.fitness).collect();
     // The lengths agree: there is one result per candidate.
-    let _ = strategy.tell(&fitness);
+    let _ = search.strategy_mut().tell(&fitness);
     Ok(summary)
 }
 

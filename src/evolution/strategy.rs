@@ -5,7 +5,7 @@ use rand_distr::StandardNormal;
 
 use super::experiment::EvolutionSettings;
 use super::ranking::centred_ranks;
-use crate::plasticity::TERMS;
+use super::search_space::SearchStretches;
 use crate::random::stream;
 
 /// The search distribution and the optimiser that moves it.
@@ -15,6 +15,7 @@ use crate::random::stream;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Strategy {
     settings: EvolutionSettings,
+    stretches: SearchStretches,
     seed: u64,
     state: StrategyState,
 }
@@ -30,6 +31,14 @@ pub struct StrategyState {
     pub first_moment: Vec<f32>,
     /// Adam's running mean of the squared gradient.
     pub second_moment: Vec<f32>,
+}
+
+impl StrategyState {
+    /// Around `mean`, the optimiser at rest.
+    fn at(generation: u64, mean: Vec<f32>) -> Self {
+        let zeros = vec![0.0; mean.len()];
+        Self { generation, mean, first_moment: zeros.clone(), second_moment: zeros }
+    }
 }
 
 /// A use of the strategy that cannot be.
@@ -55,25 +64,36 @@ pub enum StrategyError {
 }
 
 impl Strategy {
-    /// A search at its start, for a network with `synapses` synapses.
-    pub fn new(settings: EvolutionSettings, seed: u64, synapses: usize) -> Self {
-        let mean = settings.genome.start(seed, synapses);
-        let zeros = vec![0.0; mean.len()];
-        Self { settings, seed, state: StrategyState { generation: 0, mean, first_moment: zeros.clone(), second_moment: zeros } }
+    /// A search at its start, over genomes of `stretches`.
+    pub fn new(settings: EvolutionSettings, seed: u64, stretches: SearchStretches) -> Self {
+        let state = StrategyState::at(0, stretches.start(seed));
+        Self { settings, stretches, seed, state }
     }
 
     /// A search that goes on from `state`.
     ///
     /// # Errors
-    /// [`StrategyError::Dimensions`] when the state's vectors do not have 5 numbers per synapse.
-    pub fn resume(settings: EvolutionSettings, seed: u64, synapses: usize, state: StrategyState) -> Result<Self, StrategyError> {
-        let expected = TERMS * synapses;
+    /// [`StrategyError::Dimensions`] when the state's vectors do not fit the genome.
+    pub fn resume(
+        settings: EvolutionSettings,
+        seed: u64,
+        stretches: SearchStretches,
+        state: StrategyState,
+    ) -> Result<Self, StrategyError> {
+        let expected = stretches.size();
         for vector in [&state.mean, &state.first_moment, &state.second_moment] {
             if vector.len() != expected {
                 return Err(StrategyError::Dimensions { given: vector.len(), expected });
             }
         }
-        Ok(Self { settings, seed, state })
+        Ok(Self { settings, stretches, seed, state })
+    }
+
+    /// Goes on around `genome`, of other `stretches`, with an optimiser at rest. The generation stays.
+    pub(super) fn restart(&mut self, stretches: SearchStretches, mut genome: Vec<f32>) {
+        stretches.locate(&mut genome);
+        self.state = StrategyState::at(self.state.generation, genome);
+        self.stretches = stretches;
     }
 
     /// The state to keep in a checkpoint.
@@ -107,14 +127,14 @@ impl Strategy {
         let sigma = if index.is_multiple_of(2) { self.sigma() } else { -self.sigma() };
         let mut noise = Noise::new(self.seed, self.state.generation, index / 2);
         let mut genome: Vec<f32> = self.state.mean.iter().map(|mean| mean + sigma * noise.next()).collect();
-        self.settings.genome.express(&mut genome);
+        self.stretches.express(&mut genome);
         genome
     }
 
     /// The genome at the mean of the search distribution.
     pub fn mean_genome(&self) -> Vec<f32> {
         let mut genome = self.state.mean.clone();
-        self.settings.genome.express(&mut genome);
+        self.stretches.express(&mut genome);
         genome
     }
 
@@ -174,15 +194,16 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evolution::{Schedule, SearchSpace, TermSearch};
+    use crate::evolution::{GroupSearch, Schedule, SearchSpace};
+    use crate::network::GenomeBlock;
 
     fn settings(population: usize) -> EvolutionSettings {
-        let term = TermSearch { offset: 0.0, scale: 1.0, spread: 1.0 };
+        let term = GroupSearch { offset: 0.0, scale: 1.0, spread: 1.0 };
         EvolutionSettings {
             population,
             learning_rate: Schedule::constant(0.1),
             sigma: Schedule::constant(0.1),
-            genome: SearchSpace { a: term, b: term, c: term, d: term, eta: term },
+            genome: SearchSpace::uniform(term),
             ..EvolutionSettings::default()
         }
     }
@@ -197,9 +218,13 @@ mod tests {
         height(&strategy.mean_genome())
     }
 
+    fn stretches(synapses: usize) -> SearchStretches {
+        settings(4).genome.stretches(&[GenomeBlock::new("all", "A", &[5, synapses])]).unwrap()
+    }
+
     #[test]
     fn candidates_are_mirrored_pairs_around_the_mean() {
-        let strategy = Strategy::new(settings(8), 3, 4);
+        let strategy = Strategy::new(settings(8), 3, stretches(4));
         let (plus, minus, mean) = (strategy.candidate(2), strategy.candidate(3), strategy.mean_genome());
         for ((plus, minus), mean) in plus.iter().zip(&minus).zip(&mean) {
             assert!((plus + minus - 2.0 * mean).abs() < 1e-5);
@@ -210,7 +235,7 @@ mod tests {
 
     #[test]
     fn it_climbs_a_hill() {
-        let mut strategy = Strategy::new(settings(32), 1, 6);
+        let mut strategy = Strategy::new(settings(32), 1, stretches(6));
         let start = climb(&mut strategy, 0);
         let end = climb(&mut strategy, 200);
         assert!(start < -10.0 && end > -0.1, "from {start} to {end}");
@@ -218,18 +243,18 @@ mod tests {
 
     #[test]
     fn a_resumed_search_goes_on_bit_for_bit() {
-        let mut whole = Strategy::new(settings(16), 5, 3);
+        let mut whole = Strategy::new(settings(16), 5, stretches(3));
         climb(&mut whole, 10);
-        let mut first = Strategy::new(settings(16), 5, 3);
+        let mut first = Strategy::new(settings(16), 5, stretches(3));
         climb(&mut first, 4);
-        let mut second = Strategy::resume(settings(16), 5, 3, first.state().clone()).unwrap();
+        let mut second = Strategy::resume(settings(16), 5, stretches(3), first.state().clone()).unwrap();
         climb(&mut second, 6);
         assert_eq!(whole, second);
     }
 
     #[test]
     fn a_generation_without_differences_moves_nothing() {
-        let mut strategy = Strategy::new(settings(4), 5, 3);
+        let mut strategy = Strategy::new(settings(4), 5, stretches(3));
         let before = strategy.mean_genome();
         strategy.tell(&[1.0; 4]).unwrap();
         assert_eq!(strategy.mean_genome(), before);
@@ -238,7 +263,10 @@ mod tests {
 
     #[test]
     fn a_state_of_other_size_is_refused() {
-        let state = Strategy::new(settings(4), 5, 3).state().clone();
-        assert!(matches!(Strategy::resume(settings(4), 5, 4, state), Err(StrategyError::Dimensions { given: 15, expected: 20 })));
+        let state = Strategy::new(settings(4), 5, stretches(3)).state().clone();
+        assert!(matches!(
+            Strategy::resume(settings(4), 5, stretches(4), state),
+            Err(StrategyError::Dimensions { given: 15, expected: 20 })
+        ));
     }
 }

@@ -46,7 +46,7 @@ pub enum NetworkError {
 }
 
 /// Whether `values` are `expected` finite numbers.
-pub(super) fn check(what: &'static str, values: &[f32], expected: usize) -> Result<(), NetworkError> {
+pub(crate) fn check(what: &'static str, values: &[f32], expected: usize) -> Result<(), NetworkError> {
     check_length(what, values.len(), expected)?;
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(NetworkError::NotFinite { what, index, value: values[index] }),

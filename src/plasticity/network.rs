@@ -1,23 +1,38 @@
 //! The plastic network: one forward pass and one update of every layer in each control step.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
-use super::normalisation::max_abs;
-use super::{GenomeError, Normalisation, Rule};
-use crate::network::tanh;
+use super::averaging::Averaging;
+use super::kernel::{Instructions, KernelLayer, LANES, Lanes, largest};
+use super::{ClusterMismatch, Clusters, InitialWeights, PlasticDescription, RuleLayout, Term, UpdateSchedule};
+use crate::network::{NetworkError, Shape};
 use crate::random::stream;
 
-/// A network whose weights a [`Rule`] changes at every step.
+/// A network whose weights a rule changes while it runs.
 #[derive(Clone, Debug)]
 pub struct PlasticNetwork {
-    rule: Rule,
-    normalisation: Normalisation,
-    weights: Vec<f32>,
-    /// Not yet normalised weights V of the layer at work.
-    updated: Vec<f32>,
-    /// Activities of all neurons, input layer first.
-    activity: Vec<f32>,
-    layers: Vec<LayerActivity>,
+    layout: RuleLayout,
+    schedule: UpdateSchedule,
+    is_delayed: bool,
+    is_swapped: bool,
+    initial_weights: InitialWeights,
+    evolved_weights: Vec<f32>,
+    layers: Vec<KernelLayer>,
+    /// Activities of all neurons in tiles, input layer first.
+    activity: Vec<Lanes>,
+    averaging: Option<Averaging>,
+    /// Largest |input| of the last step.
+    input_limit: f32,
+    steps: u64,
+    /// Whether the weights' update by the last step's activities is yet to come.
+    is_pending: bool,
+    has_lived: bool,
+    measurement: Measurement,
+    measured: Vec<LayerActivity>,
+    before: Vec<Lanes>,
+    drawn: Vec<f32>,
 }
 
 /// What the last step did to one layer's weights.
@@ -29,31 +44,144 @@ pub struct LayerActivity {
     pub norm: f32,
     /// Mean |w after - w before|.
     pub change_mean: f32,
+    /// Mean |w after - w before| of a fully open gate; measured with [`Measurement::WithOpenGate`] only.
+    pub open_change_mean: f32,
+}
+
+/// How much of its own doing a network measures. The weights do not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Measurement {
+    /// Nothing: fastest.
+    Off,
+    /// What each step did.
+    #[default]
+    Changes,
+    /// Also what a fully open gate would have done.
+    WithOpenGate,
 }
 
 impl PlasticNetwork {
-    /// A network with all weights at zero; [`PlasticNetwork::draw_weights`] starts an episode.
-    pub fn new(rule: Rule, normalisation: Normalisation) -> Self {
-        let shape = rule.shape().clone();
-        let widest = shape.layers().map(|layer| layer.synapses()).max().unwrap_or(0);
-        Self {
-            weights: vec![0.0; shape.synapses()],
-            updated: vec![0.0; widest],
-            activity: vec![0.0; shape.neurons().iter().sum()],
-            layers: vec![LayerActivity::default(); shape.layers().len()],
-            normalisation,
-            rule,
+    /// A network with all weights at zero; [`PlasticNetwork::start`] begins an episode. `clusters` say which rule each synapse has,
+    /// when the description's rule has clusters.
+    ///
+    /// # Errors
+    /// [`NetworkError`] when the genome does not fit, [`ClusterMismatch`] (as [`PlasticNetworkError`]) when the clusters do not.
+    pub fn new(
+        description: &PlasticDescription,
+        clusters: Option<Arc<Clusters>>,
+        genome: &[f32],
+    ) -> Result<Self, PlasticNetworkError> {
+        let layout = RuleLayout::new(description, clusters)?;
+        let shape = layout.shape().clone();
+        let tiles: usize = shape.neurons().iter().map(|neurons| neurons.div_ceil(LANES)).sum();
+        let average = description.update.average;
+        let instructions = Instructions::detect();
+        let layers: Vec<_> =
+            shape.layers().map(|layer| KernelLayer::new(&layer, description.normalisation, instructions)).collect();
+        let mut network = Self {
+            schedule: description.update,
+            is_delayed: description.convention.is_delayed(),
+            is_swapped: description.convention.is_swapped(),
+            initial_weights: description.initial_weights,
+            evolved_weights: Vec::new(),
+            activity: vec![[0.0; LANES]; tiles],
+            averaging: (average > 1).then(|| Averaging::new(average as usize, tiles)),
+            input_limit: 0.0,
+            steps: 0,
+            is_pending: false,
+            has_lived: false,
+            measurement: Measurement::default(),
+            measured: vec![LayerActivity::default(); layers.len()],
+            before: vec![[0.0; LANES]; layers.iter().map(|layer| layer.settled().len()).max().unwrap_or(0)],
+            drawn: vec![0.0; shape.synapses()],
+            layers,
+            layout,
+        };
+        network.set_genome(genome)?;
+        Ok(network)
+    }
+
+    /// Gives the network another rule of the same form; weights and activities stay. The next [`PlasticNetwork::start`] begins a new
+    /// life, also with [`InitialWeights::Kept`].
+    ///
+    /// # Errors
+    /// [`NetworkError`] when the length does not fit or a number is not finite; the network then keeps the rule it has.
+    pub fn set_genome(&mut self, genome: &[f32]) -> Result<(), NetworkError> {
+        crate::network::check("genome", genome, self.layout.genome_len())?;
+        let shape = self.layout.shape();
+        for term in Term::ALL {
+            // Coefficients are named by what they multiply, so those of other conventions change places here.
+            let place = match (term, self.is_swapped) {
+                (Term::B, true) => Term::C,
+                (Term::C, true) => Term::B,
+                _ => term,
+            };
+            let mut ranges = shape.layers().map(|layer| layer.range()).zip(&mut self.layers).peekable();
+            self.layout.each(genome, term, |synapse, value| {
+                while ranges.next_if(|(range, _)| synapse >= range.end).is_some() {}
+                if let Some((range, layer)) = ranges.peek_mut() {
+                    layer.set_coefficient(synapse - range.start, place, value);
+                }
+            });
+        }
+        self.layers.iter_mut().for_each(KernelLayer::fold);
+        if let Some(weights) = self.layout.weights(genome) {
+            self.evolved_weights.clear();
+            self.evolved_weights.extend_from_slice(weights);
+        }
+        self.has_lived = false;
+        Ok(())
+    }
+
+    /// Starts the episode `seed`: weights as the description says, activities forgotten.
+    pub fn start(&mut self, seed: u64) {
+        self.steps = 0;
+        self.is_pending = false;
+        self.activity.fill([0.0; LANES]);
+        if let Some(averaging) = &mut self.averaging {
+            averaging.clear();
+        }
+        match self.initial_weights {
+            InitialWeights::Random(spread) => self.draw_weights(seed, spread),
+            InitialWeights::Kept(spread) if !self.has_lived => self.draw_weights(seed, spread),
+            InitialWeights::Kept(_) => (),
+            InitialWeights::Evolved => {
+                let weights = std::mem::take(&mut self.evolved_weights);
+                self.put_weights(&weights);
+                self.evolved_weights = weights;
+            }
+        }
+        self.has_lived = true;
+        self.measured.fill(LayerActivity::default());
+        if self.measurement != Measurement::Off {
+            self.measure_sizes();
         }
     }
 
-    /// Draws all weights from U(-`spread`, `spread`): those of the episode `seed`.
+    /// Draws all weights from U(-`spread`, `spread`) by `seed`, the same that an episode of this seed starts from. Activities stay.
     pub fn draw_weights(&mut self, seed: u64, spread: f32) {
         let mut random = stream(seed, "initial weights", &[]);
-        self.weights.fill_with(|| if spread > 0.0 { random.random_range(-spread..=spread) } else { 0.0 });
-        self.activity.fill(0.0);
-        for (layer, state) in self.rule.shape().layers().zip(&mut self.layers) {
-            let weights = &self.weights[layer.range()];
-            *state = LayerActivity { max_abs: max_abs(weights), norm: norm(weights), change_mean: 0.0 };
+        let mut drawn = std::mem::take(&mut self.drawn);
+        drawn.fill_with(|| if spread > 0.0 { random.random_range(-spread..=spread) } else { 0.0 });
+        self.put_weights(&drawn);
+        self.drawn = drawn;
+    }
+
+    /// Replaces all weights (layer after layer, row-major \[inputs, outputs\]). Activities stay.
+    ///
+    /// # Errors
+    /// [`NetworkError`] when the length does not fit or a number is not finite; the weights then stay.
+    pub fn set_weights(&mut self, weights: &[f32]) -> Result<(), NetworkError> {
+        crate::network::check("weights", weights, self.shape().synapses())?;
+        self.put_weights(weights);
+        Ok(())
+    }
+
+    fn put_weights(&mut self, weights: &[f32]) {
+        for (layer, kernel) in self.layout.shape().layers().zip(&mut self.layers) {
+            let weights = weights.get(layer.range()).unwrap_or(&[]);
+            let mass: f64 = weights.iter().map(|weight| f64::from(weight.abs())).sum();
+            kernel.set_weights(weights, mass.min(f64::from(f32::MAX)) as f32);
         }
     }
 
@@ -67,113 +195,215 @@ impl PlasticNetwork {
     /// W    = N(V) over the layer's matrix; g = 0 leaves W bit-identical
     /// ```
     ///
-    /// `input` needs as many values as the network has inputs; missing ones count as 0. Returns the outputs.
-    pub fn step(&mut self, input: &[f32], gate: f32) -> &[f32] {
-        let inputs = self.rule.shape().inputs();
-        for (index, value) in self.activity[..inputs].iter_mut().enumerate() {
-            *value = input.get(index).copied().unwrap_or(0.0);
-        }
-        let mut start = 0;
-        for (layer, state) in self.rule.shape().layers().zip(&mut self.layers) {
-            let (x, y) = self.activity[start..start + layer.inputs + layer.outputs].split_at_mut(layer.inputs);
-            start += layer.inputs;
-            let weights = &mut self.weights[layer.range()];
-            forward(x, weights, y);
-            state.change_mean = 0.0;
-            if gate != 0.0 {
-                let updated = &mut self.updated[..layer.synapses()];
-                let max = update(x, y, weights, self.rule.layer(&layer), gate, updated);
-                let divisor = match self.normalisation {
-                    Normalisation::Max if max > 0.0 => max,
-                    Normalisation::Max | Normalisation::None => 1.0,
-                };
-                state.change_mean = replace(weights, updated, divisor) / layer.synapses() as f32;
-                state.max_abs = max / divisor;
-                state.norm = norm(weights);
-            }
-        }
-        &self.activity[start..]
-    }
-
-    /// All weights, layer after layer, row-major \[inputs, outputs\].
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
-    }
-
-    /// What the last step did, per layer.
-    pub fn layers(&self) -> &[LayerActivity] {
-        &self.layers
-    }
-
-    /// Gives the network another rule of the same shape; the weights stay.
+    /// `input` needs as many values as the network has inputs; missing ones count as 0. `gates` holds g for each layer; missing ones
+    /// count as the last one given, and none at all as 1. Returns the outputs. Allocates nothing.
     ///
     /// # Errors
-    /// [`GenomeError`] when `genome` does not fit; the network then keeps the rule it has.
-    pub fn set_genome(&mut self, genome: &[f32]) -> Result<(), GenomeError> {
-        self.rule.set_genome(genome)
+    /// [`NetworkError::NotFinite`] when an input is NaN or infinite; nothing has changed then.
+    pub fn step(&mut self, input: &[f32], gates: &[f32]) -> Result<&[f32], NetworkError> {
+        let inputs = self.layout.shape().inputs();
+        let input = &input[..input.len().min(inputs)];
+        if let Some(index) = input.iter().position(|value| !value.is_finite()) {
+            return Err(NetworkError::NotFinite { what: "input", index, value: input[index] });
+        }
+        let gate = |layer: usize| gates.get(layer).or(gates.last()).copied().unwrap_or(1.0);
+        if self.is_pending {
+            (0..self.layers.len()).for_each(|layer| self.update(layer, gate(layer)));
+            self.is_pending = false;
+        }
+        let own = self.activity.as_flattened_mut();
+        own[..input.len()].copy_from_slice(input);
+        own[input.len()..inputs].fill(0.0);
+        self.input_limit = largest(input);
+
+        self.steps += 1;
+        let is_due = self.steps.is_multiple_of(u64::from(self.schedule.every));
+        let updates_now = is_due && !self.is_delayed;
+        let is_plain = self.averaging.is_none() && self.measurement == Measurement::Off;
+        let (mut rest, mut limit) = (&mut self.activity[..], self.input_limit);
+        for (index, (shape, layer)) in self.layout.shape().layers().zip(&mut self.layers).enumerate() {
+            let (x, others) = rest.split_at_mut(shape.inputs.div_ceil(LANES));
+            let gate = Some(gate(index)).filter(|&gate| updates_now && is_plain && gate != 0.0);
+            layer.step(&x.as_flattened()[..shape.inputs], limit, &mut others[..shape.outputs.div_ceil(LANES)], gate);
+            (rest, limit) = (others, 1.0);
+        }
+        if let Some(averaging) = &mut self.averaging {
+            averaging.push(&self.activity);
+        }
+        if updates_now && !is_plain {
+            (0..self.layers.len()).for_each(|layer| self.update(layer, gate(layer)));
+        } else if self.measurement != Measurement::Off && !is_due {
+            self.measured.iter_mut().for_each(|layer| (layer.change_mean, layer.open_change_mean) = (0.0, 0.0));
+        }
+        self.is_pending = is_due && self.is_delayed;
+        Ok(self.output())
     }
 
-    /// The rule.
-    pub fn rule(&self) -> &Rule {
-        &self.rule
+    /// Updates one layer by the present activities, averaged if they are to be.
+    fn update(&mut self, index: usize, gate: f32) {
+        let Self { layout, layers, activity, averaging, input_limit, measurement, measured, before, .. } = self;
+        let Some(shape) = layout.shape().layers().nth(index) else { return };
+        let start: usize = layout.shape().neurons()[..index].iter().map(|neurons| neurons.div_ceil(LANES)).sum();
+        let activity = &averaging.as_ref().map_or(&activity[..], |averaging| averaging.mean())[start..];
+        let (x, y) = activity.split_at(shape.inputs.div_ceil(LANES));
+        let (x, y) = (&x.as_flattened()[..shape.inputs], &y[..shape.outputs.div_ceil(LANES)]);
+        // An average of earlier inputs may be larger than the last one.
+        let limit = if index == 0 { input_limit.max(largest(x)) } else { 1.0 };
+        let (layer, measured) = (&mut layers[index], &mut measured[index]);
+        if *measurement == Measurement::Off {
+            if gate != 0.0 {
+                layer.update(x, limit, y, gate);
+            }
+            return;
+        }
+        layer.settle();
+        let before = &mut before[..layer.settled().len()];
+        before.copy_from_slice(layer.settled());
+        let is_tried = *measurement == Measurement::WithOpenGate && gate != 1.0;
+        if is_tried {
+            layer.update(x, limit, y, 1.0);
+            layer.settle();
+            measured.open_change_mean = change(before, layer.settled()) / shape.synapses() as f32;
+            layer.restore(before);
+        }
+        if gate != 0.0 {
+            layer.update(x, limit, y, gate);
+            layer.settle();
+        }
+        measured.change_mean = change(before, layer.settled()) / shape.synapses() as f32;
+        if !is_tried {
+            measured.open_change_mean = measured.change_mean;
+        }
+        (measured.max_abs, measured.norm) = sizes(layer.settled());
     }
-}
 
-/// y = tanh(x W), summed over inputs in order.
-fn forward(x: &[f32], weights: &[f32], y: &mut [f32]) {
-    y.fill(0.0);
-    for (x, row) in x.iter().zip(weights.chunks_exact(y.len())) {
-        for (y, weight) in y.iter_mut().zip(row) {
-            *y += x * weight;
+    fn measure_sizes(&mut self) {
+        for (layer, measured) in self.layers.iter_mut().zip(&mut self.measured) {
+            layer.settle();
+            (measured.max_abs, measured.norm) = sizes(layer.settled());
         }
     }
-    for y in y {
-        *y = tanh(*y);
-    }
-}
 
-/// Writes V to `updated` and returns max|V|.
-fn update(x: &[f32], y: &[f32], weights: &[f32], [a, b, c, d, eta]: [&[f32]; 5], gate: f32, updated: &mut [f32]) -> f32 {
-    let n = y.len();
-    for (i, &x) in x.iter().enumerate() {
-        let row = i * n..(i + 1) * n;
-        let (w, v) = (&weights[row.clone()], &mut updated[row.clone()]);
-        let (a, b, c, d, eta) = (&a[row.clone()], &b[row.clone()], &c[row.clone()], &d[row.clone()], &eta[row]);
-        for j in 0..n {
-            let y = y[j];
-            v[j] = w[j] + gate * eta[j] * (a[j] * x * y + b[j] * x + c[j] * y + d[j]);
+    /// The outputs of the last step.
+    pub fn output(&self) -> &[f32] {
+        let outputs = self.layout.shape().outputs();
+        &self.activity[self.activity.len() - outputs.div_ceil(LANES)..].as_flattened()[..outputs]
+    }
+
+    /// Copies all weights (layer after layer, row-major \[inputs, outputs\]); `out` needs as many places as there are synapses.
+    pub fn copy_weights(&self, out: &mut [f32]) {
+        for (layer, kernel) in self.layout.shape().layers().zip(&self.layers) {
+            if let Some(out) = out.get_mut(layer.range()) {
+                kernel.copy_weights(out);
+            }
         }
     }
-    max_abs(updated)
+
+    /// All weights, as [`PlasticNetwork::copy_weights`].
+    pub fn weights(&self) -> Vec<f32> {
+        let mut weights = vec![0.0; self.shape().synapses()];
+        self.copy_weights(&mut weights);
+        weights
+    }
+
+    /// What the last step did, per layer; zeros with [`Measurement::Off`].
+    pub fn layers(&self) -> &[LayerActivity] {
+        &self.measured
+    }
+
+    /// Sets how much is measured from the next step on.
+    pub fn set_measurement(&mut self, measurement: Measurement) {
+        self.measurement = measurement;
+    }
+
+    /// Uses other machine instructions, for comparison.
+    pub fn set_instructions(&mut self, instructions: Instructions) {
+        self.layers.iter_mut().for_each(|layer| layer.set_instructions(instructions));
+    }
+
+    /// Sizes of the layers.
+    pub fn shape(&self) -> &Shape {
+        self.layout.shape()
+    }
+
+    /// How the genome is laid out.
+    pub fn layout(&self) -> &RuleLayout {
+        &self.layout
+    }
+
+    /// Numbers in a saved state, without its counters.
+    pub fn state_len(&self) -> usize {
+        let activities = if self.is_delayed { self.activity.len() * LANES } else { 0 };
+        self.shape().synapses() + self.layers.len() + activities + self.averaging.as_ref().map_or(0, Averaging::state_len)
+    }
+
+    /// Copies all that changes in life: weights, then what the rule remembers. `out` must have [`PlasticNetwork::state_len`] places.
+    /// Returns the counters that belong to it.
+    pub(crate) fn save(&self, out: &mut [f32]) -> [u64; 3] {
+        let (weights, rest) = out.split_at_mut(self.shape().synapses().min(out.len()));
+        self.copy_weights(weights);
+        let (masses, rest) = rest.split_at_mut(self.layers.len().min(rest.len()));
+        masses.iter_mut().zip(&self.layers).for_each(|(mass, layer)| *mass = layer.mass());
+        let activities = if self.is_delayed { self.activity.len() * LANES } else { 0 };
+        let (activity, ring) = rest.split_at_mut(activities.min(rest.len()));
+        activity.copy_from_slice(&self.activity.as_flattened()[..activity.len()]);
+        let filled = self.averaging.as_ref().map_or(0, |averaging| averaging.save(ring));
+        [self.steps, u64::from(self.is_pending), filled as u64]
+    }
+
+    /// Continues from what [`PlasticNetwork::save`] gave, bit by bit.
+    pub(crate) fn load(&mut self, state: &[f32], [steps, is_pending, filled]: [u64; 3]) {
+        let (weights, rest) = state.split_at(self.shape().synapses().min(state.len()));
+        let (masses, rest) = rest.split_at(self.layers.len().min(rest.len()));
+        for ((layer, kernel), &mass) in self.layout.shape().layers().zip(&mut self.layers).zip(masses) {
+            kernel.set_weights(weights.get(layer.range()).unwrap_or(&[]), mass);
+        }
+        let activities = if self.is_delayed { self.activity.len() * LANES } else { 0 };
+        let (activity, ring) = rest.split_at(activities.min(rest.len()));
+        self.activity.as_flattened_mut()[..activity.len()].copy_from_slice(activity);
+        if self.is_delayed {
+            self.input_limit = largest(&self.activity.as_flattened()[..self.layout.shape().inputs()]);
+        }
+        if let Some(averaging) = &mut self.averaging {
+            averaging.load(ring, filled as usize);
+        }
+        (self.steps, self.is_pending, self.has_lived) = (steps, is_pending != 0, true);
+        if self.measurement != Measurement::Off {
+            self.measure_sizes();
+        }
+    }
 }
 
-/// Sets `weights` to `updated` / `divisor` and returns the sum of |change|.
-fn replace(weights: &mut [f32], updated: &[f32], divisor: f32) -> f32 {
-    sum_lanes(weights.len(), |index| {
-        // A true division: v / max is exactly 1 where |v| is largest, v times 1/max may not be.
-        let new = updated[index] / divisor;
-        let change = (new - weights[index]).abs();
-        weights[index] = new;
-        change
-    })
+/// Why a plastic network cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlasticNetworkError {
+    /// The genome does not fit.
+    #[error(transparent)]
+    Genome(#[from] NetworkError),
+    /// The clusters do not fit.
+    #[error(transparent)]
+    Clusters(#[from] ClusterMismatch),
 }
 
-fn norm(weights: &[f32]) -> f32 {
-    sum_lanes(weights.len(), |index| weights[index] * weights[index]).sqrt()
-}
-
-/// Sum of `value(0..count)` in eight interleaved partial sums: a fixed order that the compiler can vectorise.
-fn sum_lanes(count: usize, mut value: impl FnMut(usize) -> f32) -> f32 {
-    const LANES: usize = 8;
+/// Sum of |after - before|.
+fn change(before: &[Lanes], after: &[Lanes]) -> f32 {
     let mut lanes = [0.0f32; LANES];
-    let whole = count - count % LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += value(start + lane);
+    for (before, after) in before.iter().zip(after) {
+        for (lane, (before, after)) in lanes.iter_mut().zip(before.iter().zip(after)) {
+            *lane += (after - before).abs();
         }
-    }
-    for index in whole..count {
-        lanes[index - whole] += value(index);
     }
     lanes.iter().sum()
+}
+
+/// Largest |w| and Frobenius norm.
+fn sizes(weights: &[Lanes]) -> (f32, f32) {
+    let mut lanes = [0.0f32; LANES];
+    for weights in weights {
+        for (lane, weight) in lanes.iter_mut().zip(weights) {
+            *lane += weight * weight;
+        }
+    }
+    (largest(weights.as_flattened()), lanes.iter().sum::<f32>().sqrt())
 }

@@ -2,27 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Normalisation N of a layer's weights after each update, W = N(V).
+/// Normalisation N of a layer's weights after each update, W = N(V). A zero matrix stays zero in each.
+///
+/// `max`, `standardize` and `clip` are those of arXiv 2503.12406, `none` that of its precursor; the others are of this suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalisation {
-    /// V / max|V| over the whole matrix (arXiv 2503.12406); a zero matrix stays zero. Afterwards max|W| is exactly 1.
+    /// V / max|V| over the whole matrix: afterwards max|W| is 1, up to the rounding of one multiplication, and never above.
     #[default]
     Max,
-    /// V itself: unbounded.
+    /// (V - mean) / sqrt(variance + 1e-5) over the whole matrix, with the variance of n - 1.
+    Standardize,
+    /// V clipped to \[-1, 1\].
+    Clip,
+    /// V itself: unbounded, but never more than the largest finite number.
     None,
+    /// Each neuron's incoming weights by their own max|V|.
+    NeuronMax,
+    /// V times a factor that keeps the layer's sum of |W| what it was when life began.
+    Mass,
 }
 
-/// Largest magnitude in `values`; 0 for none. NaN counts as nothing.
-pub(super) fn max_abs(values: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    // Several running maxima, because one would make each comparison wait for the one before.
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0.0f32; LANES];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = lane.max(value.abs());
-        }
-    }
-    rest.iter().chain(&lanes).fold(0.0, |max, value| max.max(value.abs()))
+impl Normalisation {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Max, Self::Standardize, Self::Clip, Self::None, Self::NeuronMax, Self::Mass];
+
+    /// What is added to the variance by [`Normalisation::Standardize`].
+    pub(super) const VARIANCE_FLOOR: f64 = 1e-5;
 }

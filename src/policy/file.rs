@@ -1,10 +1,15 @@
 //! The policy file: one safetensors file with the rule's coefficients and everything needed to run them.
 //!
-//! Tensors are named `layers.<index>.<term>` with term A, B, C, D or eta, each f32 of shape \[inputs, outputs\]. The metadata
-//! holds one entry, `hebbian_locomotion`, whose value is [`PolicyMetadata`] as JSON. The same policy gives the same bytes.
+//! Tensors hold the genome, named and shaped as [`NetworkDescription::blocks`] says: `layers.<index>.<term>` with term A, B, C, D or
+//! eta for a rule of its own for each synapse, f32 \[inputs, outputs\]. Rules with clusters add `rule.clusters` (u16, the rule of each
+//! synapse), a novelty gate `gate.subspace.mean`, `.basis` and `.scale`. The metadata holds one entry, `hebbian_locomotion`, whose
+//! value is [`PolicyMetadata`] as JSON. The same policy gives the same bytes.
+//!
+//! [`NetworkDescription::blocks`]: super::NetworkDescription::blocks
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use sha2::{Digest, Sha256};
@@ -14,7 +19,7 @@ use super::step::MapError;
 use super::{Policy, PolicyMetadata};
 use crate::config::with_suggestion;
 use crate::durable::{WriteError, write_durably};
-use crate::plasticity::{Rule, Term};
+use crate::plasticity::{Clusters, Subspace};
 
 /// Key of the metadata entry.
 const KEY: &str = "hebbian_locomotion";
@@ -22,13 +27,22 @@ const KEY: &str = "hebbian_locomotion";
 /// Largest file that is read \[bytes\]: enough for ten million synapses, small enough not to exhaust a robot's memory.
 pub const LARGEST_FILE: u64 = 256 << 20;
 
+/// Tensor of the rule that each synapse has.
+const CLUSTERS: &str = "rule.clusters";
+/// Tensors of the subspace that a novelty gate measures from.
+const SUBSPACE: [&str; 3] = ["gate.subspace.mean", "gate.subspace.basis", "gate.subspace.scale"];
+
 /// A policy at rest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyFile {
     /// Description of robot, maps and network.
     pub metadata: PolicyMetadata,
-    /// The rule's coefficients, in genome order.
+    /// The numbers that evolved.
     pub genome: Vec<f32>,
+    /// The rule of each synapse, when rules are shared.
+    pub clusters: Option<Arc<Clusters>>,
+    /// Where training moved the weights, when it was measured.
+    pub subspace: Option<Arc<Subspace>>,
 }
 
 /// Why a policy file was refused.
@@ -78,8 +92,7 @@ impl PolicyFile {
         }
         let bytes = std::fs::read(path).map_err(read)?;
         let file = Self::from_bytes(&bytes).map_err(malformed)?;
-        Policy::new(&file.metadata, file.genome.clone())
-            .map_err(|source| PolicyFileError::Inconsistent { path: path.into(), source })?;
+        file.policy().map_err(|source| PolicyFileError::Inconsistent { path: path.into(), source })?;
         Ok((file, hex(&bytes)))
     }
 
@@ -98,22 +111,32 @@ impl PolicyFile {
     /// # Errors
     /// [`MapError`] when the parts do not fit each other.
     pub fn policy(&self) -> Result<Policy, MapError> {
-        Policy::new(&self.metadata, self.genome.clone())
+        Policy::new(self)
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, MapError> {
-        self.metadata.check()?;
-        let rule = Rule::new(self.metadata.network.layers.clone(), self.genome.clone())?;
+        // Whatever was written can be read.
+        self.policy()?;
         let mut data = Vec::new();
-        for (index, layer) in rule.shape().layers().enumerate() {
-            for term in Term::ALL {
-                let values = &rule.term(term)[layer.range()];
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                data.push((tensor_name(index, term), vec![layer.inputs, layer.outputs], bytes));
+        let mut rest = &self.genome[..];
+        for block in self.metadata.network.blocks() {
+            let (values, tail) = rest.split_at(block.size().min(rest.len()));
+            data.push((block.name, block.shape, Dtype::F32, bytes_of(values)));
+            rest = tail;
+        }
+        if let Some(clusters) = &self.clusters {
+            let bytes = clusters.assignment().iter().flat_map(|rule| rule.to_le_bytes()).collect();
+            data.push((CLUSTERS.to_owned(), vec![clusters.assignment().len()], Dtype::U16, bytes));
+        }
+        if let Some(subspace) = &self.subspace {
+            let shapes = [vec![subspace.synapses()], vec![subspace.components(), subspace.synapses()], vec![1]];
+            let values = [subspace.mean(), subspace.basis(), &[subspace.scale()]];
+            for ((name, shape), values) in SUBSPACE.into_iter().zip(shapes).zip(values) {
+                data.push((name.to_owned(), shape, Dtype::F32, bytes_of(values)));
             }
         }
         let views =
-            data.iter().filter_map(|(name, shape, bytes)| Some((name, TensorView::new(Dtype::F32, shape.clone(), bytes).ok()?)));
+            data.iter().filter_map(|(name, shape, kind, bytes)| Some((name, TensorView::new(*kind, shape.clone(), bytes).ok()?)));
         let metadata = serde_json::to_string(&self.metadata).unwrap_or_default();
         Ok(serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).unwrap_or_default())
     }
@@ -134,29 +157,50 @@ impl PolicyFile {
         let metadata: PolicyMetadata =
             serde_json::from_str(json).map_err(|error| with_suggestion(&format!("its metadata are not readable: {error}")))?;
 
-        let layers = &metadata.network.layers;
-        let expected = Term::ALL.len() * layers.layers().len();
-        if tensors.len() != expected {
-            return Err(format!("it has {} tensors; the network {:?} needs {expected}", tensors.len(), layers.neurons()));
-        }
-        let mut genome = Vec::with_capacity(Term::ALL.len() * layers.synapses());
-        for term in Term::ALL {
-            for (index, layer) in layers.layers().enumerate() {
-                let name = tensor_name(index, term);
-                let tensor = tensors.tensor(&name).map_err(|_| format!("the tensor `{name}` is missing"))?;
-                let wanted = [layer.inputs, layer.outputs];
-                if tensor.dtype() != Dtype::F32 || tensor.shape() != wanted {
-                    return Err(format!(
-                        "the tensor `{name}` is {:?} {:?}; expected F32 {wanted:?}",
-                        tensor.dtype(),
-                        tensor.shape()
-                    ));
-                }
-                let (values, _) = tensor.data().as_chunks::<4>();
-                genome.extend(values.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        let floats = |name: &str, shape: Option<&[usize]>| -> Result<(Vec<f32>, Vec<usize>), String> {
+            let tensor = tensors.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
+            let (kind, given) = (tensor.dtype(), tensor.shape());
+            if kind != Dtype::F32 || shape.is_some_and(|shape| shape != given) {
+                return Err(format!("the tensor `{name}` is {kind:?} {given:?}; expected F32 {:?}", shape.unwrap_or(given)));
             }
+            let (values, _) = tensor.data().as_chunks::<4>();
+            Ok((values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(), given.to_vec()))
+        };
+        let mut known = Vec::new();
+        let mut genome = Vec::new();
+        for block in metadata.network.blocks() {
+            genome.extend(floats(&block.name, Some(&block.shape))?.0);
+            known.push(block.name);
         }
-        Ok(Self { metadata, genome })
+        let mut clusters = None;
+        if let Some(rule) = metadata.network.plastic().map(|plastic| plastic.rule).filter(|rule| rule.clusters > 0) {
+            let tensor = tensors.tensor(CLUSTERS).map_err(|_| format!("the tensor `{CLUSTERS}` is missing"))?;
+            if tensor.dtype() != Dtype::U16 {
+                return Err(format!("the tensor `{CLUSTERS}` is {:?}; expected U16", tensor.dtype()));
+            }
+            let (rules, _) = tensor.data().as_chunks::<2>();
+            let assignment = rules.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+            let made =
+                Clusters::new(assignment, rule.clusters).map_err(|error| format!("its clusters are not usable: {error}"))?;
+            clusters = Some(Arc::new(made));
+            known.push(CLUSTERS.to_owned());
+        }
+        let mut subspace = None;
+        if tensors.tensor(SUBSPACE[0]).is_ok() {
+            let [(mean, _), (basis, _), (scale, _)] =
+                [floats(SUBSPACE[0], None)?, floats(SUBSPACE[1], None)?, floats(SUBSPACE[2], Some(&[1]))?];
+            let made = Subspace::new(mean, basis, scale.first().copied().unwrap_or(0.0));
+            subspace = Some(Arc::new(made.map_err(|error| format!("its subspace is not usable: {error}"))?));
+            known.extend(SUBSPACE.map(str::to_owned));
+        }
+        if let Some(unknown) = tensors.names().into_iter().find(|name| !known.iter().any(|known| known == name)) {
+            let kind = metadata.network.kind();
+            return Err(format!(
+                "it has a tensor `{unknown}` that its network ({kind} {:?}) has no place for",
+                metadata.network.layers().neurons()
+            ));
+        }
+        Ok(Self { metadata, genome, clusters, subspace })
     }
 }
 
@@ -166,8 +210,8 @@ struct Version {
     format_version: u32,
 }
 
-fn tensor_name(layer: usize, term: Term) -> String {
-    format!("layers.{layer}.{}", term.name())
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -3,12 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::step::MapError;
-use super::{ActionMap, ObservationMap, RobotInterface};
-use crate::network::Shape;
-use crate::plasticity::Normalisation;
+use super::{ActionMap, NetworkDescription, ObservationMap, RobotInterface};
+use crate::plasticity::{GateDescription, GateDimensions};
 
 /// Version of the policy file's form. A file of another version is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Everything that a node needs to run a policy, except the rule's coefficients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,21 +27,11 @@ pub struct PolicyMetadata {
     pub action: ActionMap,
     /// The network.
     pub network: NetworkDescription,
+    /// What may shut the plasticity gate beside commands.
+    #[serde(default)]
+    pub gate: GateDescription,
     /// Where the policy comes from.
     pub provenance: Provenance,
-}
-
-/// Sizes of the plastic network and how its weights live.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkDescription {
-    /// Neurons per layer, input first.
-    pub layers: Shape,
-    /// Normalisation after each update.
-    #[serde(default)]
-    pub normalisation: Normalisation,
-    /// Weights at the start of an episode are drawn from U(-w, w); this is w.
-    pub initial_weights: f32,
 }
 
 /// How a policy came to be. Everything in it is reproducible: no dates, hosts or durations.
@@ -95,12 +84,18 @@ pub struct AblationResult {
 }
 
 impl PolicyMetadata {
+    /// What the gate must fit.
+    pub fn gate_dimensions(&self) -> GateDimensions {
+        let (layers, feet) = (self.network.layers(), self.robot.feet.len());
+        GateDimensions { layers: layers.layers().len(), synapses: layers.synapses(), feet }
+    }
+
     /// Checks that all parts fit each other.
     ///
     /// # Errors
     /// [`MapError`] names the part.
     pub fn check(&self) -> Result<(), MapError> {
-        let layers = &self.network.layers;
+        let layers = self.network.layers();
         let observed = self.observation.len(&self.robot);
         if observed != layers.inputs() {
             return Err(MapError::Inputs { observed, inputs: layers.inputs(), layers: layers.neurons().to_vec() });
@@ -113,9 +108,6 @@ impl PolicyMetadata {
         if !(self.control_rate.is_finite() && self.control_rate > 0.0) {
             return value("control_rate", "it must be a positive number of Hz");
         }
-        if !(self.network.initial_weights.is_finite() && self.network.initial_weights >= 0.0) {
-            return value("network.initial_weights", "it must be a number of at least 0");
-        }
         if !self.observation.is_finite() {
             return value("observation", "every scale must be finite");
         }
@@ -126,6 +118,7 @@ impl PolicyMetadata {
         if !self.robot.joints.iter().all(in_order) {
             return value("robot.joints", "each needs lower <= nominal <= upper");
         }
-        Ok(())
+        self.network.check()?;
+        Ok(self.gate.check(&self.gate_dimensions())?)
     }
 }

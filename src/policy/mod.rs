@@ -1,15 +1,19 @@
-//! The policy: observation, plastic network and action as one control step, and the file that carries all three.
+//! The policy: observation, network and action as one control step, and the file that carries all three.
 
 mod action;
 mod file;
 mod interface;
 mod metadata;
+mod network;
 mod observation;
+mod snapshot;
 mod step;
 
 pub use action::ActionMap;
 pub use file::{LARGEST_FILE, PolicyFile, PolicyFileError};
 pub use interface::{InterfaceError, JointInterface, RobotInterface};
-pub use metadata::{Ablation, AblationResult, FORMAT_VERSION, NetworkDescription, PolicyMetadata, Provenance};
+pub use metadata::{Ablation, AblationResult, FORMAT_VERSION, PolicyMetadata, Provenance};
+pub use network::{Network, NetworkDescription};
 pub use observation::{ObservationBlock, ObservationMap};
+pub use snapshot::{RingError, Snapshot, SnapshotError, SnapshotRing};
 pub use step::{MapError, Policy};

@@ -1,18 +1,25 @@
 //! One policy step: sensors to joint targets, and the weights on the way.
 
-use super::{ActionMap, ObservationMap, PolicyMetadata, RobotInterface};
-use crate::network::ShapeError;
-use crate::plasticity::{Gate, GenomeError, PlasticNetwork, Rule};
+use super::{ActionMap, Network, ObservationMap, PolicyFile, RobotInterface, Snapshot, SnapshotError};
+use crate::network::{NetworkError, ShapeError};
+use crate::plasticity::{
+    CommandedGate, GateDescriptionError, GateError, GateInput, Gates, LayerActivity, Measurement, PlasticDescriptionError,
+    PlasticNetworkError,
+};
 use crate::robot::RobotState;
 
-/// A policy in life: its network's weights change at every step.
+/// A policy in life: its network changes at every step.
 #[derive(Clone, Debug)]
 pub struct Policy {
     robot: RobotInterface,
     observation: ObservationMap,
     action: ActionMap,
-    network: PlasticNetwork,
-    initial_weights: f32,
+    network: Network,
+    gates: Gates,
+    measurement: Measurement,
+    /// Mean |change of w| of a fully open gate in the last step.
+    update_size: f32,
+    weights: Vec<f32>,
     input: Vec<f32>,
     filtered: Vec<f32>,
     targets: Vec<f32>,
@@ -54,50 +61,94 @@ pub enum MapError {
     /// The layer sizes make no network.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// The genome does not fit the network.
+    /// The network is not usable, or the genome does not fit it.
     #[error(transparent)]
-    Genome(#[from] GenomeError),
+    Network(#[from] NetworkError),
+    /// The plastic network is not usable.
+    #[error("network.plastic.{0}")]
+    Plastic(#[from] PlasticDescriptionError),
+    /// Genome or clusters do not fit the plastic network.
+    #[error(transparent)]
+    Rule(#[from] PlasticNetworkError),
+    /// The gate is not usable.
+    #[error(transparent)]
+    Gate(#[from] GateDescriptionError),
 }
 
 impl Policy {
-    /// A policy from its description and genome.
+    /// The policy of a file.
     ///
     /// # Errors
     /// [`MapError`] when sizes do not fit each other or a number is out of range.
-    pub fn new(metadata: &PolicyMetadata, genome: Vec<f32>) -> Result<Self, MapError> {
+    pub fn new(file: &PolicyFile) -> Result<Self, MapError> {
+        let metadata = &file.metadata;
         metadata.check()?;
-        let rule = Rule::new(metadata.network.layers.clone(), genome)?;
+        let network = metadata.network.network(file.clusters.clone(), &file.genome)?;
+        let gates = Gates::new(&metadata.gate, &metadata.gate_dimensions(), file.subspace.as_ref())?;
         let joints = metadata.robot.joints.len();
-        Ok(Self {
+        let layers = metadata.network.layers();
+        let mut policy = Self {
             robot: metadata.robot.clone(),
             observation: metadata.observation.clone(),
             action: metadata.action,
-            input: vec![0.0; rule.shape().inputs()],
-            network: PlasticNetwork::new(rule, metadata.network.normalisation),
-            initial_weights: metadata.network.initial_weights,
+            measurement: Measurement::default(),
+            update_size: 0.0,
+            weights: vec![0.0; if gates.needs_weights() { layers.synapses() } else { 0 }],
+            input: vec![0.0; layers.inputs()],
             filtered: vec![0.0; joints],
             targets: vec![0.0; joints],
             steps: 0,
-        })
+            network,
+            gates,
+        };
+        policy.set_measurement(Measurement::default());
+        Ok(policy)
     }
 
-    /// Starts an episode: weights drawn anew from `seed`, action filter at rest.
+    /// Starts an episode: network as its description says, action filter at rest, gate sources at their beginning. What was commanded
+    /// of the gate stays.
     pub fn start(&mut self, seed: u64) {
-        self.network.draw_weights(seed, self.initial_weights);
+        self.network.start(seed);
+        self.gates.reset();
+        self.update_size = 0.0;
         self.filtered.fill(0.0);
         self.steps = 0;
     }
 
     /// One control step. Returns the joint targets \[rad\] in joint order, always within the joints' limits.
     ///
-    /// Allocates nothing. A sensor value that is not finite would spread into the weights: callers reject it first
-    /// ([`RobotState::is_finite`]).
-    pub fn step(&mut self, state: &RobotState, gate: &Gate) -> &[f32] {
+    /// Allocates nothing.
+    ///
+    /// # Errors
+    /// [`NetworkError::NotFinite`] when a sensor value makes an input NaN or infinite. Network, targets and step count are then as before.
+    pub fn step(&mut self, state: &RobotState) -> Result<&[f32], NetworkError> {
         self.observation.observe(&self.robot, state, &self.filtered, &mut self.input);
-        let output = self.network.step(&self.input, gate.value());
+        if let Some(index) = self.input.iter().position(|value| !value.is_finite()) {
+            return Err(NetworkError::NotFinite { what: "input", index, value: self.input[index] });
+        }
+        if let (true, Some(network)) = (self.gates.needs_weights(), self.network.plastic()) {
+            network.copy_weights(&mut self.weights);
+        }
+        let gates = self.gates.decide(&GateInput {
+            step: self.steps,
+            contacts: &state.foot_contact,
+            update_size: self.update_size,
+            weights: &self.weights,
+        });
+        let output = self.network.step(&self.input, gates)?;
         self.action.act(&self.robot, output, &mut self.filtered, &mut self.targets);
+        if self.gates.needs_update_size() {
+            self.update_size = self.network.plastic().map_or(0.0, |network| {
+                let (mut change, mut synapses) = (0.0, 0.0);
+                for (layer, activity) in network.shape().layers().zip(network.layers()) {
+                    change += activity.open_change_mean * layer.synapses() as f32;
+                    synapses += layer.synapses() as f32;
+                }
+                change / synapses
+            });
+        }
         self.steps += 1;
-        &self.targets
+        Ok(&self.targets)
     }
 
     /// The joint targets of the last step \[rad\].
@@ -105,9 +156,36 @@ impl Policy {
         &self.targets
     }
 
-    /// The network with its present weights.
-    pub fn network(&self) -> &PlasticNetwork {
+    /// The network as it is now.
+    pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// What the last step did to the weights, per layer; empty for a network without plastic weights.
+    pub fn layers(&self) -> &[LayerActivity] {
+        self.network.plastic().map_or(&[], |network| network.layers())
+    }
+
+    /// The plasticity gate as it was decided for the last step.
+    pub fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// Commands the gate, from the next step on.
+    ///
+    /// # Errors
+    /// [`GateError::Layers`] when the command names another number of layers; the gate then stays.
+    pub fn set_gate(&mut self, command: impl Into<CommandedGate>) -> Result<(), GateError> {
+        self.gates.set_command(command.into())
+    }
+
+    /// Sets how much is measured of what steps do to the weights. A gate source may measure more.
+    pub fn set_measurement(&mut self, measurement: Measurement) {
+        self.measurement = measurement;
+        let needed = if self.gates.needs_update_size() { Measurement::WithOpenGate } else { measurement };
+        if let Some(network) = self.network.plastic_mut() {
+            network.set_measurement(needed);
+        }
     }
 
     /// The robot that it drives.
@@ -115,16 +193,87 @@ impl Policy {
         &self.robot
     }
 
-    /// Control steps since the weights were drawn.
+    /// Control steps since the start of the episode.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Gives the policy another genome; weights and filter stay.
+    /// Gives the policy another genome; what changes in life stays.
     ///
     /// # Errors
-    /// [`GenomeError`] when it does not fit; the policy then keeps the one it has.
-    pub fn set_genome(&mut self, genome: &[f32]) -> Result<(), GenomeError> {
+    /// [`NetworkError`] when it does not fit; the policy then keeps the one it has.
+    pub fn set_genome(&mut self, genome: &[f32]) -> Result<(), NetworkError> {
         self.network.set_genome(genome)
+    }
+
+    /// The present state, in memory of its own.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot {
+            network: vec![0.0; self.network.state_len()],
+            counters: [0; 3],
+            filtered: self.filtered.clone(),
+            targets: self.targets.clone(),
+            gates: self.gates.clone(),
+            update_size: self.update_size,
+            steps: self.steps,
+        };
+        snapshot.counters = self.network.save(&mut snapshot.network);
+        snapshot
+    }
+
+    /// Copies the present state to `snapshot`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when it is one of a policy of other sizes; it is then unchanged.
+    pub fn save(&self, snapshot: &mut Snapshot) -> Result<(), SnapshotError> {
+        self.check(snapshot)?;
+        snapshot.counters = self.network.save(&mut snapshot.network);
+        snapshot.filtered.copy_from_slice(&self.filtered);
+        snapshot.targets.copy_from_slice(&self.targets);
+        snapshot.gates.copy_state_from(&self.gates);
+        (snapshot.update_size, snapshot.steps) = (self.update_size, self.steps);
+        Ok(())
+    }
+
+    /// Goes back to `snapshot`: with the same sensor values and commands as after it, the same steps follow, bit by bit.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when it is one of a policy of other sizes; nothing has changed then.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.check(snapshot)?;
+        self.network.load(&snapshot.network, snapshot.counters);
+        self.filtered.copy_from_slice(&snapshot.filtered);
+        self.targets.copy_from_slice(&snapshot.targets);
+        self.gates.copy_state_from(&snapshot.gates);
+        (self.update_size, self.steps) = (snapshot.update_size, snapshot.steps);
+        Ok(())
+    }
+
+    /// Goes back to the network of `snapshot` alone. Action filter, gate and step count stay, so that a walking robot's targets do not jump
+    /// and what was commanded of the gate holds.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when it is one of a policy of other sizes; nothing has changed then.
+    pub fn restore_network(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.check(snapshot)?;
+        self.network.load(&snapshot.network, snapshot.counters);
+        Ok(())
+    }
+
+    /// Replaces the plastic weights (layer after layer, row-major).
+    ///
+    /// # Errors
+    /// [`NetworkError`] when there are no plastic weights, the length does not fit, or a number is not finite; nothing has changed then.
+    pub fn set_weights(&mut self, weights: &[f32]) -> Result<(), NetworkError> {
+        match self.network.plastic_mut() {
+            Some(network) => network.set_weights(weights),
+            None => crate::network::check("weights", weights, 0),
+        }
+    }
+
+    fn check(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let given = snapshot.network.len() + snapshot.filtered.len();
+        let expected = self.network.state_len() + self.filtered.len();
+        if given == expected { Ok(()) } else { Err(SnapshotError { given, expected }) }
     }
 }

@@ -32,8 +32,9 @@ pub fn experiment() -> Experiment {
 /// A beetle policy whose coefficients are large enough that its weights move at every step.
 pub fn lively_policy() -> PolicyFile {
     use rand::RngExt;
-    let metadata = experiment().metadata(&beetle());
+    let experiment = std::sync::Arc::new(experiment());
+    let mut file = hebbian_locomotion::evolution::Search::new(experiment, &beetle()).unwrap().policy();
     let mut random = hebbian_locomotion::random::stream(7, "test genome", &[]);
-    let genome = (0..5 * metadata.network.layers.synapses()).map(|_| random.random_range(-0.5..0.5)).collect();
-    PolicyFile { metadata, genome }
+    file.genome.fill_with(|| random.random_range(-0.5..0.5));
+    file
 }

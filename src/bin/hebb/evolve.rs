@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hebbian_locomotion::durable::write_durably;
 use hebbian_locomotion::evidence::{Trial, ablate};
-use hebbian_locomotion::evolution::{Checkpoint, Evaluator, Experiment, Generation, Strategy, evaluate_generation};
+use hebbian_locomotion::evolution::{Checkpoint, Evaluator, Experiment, Generation, Search, evaluate_generation};
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
 
@@ -61,10 +61,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// A run of evolution and the folder where it leaves its files.
 struct Run {
-    experiment: Arc<Experiment>,
     robot: Arc<RobotModel>,
     hash: String,
-    strategy: Strategy,
+    search: Search,
     history: Vec<Generation>,
     folder: PathBuf,
 }
@@ -72,10 +71,9 @@ struct Run {
 impl Run {
     fn start(experiment: Experiment, robot: Arc<RobotModel>, folder: &Path, resume: bool) -> Result<Self, Failure> {
         let hash = experiment.hash(&robot);
-        let synapses = experiment.policy.network.layers.synapses();
         let path = folder.join("checkpoint.safetensors");
-        let settings = experiment.evolution.clone();
-        let (strategy, history) = match (path.exists(), resume) {
+        let experiment = Arc::new(experiment);
+        let (search, history) = match (path.exists(), resume) {
             (true, false) => {
                 let folder = folder.display();
                 return Err(
@@ -83,7 +81,7 @@ impl Run {
                 );
             }
             (false, true) => return Err(format!("there is no checkpoint {} to resume", path.display()).into()),
-            (false, false) => (Strategy::new(settings, experiment.seed, synapses), Vec::new()),
+            (false, false) => (Search::new(experiment, &robot)?, Vec::new()),
             (true, true) => {
                 let checkpoint = Checkpoint::load(&path)?;
                 if checkpoint.experiment_hash != hash {
@@ -94,22 +92,23 @@ impl Run {
                     );
                     return Err(problem.into());
                 }
-                (Strategy::resume(settings, experiment.seed, synapses, checkpoint.state)?, checkpoint.history)
+                (Search::resume(experiment, &robot, &checkpoint)?, checkpoint.history)
             }
         };
-        Ok(Self { experiment: Arc::new(experiment), robot, hash, strategy, history, folder: folder.to_owned() })
+        Ok(Self { robot, hash, search, history, folder: folder.to_owned() })
     }
 
     fn evolve(&mut self, milestone: f32) -> Result<(), Failure> {
-        let evaluator = Evaluator::new(self.experiment.clone(), self.robot.clone())?;
-        let settings = &self.experiment.evolution;
-        let first = self.strategy.generation();
+        let experiment = self.search.experiment().clone();
+        let mut evaluator = Evaluator::new(&self.search, self.robot.clone())?;
+        let settings = &experiment.evolution;
+        let first = self.search.strategy().generation();
         let left = settings.generations.saturating_sub(first);
         let episodes = settings.population as u64 * u64::from(settings.episodes);
         println!(
-            "{}: {} coefficients, population {}, {} episodes a generation, generation {first} of {}, {} threads",
-            self.experiment.name,
-            self.strategy.state().mean.len(),
+            "{}: {} numbers, population {}, {} episodes a generation, generation {first} of {}, {} threads",
+            experiment.name,
+            self.search.strategy().state().mean.len(),
             settings.population,
             episodes,
             settings.generations,
@@ -118,11 +117,15 @@ impl Run {
         let bar = progress_bar(left * settings.population as u64, "{bar:30.cyan} {percent:>3}%  {msg}  {eta} left");
         let start = Instant::now();
         let mut reached = None;
-        while self.strategy.generation() < self.experiment.evolution.generations {
-            let generation = evaluate_generation(&mut self.strategy, &evaluator, || bar.inc(1))?;
+        while self.search.strategy().generation() < settings.generations {
+            if let Some(rules) = self.search.merge_if_due()? {
+                evaluator = Evaluator::new(&self.search, self.robot.clone())?;
+                bar.suspend(|| println!("generation {:>4}  rules merged to {rules}", self.search.strategy().generation()));
+            }
+            let generation = evaluate_generation(&mut self.search, &evaluator, || bar.inc(1))?;
             self.history.push(generation);
             self.keep()?;
-            let done = self.strategy.generation() - first;
+            let done = self.search.strategy().generation() - first;
             let line = line(&generation, (done * episodes) as f64 / start.elapsed().as_secs_f64());
             if std::io::stderr().is_terminal() {
                 bar.set_message(line);
@@ -143,11 +146,11 @@ impl Run {
     }
 
     fn print_summary(&self, first: u64, time: Duration, episodes: u64) {
-        let generations = self.strategy.generation() - first;
+        let generations = self.search.strategy().generation() - first;
         if generations == 0 {
             return;
         }
-        let simulation = &self.experiment.episode;
+        let simulation = &self.search.experiment().episode;
         let steps = (generations * episodes) as f64 * f64::from(simulation.duration * simulation.simulation.physics_rate);
         println!("{generations} generations in {}, {:.0} physics steps/s", duration(time), steps / time.as_secs_f64());
     }
@@ -162,9 +165,10 @@ impl Run {
             let _ = std::fs::hard_link(&path, &older);
         }
         let checkpoint = Checkpoint {
-            experiment: (*self.experiment).clone(),
+            experiment: (**self.search.experiment()).clone(),
             experiment_hash: self.hash.clone(),
-            state: self.strategy.state().clone(),
+            state: self.search.strategy().state().clone(),
+            clusters: self.search.policy().clusters,
             history: self.history.clone(),
         };
         checkpoint.save(&path)?;
@@ -180,12 +184,13 @@ impl Run {
 
     /// The policy at the mean of the search distribution, with its ablation.
     fn policy(&self) -> Result<PolicyFile, Failure> {
-        let mut file = PolicyFile { metadata: self.experiment.metadata(&self.robot), genome: self.strategy.mean_genome() };
-        let trial = Trial::new(self.robot.clone(), self.experiment.episode, self.experiment.fitness.clone())?;
-        let (ablation, intact) = ablate(&file, &trial, self.experiment.seed, ABLATION_EPISODES, || ())?;
+        let experiment = self.search.experiment();
+        let mut file = self.search.policy();
+        let trial = Trial::new(self.robot.clone(), experiment.episode, experiment.fitness.clone())?;
+        let (ablation, intact) = ablate(&file, &trial, experiment.seed, ABLATION_EPISODES, || ())?;
         print_ablation(&ablation);
         let provenance = &mut file.metadata.provenance;
-        provenance.generation = self.strategy.generation();
+        provenance.generation = self.search.strategy().generation();
         provenance.fitness = intact.fitness_mean;
         provenance.ablation = Some(ablation);
         Ok(file)

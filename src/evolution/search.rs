@@ -1,0 +1,99 @@
+//! A run of evolution: the search, the policy whose genome it searches, and the rules that become fewer on the way.
+
+use std::sync::Arc;
+
+use super::merge::{MergeError, first_policy, merge_rules};
+use super::{Checkpoint, Experiment, Strategy, StrategyError};
+use crate::plasticity::ClusterError;
+use crate::policy::{NetworkDescription, PolicyFile};
+use crate::robot::RobotModel;
+
+/// An evolution between two generations.
+#[derive(Clone, Debug)]
+pub struct Search {
+    experiment: Arc<Experiment>,
+    policy: PolicyFile,
+    strategy: Strategy,
+}
+
+/// Why a search cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// The genome's groups and the experiment do not fit each other.
+    #[error("evolution.genome {0}")]
+    Genome(String),
+    /// The state does not fit the genome.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
+    /// Rules cannot be dealt to synapses.
+    #[error(transparent)]
+    Clusters(#[from] ClusterError),
+    /// Rules cannot be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+}
+
+impl Search {
+    /// The search of `experiment` at its beginning.
+    ///
+    /// # Errors
+    /// [`SearchError`] when the experiment is not consistent.
+    pub fn new(experiment: Arc<Experiment>, robot: &RobotModel) -> Result<Self, SearchError> {
+        let policy = first_policy(&experiment, robot)?;
+        let stretches = experiment.evolution.genome.stretches(&policy.metadata.network.blocks()).map_err(SearchError::Genome)?;
+        let strategy = Strategy::new(experiment.evolution.clone(), experiment.seed, stretches);
+        Ok(Self { experiment, policy, strategy })
+    }
+
+    /// The search of `experiment` as a checkpoint left it.
+    ///
+    /// # Errors
+    /// [`SearchError`] when the checkpoint's state does not fit the experiment.
+    pub fn resume(experiment: Arc<Experiment>, robot: &RobotModel, checkpoint: &Checkpoint) -> Result<Self, SearchError> {
+        let mut policy = first_policy(&experiment, robot)?;
+        if let (Some(clusters), NetworkDescription::Plastic(plastic)) = (&checkpoint.clusters, &mut policy.metadata.network) {
+            plastic.rule.clusters = clusters.count();
+            policy.clusters = Some(clusters.clone());
+        }
+        let stretches = experiment.evolution.genome.stretches(&policy.metadata.network.blocks()).map_err(SearchError::Genome)?;
+        let strategy = Strategy::resume(experiment.evolution.clone(), experiment.seed, stretches, checkpoint.state.clone())?;
+        policy.genome = strategy.mean_genome();
+        Ok(Self { experiment, policy, strategy })
+    }
+
+    /// Merges rules if the plan says so before the present generation. Returns how many rules are left, if they were merged.
+    ///
+    /// # Errors
+    /// [`SearchError::Merge`] when k-means refuses the rules; nothing has changed then.
+    pub fn merge_if_due(&mut self) -> Result<Option<usize>, SearchError> {
+        let generation = self.strategy.generation();
+        let Some(merge) = self.experiment.evolution.merge.iter().find(|merge| merge.generation == generation) else {
+            return Ok(None);
+        };
+        let present = self.policy.clusters.as_ref().map_or(usize::MAX, |clusters| clusters.count());
+        if present > merge.rules {
+            merge_rules(&mut self.policy, &mut self.strategy, merge.rules, &self.experiment)?;
+        }
+        Ok(self.policy.clusters.as_ref().map(|clusters| clusters.count()))
+    }
+
+    /// The experiment.
+    pub fn experiment(&self) -> &Arc<Experiment> {
+        &self.experiment
+    }
+
+    /// The search distribution and its optimiser.
+    pub fn strategy(&self) -> &Strategy {
+        &self.strategy
+    }
+
+    pub(super) fn strategy_mut(&mut self) -> &mut Strategy {
+        &mut self.strategy
+    }
+
+    /// The policy that is searched, at the mean of the search distribution.
+    pub fn policy(&self) -> PolicyFile {
+        PolicyFile { genome: self.strategy.mean_genome(), ..self.policy.clone() }
+    }
+}
