@@ -64,7 +64,7 @@ fn foreign_files_are_refused() {
 #[test]
 fn another_version_and_unknown_keys_are_refused_by_name() {
     let file = lively_policy();
-    let message = refusal(&with_replaced(&file, "format_version\\\":1", "format_version\\\":9"));
+    let message = refusal(&with_replaced(&file, "format_version\\\":2", "format_version\\\":9"));
     assert!(message.contains("format version 9"), "{message}");
     let message = refusal(&with_replaced(&file, "control_rate", "control_rats"));
     assert!(message.contains("did you mean `control_rate`?"), "{message}");

@@ -50,6 +50,21 @@ def test_the_service_shuts_and_opens_the_gate_and_shut_means_not_one_bit(world):
     )
 
 
+def test_each_layer_can_have_its_own_gate(world):
+    states = start(world)
+    answer = world.call(SetGate, "policy/set_gate", SetGate.Request(layer_gates=[1.0, 0.0, 0.5]))
+    assert answer.success, answer
+    world.spin_until(lambda: list(states[-1].layer_gates) == [1.0, 0.0, 0.5], "gates of the layers", seen(states))
+    state = states[-1]
+    assert (state.gate, state.gate_reason, state.gate_detail) == (0.0, "service", "service: set from outside"), state
+    assert state.weight_change_mean[1] == 0.0 and state.weight_change_mean[0] > 0.0, state
+    answer = world.call(SetGate, "policy/set_gate", SetGate.Request(layer_gates=[1.0, 1.0]))
+    assert not answer.success and "2 layers" in answer.message, answer
+    answer = set_gate(world, 1.0)
+    assert answer.success, answer
+    world.spin_until(lambda: states[-1].gate_reason == "open", "open gate", seen(states))
+
+
 def test_a_gate_that_is_no_share_is_refused_and_changes_nothing(world):
     states = start(world)
     for gate in (-0.1, 1.5, float("nan"), float("inf")):

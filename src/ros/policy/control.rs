@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 
-use crate::plasticity::{Gate, GateSource, LayerActivity};
+use crate::plasticity::{CommandedGate, GateError, GateReason, LayerActivity};
 use crate::policy::Policy;
 use crate::robot::{SensorFrame, Stamp};
 use crate::ros::outbox::Outbox;
@@ -40,22 +40,29 @@ pub fn steady_now() -> i64 {
 /// The gate as other threads see it: requests for the control thread, and the value in force.
 #[derive(Clone)]
 pub struct GateControl {
-    requests: Arc<ArrayQueue<Gate>>,
+    requests: Arc<ArrayQueue<CommandedGate>>,
+    layers: usize,
     present: Arc<AtomicU32>,
 }
 
 impl GateControl {
-    /// With `gate` in force.
-    pub fn new(gate: Gate) -> Self {
-        Self { requests: Arc::new(ArrayQueue::new(REQUESTS)), present: Arc::new(AtomicU32::new(gate.value().to_bits())) }
+    /// Open, for a network of `layers` layers.
+    pub fn new(layers: usize) -> Self {
+        Self { requests: Arc::new(ArrayQueue::new(REQUESTS)), layers, present: Arc::new(AtomicU32::new(1f32.to_bits())) }
     }
 
     /// Asks for `gate` from the next step on; the newest request wins.
-    pub fn request(&self, gate: Gate) {
+    ///
+    /// # Errors
+    /// [`GateError::Layers`] when it names another number of layers.
+    pub fn request(&self, gate: impl Into<CommandedGate>) -> Result<(), GateError> {
+        let gate = gate.into();
+        gate.check(self.layers)?;
         self.requests.force_push(gate);
+        Ok(())
     }
 
-    /// g of the last step.
+    /// Lowest g of the last step.
     pub fn present(&self) -> f32 {
         f32::from_bits(self.present.load(Ordering::Relaxed))
     }
@@ -72,6 +79,8 @@ pub struct StepReport {
     pub plasticity: Option<PlasticityReport>,
     /// Layers, valid with `plasticity`.
     pub layers: Vec<LayerActivity>,
+    /// Gate of each layer, valid with `plasticity`.
+    pub gates: Vec<f32>,
     /// Whether `weights` are those of this step.
     pub has_weights: bool,
     /// All weights.
@@ -83,10 +92,10 @@ pub struct StepReport {
 pub struct PlasticityReport {
     /// Control step of the episode, from 0.
     pub step: u64,
-    /// g.
+    /// Lowest g of all layers.
     pub gate: f32,
-    /// Who set it.
-    pub source: GateSource,
+    /// What determines it.
+    pub reason: GateReason,
     /// Duration of the step \[s\].
     pub compute_time: f32,
     /// Age of the oldest sensor value \[s\].
@@ -102,9 +111,10 @@ impl StepReport {
             stamp: 0,
             targets: policy.targets().to_vec(),
             plasticity: None,
-            layers: policy.network().layers().to_vec(),
+            layers: policy.layers().to_vec(),
+            gates: policy.gates().gates().to_vec(),
             has_weights: false,
-            weights: policy.network().weights().to_vec(),
+            weights: policy.network().plastic().map_or_else(Vec::new, |network| network.weights()),
         }
     }
 }
@@ -113,8 +123,6 @@ impl StepReport {
 pub struct Control {
     /// The policy, at the start of its episode.
     pub policy: Policy,
-    /// Gate of the next step.
-    pub gate: Gate,
     /// Requests for the gate.
     pub gate_control: GateControl,
     /// Sensor values.
@@ -188,15 +196,21 @@ impl Control {
 
     fn step(&mut self, missed_steps: u64) {
         while let Some(gate) = self.gate_control.requests.pop() {
-            self.gate = gate;
+            // Requests were checked when they came.
+            let _ = self.policy.set_gate(gate);
         }
         let begin = steady_now();
         let frame = self.frames.output_buffer();
-        self.policy.step(&frame.state, &self.gate);
+        if self.policy.step(&frame.state).is_err() {
+            // Messages with values that are not finite are refused on arrival; a scale that makes one infinite ends here. No command,
+            // as for sensor values that are too old.
+            return;
+        }
+        let gate = self.policy.gates().gates().iter().copied().fold(1.0, f32::min);
         let plasticity = PlasticityReport {
             step: self.policy.steps() - 1,
-            gate: self.gate.value(),
-            source: self.gate.source(),
+            gate,
+            reason: self.policy.gates().reason(),
             compute_time: seconds(steady_now() - begin),
             sensor_age: seconds(begin - frame.oldest_received),
             missed_steps,
@@ -207,13 +221,18 @@ impl Control {
             report.stamp = stamp;
             report.targets.copy_from_slice(policy.targets());
             report.plasticity = Some(plasticity);
-            report.layers.copy_from_slice(policy.network().layers());
-            report.has_weights = weights_every > 0 && plasticity.step.is_multiple_of(weights_every);
-            if report.has_weights {
-                report.weights.copy_from_slice(policy.network().weights());
+            report.layers.copy_from_slice(policy.layers());
+            report.gates.copy_from_slice(policy.gates().gates());
+            report.has_weights = false;
+            if let Some(network) = policy.network().plastic()
+                && weights_every > 0
+                && plasticity.step.is_multiple_of(weights_every)
+            {
+                network.copy_weights(&mut report.weights);
+                report.has_weights = true;
             }
         });
-        self.gate_control.present.store(self.gate.value().to_bits(), Ordering::Relaxed);
+        self.gate_control.present.store(gate.to_bits(), Ordering::Relaxed);
     }
 
     fn send_again(&mut self, stamp: Stamp) {

@@ -15,7 +15,7 @@ use r2r::std_msgs::msg::Float32;
 
 use super::control::{Control, GateControl, StepReport, Trigger, steady_now};
 use super::telemetry::{Telemetry, layout};
-use crate::plasticity::{Gate, GateSource};
+use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
 use crate::policy::PolicyFile;
 use crate::robot::{RobotModel, SensorFrame};
 use crate::ros::convert::{MessageError, SensorReader};
@@ -65,12 +65,18 @@ fn declarations() -> Vec<Declaration> {
 /// [`NodeError`] names the parameter, file or robot that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let weights_every = Arc::new(AtomicU32::new(0));
-    let gate_control = GateControl::new(Gate::OPEN);
+    // The parameters come first, because they name the policy whose layers the gate is for.
+    let gate_control = Arc::new(std::sync::OnceLock::<GateControl>::new());
     let parameters = {
         let (weights_every, gate_control) = (weights_every.clone(), gate_control.clone());
+        let request = move |value: f32| {
+            if let Some(control) = gate_control.get() {
+                warn(request_gate(control, value, GateSource::Parameter));
+            }
+        };
         shell.parameters(declarations(), move |name, value| match (name, value) {
-            ("gate", ParameterValue::Double(value)) => request_gate(&gate_control, *value as f32, GateSource::Parameter),
-            ("gate", ParameterValue::Integer(value)) => request_gate(&gate_control, *value as f32, GateSource::Parameter),
+            ("gate", ParameterValue::Double(value)) => request(*value as f32),
+            ("gate", ParameterValue::Integer(value)) => request(*value as f32),
             ("weights_every", ParameterValue::Integer(value)) => weights_every.store(*value as u32, Ordering::Relaxed),
             _ => {}
         })?
@@ -91,9 +97,9 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         "timer" => Trigger::Timer { period, timeout: Duration::from_secs_f64(parameters.double("sensor_timeout")) },
         _ => Trigger::Sensors,
     };
+    let gate_control = gate_control.get_or_init(|| GateControl::new(metadata.gate_dimensions().layers)).clone();
     // The parameter's range is the gate's.
-    let gate = Gate::new(parameters.double("gate") as f32, GateSource::Parameter).unwrap_or(Gate::OPEN);
-    gate_control.request(gate);
+    warn(request_gate(&gate_control, parameters.double("gate") as f32, GateSource::Parameter));
 
     let rejected = RejectionCount::default();
     let joints = metadata.robot.joint_names();
@@ -123,7 +129,6 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let (frames_in, frames_out) = triple_buffer::TripleBuffer::new(&empty).split();
     let mut control = Control {
         policy,
-        gate,
         gate_control: gate_control.clone(),
         frames: frames_out,
         outbox,
@@ -203,29 +208,37 @@ fn subscribe_sensors(
     })
 }
 
-fn request_gate(control: &GateControl, value: f32, source: GateSource) {
-    match Gate::new(value, source) {
-        Ok(gate) => control.request(gate),
-        Err(error) => tracing::warn!("{error}"),
+fn request_gate(control: &GateControl, value: f32, source: GateSource) -> Result<(), GateError> {
+    control.request(Gate::new(value, source)?)
+}
+
+fn warn(result: Result<(), GateError>) {
+    if let Err(error) = result {
+        tracing::warn!("{error}");
     }
 }
 
 fn serve_gate(shell: &mut Shell, control: GateControl, rejected: &RejectionCount) -> Result<(), NodeError> {
     let (by_topic, mut rejections) = (control.clone(), Rejections::new("~/gate", rejected));
-    shell.subscribe("~/gate", qos::command(), move |message: Float32| match Gate::new(message.data, GateSource::Topic) {
-        Ok(gate) => by_topic.request(gate),
-        Err(error) => rejections.note(&error),
+    shell.subscribe("~/gate", qos::command(), move |message: Float32| {
+        if let Err(error) = request_gate(&by_topic, message.data, GateSource::Topic) {
+            rejections.note(&error);
+        }
     })?;
     shell.serve::<SetGate::Service, _>("~/set_gate", move |request| {
         let previous_gate = control.present();
-        let response = match Gate::new(request.gate, GateSource::Service) {
-            Ok(gate) => {
-                control.request(gate);
-                SetGate::Response {
-                    success: true,
-                    message: format!("gate {} from the next control step on", gate.value()),
-                    previous_gate,
-                }
+        let set = || {
+            let gates = &request.layer_gates[..];
+            match gates {
+                [] => request_gate(&control, request.gate, GateSource::Service).map(|()| format!("gate {}", request.gate)),
+                _ => control
+                    .request(CommandedGate::per_layer(gates, GateSource::Service)?)
+                    .map(|()| format!("gates {gates:?} of the layers")),
+            }
+        };
+        let response = match set() {
+            Ok(what) => {
+                SetGate::Response { success: true, message: format!("{what} from the next control step on"), previous_gate }
             }
             Err(error) => SetGate::Response { success: false, message: error.to_string(), previous_gate },
         };

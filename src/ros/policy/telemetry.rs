@@ -50,7 +50,9 @@ impl Telemetry {
         if let Some(plasticity) = &report.plasticity {
             message.step = plasticity.step;
             message.gate = plasticity.gate;
-            message.gate_reason = plasticity.source.as_str().to_owned();
+            message.layer_gates.clone_from(&report.gates);
+            message.gate_reason = plasticity.reason.kind().to_owned();
+            message.gate_detail = plasticity.reason.to_string();
             message.compute_time = plasticity.compute_time;
             message.sensor_age = plasticity.sensor_age;
             message.missed_steps = plasticity.missed_steps;
@@ -61,7 +63,7 @@ impl Telemetry {
 
 /// Which policy the weights belong to and how they are laid out.
 pub fn layout(metadata: &PolicyMetadata, hash: &str) -> WeightsLayout {
-    let layers: Vec<_> = metadata.network.layers.layers().collect();
+    let layers: Vec<_> = metadata.network.plastic().map_or_else(Vec::new, |plastic| plastic.layers.layers().collect());
     WeightsLayout {
         policy: metadata.name.clone(),
         policy_hash: hash.to_owned(),
