@@ -5,8 +5,15 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 
 use common::{beetle, lively_policy, state_of};
+use hebbian_locomotion::network::Shape;
+use hebbian_locomotion::plasticity::{
+    Convention, FootContactSettings, Gate, GateBlock, GateDescription, GateSource, InitialWeights, LayerGates, Normalisation,
+    NoveltySettings, PlasticDescription, RuleDescription, ScheduleEntry, SettledSettings, Subspace, UpdateSchedule,
+};
+use hebbian_locomotion::policy::{NetworkDescription, PolicyFile, SnapshotRing};
 
 /// The system's allocator, counting what each thread asks for.
 struct Counting;
@@ -30,17 +37,84 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-#[test]
-fn a_policy_step_allocates_nothing() {
-    let mut policy = lively_policy().policy().unwrap();
-    policy.start(1);
-    let state = state_of(&beetle());
-    let before = ALLOCATIONS.get();
-    for _ in 0..100 {
-        policy.step(&state).unwrap();
+/// Policies of every network, normalisation, schedule, convention and gate source.
+fn variants() -> Vec<PolicyFile> {
+    let plain = lively_policy();
+    let layers = || Shape::new(vec![27, 64, 32, 18]).unwrap();
+    let mut variants = Vec::new();
+    for normalisation in Normalisation::ALL {
+        for (every, average) in [(1, 1), (4, 10)] {
+            for convention in [Convention::Leung2025, Convention::Dittrich2026] {
+                let mut file = plain.clone();
+                file.metadata.network = NetworkDescription::Plastic(PlasticDescription {
+                    layers: layers(),
+                    normalisation,
+                    initial_weights: InitialWeights::Random(0.1),
+                    rule: RuleDescription::default(),
+                    update: UpdateSchedule { every, average },
+                    convention,
+                });
+                variants.push(file);
+            }
+        }
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
-    // The counter counts.
+    let synapses = layers().synapses();
+    let mut gated = plain.clone();
+    gated.subspace = Some(Arc::new(Subspace::new(vec![0.0; synapses], basis(synapses), 1.0).unwrap()));
+    gated.metadata.gate = GateDescription::new(vec![
+        GateBlock::Schedule(vec![ScheduleEntry { from: 20, gate: LayerGates::PerLayer(vec![1.0, 0.5, 0.0]) }]),
+        GateBlock::FootContact(FootContactSettings { feet: 1, hold: 3, hold_open: 2, shut: 0.25 }),
+        GateBlock::Settled(SettledSettings { early: 5, window: 4, close_below: 0.9, open_above: 1.1, shut: 0.0 }),
+        GateBlock::Novelty(NoveltySettings { close_above: 2.0, open_below: 1.5, every: 1, shut: 0.0 }),
+    ]);
+    variants.push(gated);
+    // Numbers that overflow single precision take another way.
+    let mut huge = plain.clone();
+    huge.genome.iter_mut().for_each(|value| *value *= 1e30);
+    variants.push(huge);
+    for network in [
+        NetworkDescription::FeedForward { layers: layers(), biases: true },
+        NetworkDescription::Lstm { layers: Shape::new(vec![27, 18]).unwrap(), hidden: vec![27], initial_state: 0.1 },
+        NetworkDescription::History { layers: layers(), steps: 11 },
+    ] {
+        let genome = plain.genome.iter().copied().cycle().take(network.genome_len()).collect();
+        let mut metadata = plain.metadata.clone();
+        metadata.network = network;
+        variants.push(PolicyFile { metadata, genome, clusters: None, subspace: None });
+    }
+    variants
+}
+
+/// One direction of a subspace of weights.
+fn basis(synapses: usize) -> Vec<f32> {
+    let mut basis = vec![0.0; synapses];
+    basis[0] = 1.0;
+    basis
+}
+
+#[test]
+fn steps_snapshots_and_gate_commands_of_every_variant_allocate_nothing() {
+    let state = state_of(&beetle());
+    for file in variants() {
+        let mut policy = file.policy().unwrap();
+        policy.start(1);
+        let mut ring = SnapshotRing::new(&policy, 4, 5, 1 << 24).unwrap();
+        let mut snapshot = policy.snapshot();
+        let before = ALLOCATIONS.get();
+        for step in 0..60 {
+            policy.step(&state).unwrap();
+            ring.push(&policy);
+            match step {
+                30 => policy.save(&mut snapshot).unwrap(),
+                40 => policy.restore(ring.roll_back(policy.steps(), 5).unwrap()).unwrap(),
+                45 => policy.set_gate(Gate::new(0.5, GateSource::Topic).unwrap()).unwrap(),
+                50 => policy.start(2),
+                _ => (),
+            }
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{:?} {:?}", file.metadata.network, file.metadata.gate);
+    }
+    let before = ALLOCATIONS.get();
     let kept = Box::new(7u8);
-    assert_eq!((ALLOCATIONS.get() - before, *kept), (1, 7));
+    assert_eq!((ALLOCATIONS.get() - before, *kept), (1, 7), "the counter counts");
 }
