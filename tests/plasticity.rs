@@ -198,7 +198,7 @@ proptest! {
             let weights = &network.weights()[layer.range()];
             for column in 0..layer.outputs {
                 let largest = weights.iter().skip(column).step_by(layer.outputs).fold(0.0f32, |largest, w| largest.max(w.abs()));
-                prop_assert!(largest <= 1.0 && largest >= 1.0 - f32::EPSILON, "{largest}");
+                prop_assert!((1.0 - f32::EPSILON..=1.0).contains(&largest), "{largest}");
             }
         }
     }
