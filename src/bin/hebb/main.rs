@@ -1,5 +1,6 @@
 //! `hebb`: the command line of the suite. Evolves policies, evaluates them, shows what is in a policy file.
 
+mod bench;
 mod evaluate;
 mod evolve;
 mod inspect;
@@ -29,6 +30,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Show what is in a policy file.
     Inspect(inspect::Arguments),
+    /// Measure how fast the suite is on this machine, beside others.
+    Bench(bench::Arguments),
 }
 
 /// What a command fails with: a message for people, from a typed error of the library.
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

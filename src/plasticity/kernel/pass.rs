@@ -26,6 +26,16 @@ impl Instructions {
     }
 }
 
+impl std::fmt::Display for Instructions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str(match self.0 {
+            None => "the build's target",
+            Some(_) if cfg!(target_arch = "x86_64") => "AVX2 with FMA",
+            Some(_) => "NEON",
+        })
+    }
+}
+
 /// What is gathered while weights are updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gather {
