@@ -2,6 +2,7 @@
 
 mod action;
 mod file;
+mod import;
 mod interface;
 mod metadata;
 mod network;
@@ -11,6 +12,7 @@ mod step;
 
 pub use action::ActionMap;
 pub use file::{LARGEST_FILE, PolicyFile, PolicyFileError};
+pub use import::{ImportError, ImportProblem, import};
 pub use interface::{InterfaceError, JointInterface, RobotInterface};
 pub use metadata::{Ablation, AblationResult, FORMAT_VERSION, PolicyMetadata, Provenance};
 pub use network::{Network, NetworkDescription};

@@ -3,6 +3,7 @@
 mod bench;
 mod evaluate;
 mod evolve;
+mod import;
 mod inspect;
 mod report;
 mod trace;
@@ -28,6 +29,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Run one episode and write its course, step by step, as a safetensors file.
     Trace(trace::Arguments),
+    /// Make a policy file from a flat numpy array.
+    Import(import::Arguments),
     /// Show what is in a policy file.
     Inspect(inspect::Arguments),
     /// Measure how fast the suite is on this machine, beside others.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Evolve(arguments) => evolve::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -1,0 +1,34 @@
+//! `hebb import`: a policy file from a genome that another program evolved.
+
+use std::path::PathBuf;
+
+use hebbian_locomotion::evolution::Experiment;
+use hebbian_locomotion::policy::import;
+
+use crate::Failure;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The genome: a flat numpy array (.npy) of f32 or f64 in the order of the network's blocks; for a plastic network all A, all B, all C,
+    /// all D, all eta, each layer after layer, row-major [inputs, outputs].
+    genome: PathBuf,
+    /// Experiment file (YAML) that describes robot, maps and network.
+    #[arg(long)]
+    experiment: PathBuf,
+    /// Policy file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Name of the policy [default: that of the experiment].
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (experiment, robot) = Experiment::load(&arguments.experiment)?;
+    let mut metadata = experiment.metadata(&robot);
+    metadata.name = arguments.name.clone().unwrap_or(metadata.name);
+    let file = import(&arguments.genome, metadata)?;
+    let hash = file.save(&arguments.out)?;
+    println!("policy {}, {} numbers\nsha256 {hash}", arguments.out.display(), file.genome.len());
+    Ok(())
+}
