@@ -191,7 +191,7 @@ impl Network {
     }
 
     /// Starts the episode `seed`.
-    pub(super) fn start(&mut self, seed: u64) {
+    pub fn start(&mut self, seed: u64) {
         match self {
             Self::Plastic(network) => network.start(seed),
             baseline => {
@@ -202,11 +202,12 @@ impl Network {
         }
     }
 
-    /// One control step; `gates` matter to the plastic network only.
+    /// One control step: the outputs for `input`. `gates`, one for each layer (missing ones count as the last, none as 1), matter to
+    /// the plastic network only. Missing inputs count as 0.
     ///
     /// # Errors
     /// [`NetworkError::NotFinite`] when an input is NaN or infinite; nothing has changed then.
-    pub(super) fn step(&mut self, input: &[f32], gates: &[f32]) -> Result<&[f32], NetworkError> {
+    pub fn step(&mut self, input: &[f32], gates: &[f32]) -> Result<&[f32], NetworkError> {
         match self {
             Self::Plastic(network) => network.step(input, gates),
             Self::FeedForward(network) => finite(input).map(|input| network.step(input)),

@@ -4,20 +4,20 @@ Each test has a ROS domain of its own, so that tests never hear each other or an
 """
 
 import itertools
-import json
 import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-import numpy
 import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+
+import tensors
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS", ROOT / "target/release"))
@@ -149,16 +149,7 @@ def hebb(*arguments):
 
 
 def read_tensors(path):
-    """The tensors of a safetensors file of f32."""
-    data = path.read_bytes()
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, tensor in header.items():
-        begin, end = tensor["data_offsets"]
-        tensors[name] = numpy.frombuffer(data[start + begin : start + end], numpy.float32).reshape(tensor["shape"])
-    return tensors
+    return tensors.read(path)[0]
 
 
 def stamp(message):

@@ -3,6 +3,7 @@
 mod bench;
 mod evaluate;
 mod evolve;
+mod feed;
 mod import;
 mod inspect;
 mod report;
@@ -31,6 +32,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Make a policy file from a flat numpy array.
     Import(import::Arguments),
+    /// Run the network of a policy alone, on recorded network inputs, and write its outputs as a safetensors file.
+    Feed(feed::Arguments),
     /// Show what is in a policy file.
     Inspect(inspect::Arguments),
     /// Measure how fast the suite is on this machine, beside others.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Feed(arguments) => feed::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
