@@ -203,8 +203,10 @@ impl PlasticNetwork {
     pub fn step(&mut self, input: &[f32], gates: &[f32]) -> Result<&[f32], NetworkError> {
         let inputs = self.layout.shape().inputs();
         let input = &input[..input.len().min(inputs)];
-        if let Some(index) = input.iter().position(|value| !value.is_finite()) {
-            return Err(NetworkError::NotFinite { what: "input", index, value: input[index] });
+        let input_limit = largest(input);
+        if !input_limit.is_finite() {
+            let index = input.iter().position(|value| !value.is_finite()).unwrap_or_default();
+            return Err(NetworkError::NotFinite { what: "input", index, value: input_limit });
         }
         let gate = |layer: usize| gates.get(layer).or(gates.last()).copied().unwrap_or(1.0);
         if self.is_pending {
@@ -214,7 +216,7 @@ impl PlasticNetwork {
         let own = self.activity.as_flattened_mut();
         own[..input.len()].copy_from_slice(input);
         own[input.len()..inputs].fill(0.0);
-        self.input_limit = largest(input);
+        self.input_limit = input_limit;
 
         self.steps += 1;
         let is_due = self.steps.is_multiple_of(u64::from(self.schedule.every));

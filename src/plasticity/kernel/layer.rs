@@ -132,7 +132,9 @@ impl KernelLayer {
         let tiles = Tiles { weights: &mut self.weights, coefficients: &self.coefficients, gathered: &mut self.gathered };
         let pending = Pending { mean: self.mean, scale: &self.scale };
         Step { tiles, pending, x, y: &mut *y, update }.dispatch(self.rows, instructions);
-        self.set_settled();
+        if !self.is_settled {
+            self.set_settled();
+        }
         match (gate, update) {
             (Some(_), Some(_)) => self.normalise(),
             (Some(gate), None) => self.update(x, x_limit, y, gate),
@@ -333,15 +335,8 @@ impl KernelLayer {
     }
 }
 
-/// Largest |value|; 0 for none.
+/// Largest |value|; 0 for none. Infinite or NaN when a value is.
 pub(in crate::plasticity) fn largest(values: &[f32]) -> f32 {
-    // Several running maxima, because one would make each comparison wait for the one before.
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0.0f32; LANES];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = lane.max(value.abs());
-        }
-    }
-    rest.iter().chain(&lanes).fold(0.0, |largest, value| largest.max(value.abs()))
+    // Magnitudes are ordered as their bits are, and the largest of integers may be taken in any order, thus many at once.
+    f32::from_bits(values.iter().fold(0, |largest, value| largest.max(value.abs().to_bits())))
 }

@@ -142,7 +142,7 @@ impl Step<'_> {
     fn forward_only<const FUSED: bool>(self, rows: usize) {
         let tiles = self.tiles.weights.chunks_exact_mut(rows).zip(self.pending.scale).zip(self.y);
         for ((weights, scale), y) in tiles {
-            *y = forward::<FUSED>(self.x, weights, self.pending.mean, scale);
+            *y = forward::<FUSED, true>(self.x, weights, self.pending.mean, scale);
         }
     }
 
@@ -151,7 +151,11 @@ impl Step<'_> {
         let Tiles { weights, coefficients, gathered } = self.tiles;
         let tiles = weights.chunks_exact_mut(rows).zip(coefficients.chunks_exact(rows)).zip(gathered);
         for (((weights, coefficients), gathered), (scale, y)) in tiles.zip(self.pending.scale.iter().zip(self.y)) {
-            *y = forward::<FUSED>(self.x, weights, self.pending.mean, scale);
+            // Only standardized weights have a mean to take off, and only those gather a sum.
+            *y = match GATHER {
+                SUM => forward::<FUSED, true>(self.x, weights, self.pending.mean, scale),
+                _ => forward::<FUSED, false>(self.x, weights, 0.0, scale),
+            };
             *gathered = update::<FUSED, GATHER>(self.x, weights, coefficients, y, gate);
         }
     }
@@ -204,25 +208,30 @@ const MASS: u8 = 3;
 ///
 /// Four running sums, because one would make each addition wait for the one before; rows 0, 4, 8, … go to the first.
 #[inline(always)]
-fn forward<const FUSED: bool>(x: &[f32], weights: &mut [Lanes], mean: f32, scale: &Lanes) -> Lanes {
+fn forward<const FUSED: bool, const CENTRED: bool>(x: &[f32], weights: &mut [Lanes], mean: f32, scale: &Lanes) -> Lanes {
     let mut sums = [[0.0; LANES]; 4];
     let (x_chunks, x_rest) = x.as_chunks::<4>();
     let (weight_chunks, weight_rest) = weights.as_chunks_mut::<4>();
     for (x, rows) in x_chunks.iter().zip(weight_chunks) {
         let mut row = 0;
         while row < 4 {
-            let w = lanes!(|k| (rows[row][k] - mean) * scale[k]);
+            let w = normalised::<CENTRED>(&rows[row], mean, scale);
             rows[row] = w;
             sums[row] = lanes!(|k| multiply_add::<FUSED>(x[row], w[k], sums[row][k]));
             row += 1;
         }
     }
     for (x, row) in x_rest.iter().zip(weight_rest) {
-        let w = lanes!(|k| (row[k] - mean) * scale[k]);
+        let w = normalised::<CENTRED>(row, mean, scale);
         *row = w;
         sums[0] = lanes!(|k| multiply_add::<FUSED>(*x, w[k], sums[0][k]));
     }
     tanh::<FUSED>(lanes!(|k| (sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k])))
+}
+
+#[inline(always)]
+fn normalised<const CENTRED: bool>(v: &Lanes, mean: f32, scale: &Lanes) -> Lanes {
+    if CENTRED { lanes!(|k| (v[k] - mean) * scale[k]) } else { lanes!(|k| v[k] * scale[k]) }
 }
 
 /// v = W + gate (x (a y + b) + (c y + d)) for a tile; returns what is gathered.
