@@ -82,8 +82,9 @@ impl Trial {
     ) -> Result<Vec<EpisodeResult>, TrialError> {
         let policy = file.policy()?;
         self.episode.check(&policy, file.metadata.control_rate)?;
-        let run = |(episode, policy): &mut (Episode, _), &seed: &u64| episode.run(policy, seed, &self.fitness, &gate, |_| ());
-        Ok(seeds.par_iter().map_init(|| (self.episode.clone(), policy.clone()), run).collect())
+        // A copy for each episode: weights that are kept from one episode to the next would make results depend on who runs which.
+        let run = |episode: &mut Episode, &seed: &u64| episode.run(&mut policy.clone(), seed, &self.fitness, &gate, |_| ());
+        Ok(seeds.par_iter().map_init(|| self.episode.clone(), run).collect())
     }
 }
 
