@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::repository;
+use common::{hebb, repository};
 use hebbian_locomotion::evolution::{Checkpoint, Experiment};
 
 /// A small experiment that still walks through everything: real robot, real physics, 16 candidates of half a second.
@@ -28,13 +28,9 @@ fn small_experiment(folder: &Path) -> PathBuf {
     path
 }
 
-fn hebb(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hebb")).args(arguments).output().unwrap()
-}
-
 fn evolve(experiment: &Path, out: &Path, more: &[&str]) -> Output {
-    let paths = ["evolve", experiment.to_str().unwrap(), "--out", out.to_str().unwrap()];
-    hebb(&[&paths[..], more].concat())
+    let paths = ["evolve", experiment.to_str().unwrap(), "--out", out.to_str().unwrap(), "--ablation", "2"];
+    hebb([&paths[..], more].concat())
 }
 
 fn message(output: &Output) -> String {
@@ -71,7 +67,8 @@ fn a_run_killed_in_the_middle_goes_on_to_the_same_policy_file() {
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
     assert!(evolve(&experiment, &whole, &["--generations", "12"]).status.success());
 
-    let arguments = ["evolve", experiment.to_str().unwrap(), "--generations", "12", "--out", killed.to_str().unwrap()];
+    let arguments =
+        ["evolve", experiment.to_str().unwrap(), "--generations", "12", "--out", killed.to_str().unwrap(), "--ablation", "2"];
     let mut child = Command::new(env!("CARGO_BIN_EXE_hebb")).args(arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
     let checkpoint = killed.join("checkpoint.safetensors");
     while !checkpoint.exists() {
@@ -144,7 +141,7 @@ fn the_command_line_names_what_is_wrong_with_a_file() {
     let path = folder.path().join("nonsense.safetensors");
     std::fs::write(&path, b"nonsense").unwrap();
     for command in ["evaluate", "inspect"] {
-        assert!(message(&hebb(&[command, path.to_str().unwrap()])).contains("nonsense.safetensors"));
+        assert!(message(&hebb([command, path.to_str().unwrap()])).contains("nonsense.safetensors"));
     }
-    assert!(message(&hebb(&["inspect", "/no/such/file"])).contains("/no/such/file"));
+    assert!(message(&hebb(["inspect", "/no/such/file"])).contains("/no/such/file"));
 }

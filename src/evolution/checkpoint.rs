@@ -4,6 +4,7 @@
 //! `checkpoint` (JSON) and `sha256`, the checksum over the JSON and the tensors in that order. Plain data: reading one runs no code.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,14 +13,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::strategy::StrategyState;
-use super::{Experiment, Generation};
+use super::{Experiment, Generation, SearchError, Strategy};
 use crate::durable::{WriteError, write_durably};
 use crate::plasticity::Clusters;
+use crate::policy::NetworkDescription;
 
 /// Version of the checkpoint's form.
 const FORMAT_VERSION: u32 = 2;
 /// Largest checkpoint that is read \[bytes\].
 const LARGEST_FILE: u64 = 4 << 30;
+/// Largest header that [`Checkpoint::is_at`] looks into \[bytes\]: that which safetensors reads.
+const LARGEST_HEADER: u64 = 100_000_000;
+/// Metadata entry that holds the JSON.
+const ENTRY: &str = "checkpoint";
 const TENSORS: [&str; 3] = ["mean", "first_moment", "second_moment"];
 /// The rule of each synapse, where rules are shared.
 const CLUSTERS: &str = "clusters";
@@ -104,7 +110,7 @@ impl Checkpoint {
         }
         let metadata = HashMap::from([
             ("sha256".to_owned(), checksum(&json, tensors.iter().map(|(_, _, bytes)| bytes.as_slice()))),
-            ("checkpoint".to_owned(), json),
+            (ENTRY.to_owned(), json),
         ]);
         let views = tensors.iter().filter_map(|(name, kind, bytes)| {
             let size = if *kind == Dtype::U16 { size_of::<u16>() } else { size_of::<f32>() };
@@ -129,6 +135,39 @@ impl Checkpoint {
         Self::from_bytes(&bytes).map_err(malformed)
     }
 
+    /// Whether the file at `path` looks like a checkpoint, by its header alone: safetensors with the metadata of one.
+    pub fn is_at(path: &Path) -> bool {
+        let header = || -> std::io::Result<Vec<u8>> {
+            let mut file = std::fs::File::open(path)?;
+            let mut length = [0; 8];
+            file.read_exact(&mut length)?;
+            let mut header = Vec::new();
+            file.take(u64::from_le_bytes(length).min(LARGEST_HEADER)).read_to_end(&mut header)?;
+            Ok(header)
+        };
+        let json = header().ok().and_then(|header| serde_json::from_slice::<serde_json::Value>(&header).ok());
+        json.is_some_and(|json| json["__metadata__"].get(ENTRY).is_some())
+    }
+
+    /// The network as it is searched now: with the rules that are left.
+    pub fn network(&self) -> NetworkDescription {
+        let mut network = self.experiment.policy.network.clone();
+        if let (Some(clusters), NetworkDescription::Plastic(plastic)) = (&self.clusters, &mut network) {
+            plastic.rule.clusters = clusters.count();
+        }
+        network
+    }
+
+    /// The genome at the mean of the search distribution.
+    ///
+    /// # Errors
+    /// [`SearchError`] when the state does not fit the experiment.
+    pub fn genome(&self) -> Result<Vec<f32>, SearchError> {
+        let settings = self.experiment.evolution.clone();
+        let stretches = settings.genome.stretches(&self.network().blocks()).map_err(SearchError::Genome)?;
+        Ok(Strategy::resume(settings, self.experiment.seed, stretches, self.state.clone())?.mean_genome())
+    }
+
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let cut_short = |error: safetensors::SafeTensorError| format!("it is cut short or no safetensors file ({error})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(cut_short)?;
@@ -137,7 +176,7 @@ impl Checkpoint {
             let entries = metadata.metadata().as_ref();
             entries.and_then(|entries| entries.get(key)).ok_or_else(|| format!("it has no metadata entry `{key}`"))
         };
-        let json = entry("checkpoint")?;
+        let json = entry(ENTRY)?;
         let tensor = |name: &str, kind: Dtype| {
             let tensor = tensors.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
             let given = tensor.dtype();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::merge::{MergeError, first_policy, merge_rules};
 use super::{Checkpoint, Experiment, Strategy, StrategyError};
 use crate::plasticity::ClusterError;
-use crate::policy::{NetworkDescription, PolicyFile};
+use crate::policy::PolicyFile;
 use crate::robot::RobotModel;
 
 /// An evolution between two generations.
@@ -52,8 +52,8 @@ impl Search {
     /// [`SearchError`] when the checkpoint's state does not fit the experiment.
     pub fn resume(experiment: Arc<Experiment>, robot: &RobotModel, checkpoint: &Checkpoint) -> Result<Self, SearchError> {
         let mut policy = first_policy(&experiment, robot)?;
-        if let (Some(clusters), NetworkDescription::Plastic(plastic)) = (&checkpoint.clusters, &mut policy.metadata.network) {
-            plastic.rule.clusters = clusters.count();
+        policy.metadata.network = checkpoint.network();
+        if let Some(clusters) = &checkpoint.clusters {
             policy.clusters = Some(clusters.clone());
         }
         let stretches = experiment.evolution.genome.stretches(&policy.metadata.network.blocks()).map_err(SearchError::Genome)?;

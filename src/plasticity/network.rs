@@ -292,6 +292,24 @@ impl PlasticNetwork {
         &self.activity[self.activity.len() - outputs.div_ceil(LANES)..].as_flattened()[..outputs]
     }
 
+    /// Activities of neuron layer `layer` (0: the input) in the last step; empty for a layer that is not there.
+    pub fn activity(&self, layer: usize) -> &[f32] {
+        self.neurons(&self.activity, layer)
+    }
+
+    /// As [`PlasticNetwork::activity`], averaged over the steps that the rule averages over: what an update reads.
+    pub fn averaged_activity(&self, layer: usize) -> &[f32] {
+        self.neurons(self.averaging.as_ref().map_or(&self.activity, |averaging| averaging.mean()), layer)
+    }
+
+    /// One neuron layer of `tiles`.
+    fn neurons<'a>(&self, tiles: &'a [Lanes], layer: usize) -> &'a [f32] {
+        let neurons = self.shape().neurons();
+        let Some(&count) = neurons.get(layer) else { return &[] };
+        let start: usize = neurons[..layer].iter().map(|neurons| neurons.div_ceil(LANES)).sum();
+        &tiles[start..].as_flattened()[..count]
+    }
+
     /// Copies all weights (layer after layer, row-major \[inputs, outputs\]); `out` needs as many places as there are synapses.
     pub fn copy_weights(&self, out: &mut [f32]) {
         for (layer, kernel) in self.layout.shape().layers().zip(&self.layers) {

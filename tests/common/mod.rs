@@ -38,3 +38,8 @@ pub fn lively_policy() -> PolicyFile {
     file.genome.fill_with(|| random.random_range(-0.5..0.5));
     file
 }
+
+/// The command line at work.
+pub fn hebb<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_hebb")).args(arguments).output().unwrap()
+}

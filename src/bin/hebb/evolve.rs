@@ -14,9 +14,6 @@ use hebbian_locomotion::robot::RobotModel;
 use crate::Failure;
 use crate::report::{duration, print_ablation, progress_bar};
 
-/// Episodes per row of the ablation that every new policy gets.
-const ABLATION_EPISODES: u32 = 32;
-
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Experiment file (YAML).
@@ -39,6 +36,9 @@ pub struct Arguments {
     /// Forward speed [m/s] at which to report the time that evolution took.
     #[arg(long, default_value_t = 0.15)]
     milestone: f32,
+    /// Held-out episodes per row of the ablation that the policy gets.
+    #[arg(long, value_name = "EPISODES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    ablation: u32,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut run = Run::start(experiment, robot, &out, arguments.resume)?;
     run.evolve(arguments.milestone)?;
     let path = out.join("policy.safetensors");
-    let hash = run.policy()?.save(&path)?;
+    let hash = run.policy(arguments.ablation)?.save(&path)?;
     println!("policy {}\nsha256 {hash}", path.display());
     Ok(())
 }
@@ -183,11 +183,11 @@ impl Run {
     }
 
     /// The policy at the mean of the search distribution, with its ablation.
-    fn policy(&self) -> Result<PolicyFile, Failure> {
+    fn policy(&self, ablation_episodes: u32) -> Result<PolicyFile, Failure> {
         let experiment = self.search.experiment();
         let mut file = self.search.policy();
         let trial = Trial::new(self.robot.clone(), experiment.episode, experiment.fitness.clone())?;
-        let (ablation, intact) = ablate(&file, &trial, experiment.seed, ABLATION_EPISODES, || ())?;
+        let (ablation, intact) = ablate(&file, &trial, experiment.seed, ablation_episodes, || ())?;
         print_ablation(&ablation);
         let provenance = &mut file.metadata.provenance;
         provenance.generation = self.search.strategy().generation();

@@ -1,11 +1,13 @@
-//! `hebb`: the command line of the suite. Evolves policies, evaluates them, shows what is in a policy file.
+//! `hebb`: the command line of the suite. Evolves policies, evaluates and examines them.
 
 mod bench;
 mod evaluate;
 mod evolve;
 mod feed;
+mod fit_subspace;
 mod import;
 mod inspect;
+mod numbers;
 mod report;
 mod trace;
 mod world;
@@ -34,10 +36,12 @@ enum Command {
     Import(import::Arguments),
     /// Run the network of a policy alone, on recorded network inputs, and write its outputs as a safetensors file.
     Feed(feed::Arguments),
-    /// Show what is in a policy file.
-    Inspect(inspect::Arguments),
     /// Measure how fast the suite is on this machine, beside others.
     Bench(bench::Arguments),
+    /// Show what is in a policy file or a checkpoint, and how much each term of the rule does.
+    Inspect(inspect::Arguments),
+    /// Find the subspace in which a policy's weights move, for a novelty gate.
+    FitSubspace(fit_subspace::Arguments),
 }
 
 /// What a command fails with: a message for people, from a typed error of the library.
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Feed(arguments) => feed::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::FitSubspace(arguments) => fit_subspace::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,15 +32,23 @@ pub struct WorldArguments {
 impl WorldArguments {
     /// The robot for the policy `file`, which was read from `path`.
     pub fn robot(&self, path: &Path, file: &PolicyFile) -> Result<Arc<RobotModel>, Failure> {
-        let beside = || {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            folder.join("../robots").join(format!("{}.yaml", file.metadata.robot.name))
-        };
-        let mut robot = RobotModel::load(&self.robot.clone().unwrap_or_else(beside))?;
+        let mut robot = RobotModel::load(&self.robot_path(path, file))?;
         if let Some(limit) = self.velocity_limit {
             robot.set_velocity_limit(limit)?;
         }
         Ok(Arc::new(robot))
+    }
+
+    /// Where [`WorldArguments::robot`] looks, if nobody said where and nothing is there.
+    pub fn missing_robot(&self, path: &Path, file: &PolicyFile) -> Option<PathBuf> {
+        let expected = self.robot_path(path, file);
+        (self.robot.is_none() && !expected.exists()).then_some(expected)
+    }
+
+    fn robot_path(&self, path: &Path, file: &PolicyFile) -> PathBuf {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let beside = || folder.join("../robots").join(format!("{}.yaml", file.metadata.robot.name));
+        self.robot.clone().unwrap_or_else(beside)
     }
 
     /// The settings of an episode of the policy `file`.
