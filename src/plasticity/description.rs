@@ -39,7 +39,7 @@ pub enum InitialWeights {
     Evolved,
 }
 
-/// When weights change: at every `every`-th control step, by activities averaged over the last `average` steps.
+/// When weights change: at control steps `every`, 2 `every`, … of an episode, counted from 1, whatever the gate; by activities averaged over the last `average` steps.
 ///
 /// 1 and 1 are arXiv 2503.12406; longer ones the two timescales of the attractor networks (arXiv 2603.22512).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ pub enum Normalisation {
     /// V / max|V| over the whole matrix: afterwards max|W| is 1, up to the rounding of one multiplication, and never above.
     #[default]
     Max,
-    /// (V - mean) / sqrt(variance + 1e-5) over the whole matrix, with the variance of n - 1.
+    /// (V - mean) / sqrt(variance + 1e-5) over the whole matrix, with the variance of n - 1. A single weight becomes 0.
     Standardize,
     /// V clipped to \[-1, 1\].
     Clip,

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut network = description.network(file.clusters.clone(), &file.genome)?;
     network.start(arguments.seed);
     if let (Network::Plastic(network), Some(weights)) = (&mut network, &inputs.initial_weights) {
-        network.set_weights(weights)?;
+        network.set_weights(weights).map_err(|problem| format!("the tensor `initial_weights`: {problem}"))?;
     }
 
     let layers = description.layers();
