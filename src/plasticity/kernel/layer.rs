@@ -132,7 +132,9 @@ impl KernelLayer {
         let tiles = Tiles { weights: &mut self.weights, coefficients: &self.coefficients, gathered: &mut self.gathered };
         let pending = Pending { mean: self.mean, scale: &self.scale };
         Step { tiles, pending, x, y: &mut *y, update }.dispatch(self.rows, instructions);
-        if !self.is_settled {
+        // What the pass did not leave to the next one is done; `max` sets its scale anew in any case.
+        let sets_scale = update.is_some() && self.normalisation == Normalisation::Max;
+        if !self.is_settled && !sets_scale {
             self.set_settled();
         }
         match (gate, update) {
@@ -208,8 +210,13 @@ impl KernelLayer {
             Normalisation::None => self.limit = self.gathered_largest(),
             Normalisation::Max => {
                 let largest = self.gathered_largest();
-                if largest > 0.0 {
-                    self.divide(largest);
+                if largest >= SMALLEST_DIVISOR {
+                    self.set_scale(1.0 / largest);
+                } else {
+                    self.set_scale(1.0);
+                    if largest > 0.0 {
+                        self.multiply(1.0 / f64::from(largest));
+                    }
                 }
             }
             Normalisation::NeuronMax => {
@@ -271,14 +278,6 @@ impl KernelLayer {
         self.gathered.iter().enumerate().map(tile).sum()
     }
 
-    fn divide(&mut self, largest: f32) {
-        if largest >= SMALLEST_DIVISOR {
-            self.set_scale(1.0 / largest);
-        } else {
-            self.multiply(1.0 / f64::from(largest));
-        }
-    }
-
     fn multiply(&mut self, factor: f64) {
         for v in self.weights.iter_mut().flatten() {
             *v = super::careful::saturate(f64::from(*v) * factor);
@@ -304,10 +303,10 @@ impl KernelLayer {
 
     /// The same scale for all columns that exist.
     fn set_scale(&mut self, scale: f32) {
-        let columns = self.columns;
-        for (tile, lanes) in self.scale.iter_mut().enumerate() {
-            let used = (columns - tile * LANES).min(LANES);
-            lanes[..used].fill(scale);
+        let used = self.used_lanes(self.tiles() - 1);
+        if let Some((last, whole)) = self.scale.split_last_mut() {
+            whole.fill([scale; LANES]);
+            last[..used].fill(scale);
         }
     }
 

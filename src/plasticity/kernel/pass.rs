@@ -243,7 +243,7 @@ fn update<const FUSED: bool, const GATHER: u8>(
     y: &Lanes,
     gate: f32,
 ) -> Lanes {
-    let mut gathered = [0.0; LANES];
+    let (mut gathered, mut lowest) = ([0.0; LANES], [0.0; LANES]);
     for ((x, w), [a, b, c, d]) in x.iter().zip(weights).zip(coefficients) {
         let by_input = lanes!(|k| multiply_add::<FUSED>(a[k], y[k], b[k]));
         let alone = lanes!(|k| multiply_add::<FUSED>(c[k], y[k], d[k]));
@@ -254,11 +254,18 @@ fn update<const FUSED: bool, const GATHER: u8>(
         }
         *w = v;
         gathered = match GATHER {
-            LARGEST => lanes!(|k| if v[k].abs() > gathered[k] { v[k].abs() } else { gathered[k] }),
+            // Highest and lowest rather than |v|, whose mask would be read from memory each time.
+            LARGEST => {
+                lowest = lanes!(|k| if v[k] < lowest[k] { v[k] } else { lowest[k] });
+                lanes!(|k| if v[k] > gathered[k] { v[k] } else { gathered[k] })
+            }
             SUM => lanes!(|k| gathered[k] + v[k]),
             MASS => lanes!(|k| gathered[k] + v[k].abs()),
             _ => gathered,
         };
+    }
+    if GATHER == LARGEST {
+        gathered = lanes!(|k| if -lowest[k] > gathered[k] { -lowest[k] } else { gathered[k] });
     }
     gathered
 }
