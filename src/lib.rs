@@ -19,5 +19,5 @@ pub mod random;
 pub mod robot;
 #[cfg(feature = "ros")]
 pub mod ros;
-
 pub mod simulation;
+pub mod tensors;

@@ -11,7 +11,7 @@ use common::{beetle, lively_policy, state_of};
 use hebbian_locomotion::network::Shape;
 use hebbian_locomotion::plasticity::{
     Convention, FootContactSettings, Gate, GateBlock, GateDescription, GateSource, InitialWeights, LayerGates, Normalisation,
-    NoveltySettings, PlasticDescription, RuleDescription, ScheduleEntry, SettledSettings, Subspace, UpdateSchedule,
+    NoveltySettings, PlasticDescription, ScheduleEntry, SettledSettings, Subspace, UpdateSchedule,
 };
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile, SnapshotRing};
 
@@ -47,12 +47,10 @@ fn variants() -> Vec<PolicyFile> {
             for convention in [Convention::Leung2025, Convention::Dittrich2026] {
                 let mut file = plain.clone();
                 file.metadata.network = NetworkDescription::Plastic(PlasticDescription {
-                    layers: layers(),
                     normalisation,
-                    initial_weights: InitialWeights::Random(0.1),
-                    rule: RuleDescription::default(),
                     update: UpdateSchedule { every, average },
                     convention,
+                    ..PlasticDescription::new(layers(), InitialWeights::Random(0.1))
                 });
                 variants.push(file);
             }

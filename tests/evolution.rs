@@ -4,10 +4,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-use common::{hebb, repository};
-use hebbian_locomotion::evolution::{Checkpoint, Experiment};
+use common::{hebb, hebb_killed_before_generation_12, repository};
+use hebbian_locomotion::evolution::Experiment;
 
 /// A small experiment that still walks through everything: real robot, real physics, 16 candidates of half a second.
 fn small_experiment(folder: &Path) -> PathBuf {
@@ -69,16 +69,7 @@ fn a_run_killed_in_the_middle_goes_on_to_the_same_policy_file() {
 
     let arguments =
         ["evolve", experiment.to_str().unwrap(), "--generations", "12", "--out", killed.to_str().unwrap(), "--ablation", "2"];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hebb")).args(arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
-    let checkpoint = killed.join("checkpoint.safetensors");
-    while !checkpoint.exists() {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before its first checkpoint");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let generation = Checkpoint::load(&checkpoint).unwrap().state.generation;
-    assert!((1..12).contains(&generation), "killed in generation {generation}: nothing is left to resume");
+    hebb_killed_before_generation_12(arguments, &killed);
 
     let resumed = evolve(&experiment, &killed, &["--generations", "12", "--resume"]);
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{hebb, repository};
+use common::{hebb, hebb_killed_before_generation_12, repository};
 use hebbian_locomotion::evolution::{Checkpoint, Experiment};
 use hebbian_locomotion::policy::PolicyFile;
 use serde_yaml::Value;
@@ -166,18 +166,8 @@ fn a_run_killed_around_its_merges_goes_on_to_the_same_policy_file() {
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
     evolve(&path, &whole, &[]);
 
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hebb"));
-    command.args(["evolve", path.to_str().unwrap(), "--out", killed.to_str().unwrap(), "--ablation", "2"]);
-    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-    let checkpoint = killed.join("checkpoint.safetensors");
-    while !checkpoint.exists() {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before its first checkpoint");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let generation = Checkpoint::load(&checkpoint).unwrap().state.generation;
-    assert!((1..12).contains(&generation), "killed in generation {generation}: nothing is left to resume");
+    let arguments = ["evolve", path.to_str().unwrap(), "--out", killed.to_str().unwrap(), "--ablation", "2"];
+    hebb_killed_before_generation_12(arguments, &killed);
     evolve(&path, &killed, &["--resume"]);
     assert_eq!(bytes(&whole), bytes(&killed));
 }

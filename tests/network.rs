@@ -2,9 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use hebbian_locomotion::network::Shape;
-use hebbian_locomotion::plasticity::{
-    Convention, InitialWeights, Normalisation, PlasticDescription, PlasticNetwork, RuleDescription, Term, UpdateSchedule,
-};
+use hebbian_locomotion::plasticity::{InitialWeights, Normalisation, PlasticDescription, PlasticNetwork, Term};
 use hebbian_locomotion::random::stream;
 use proptest::prelude::*;
 use rand::RngExt;
@@ -12,14 +10,8 @@ use rand::RngExt;
 const NEURONS: [usize; 4] = [5, 7, 4, 3];
 
 fn network(seed: u64, size: f32, normalisation: Normalisation) -> PlasticNetwork {
-    let description = PlasticDescription {
-        layers: Shape::new(NEURONS.to_vec()).unwrap(),
-        normalisation,
-        initial_weights: InitialWeights::Random(0.1),
-        rule: RuleDescription::default(),
-        update: UpdateSchedule::default(),
-        convention: Convention::default(),
-    };
+    let layers = Shape::new(NEURONS.to_vec()).unwrap();
+    let description = PlasticDescription { normalisation, ..PlasticDescription::new(layers, InitialWeights::Random(0.1)) };
     PlasticNetwork::new(&description, None, &genome(seed, size)).unwrap()
 }
 

@@ -3,8 +3,8 @@
 
 use hebbian_locomotion::network::{NetworkError, Shape};
 use hebbian_locomotion::plasticity::{
-    Convention, InitialWeights, Instructions, Measurement, Normalisation, PlasticDescription, PlasticNetwork, RuleDescription,
-    TERMS, UpdateSchedule,
+    Convention, InitialWeights, Instructions, Measurement, Normalisation, PlasticDescription, PlasticNetwork, TERMS,
+    UpdateSchedule,
 };
 use hebbian_locomotion::random::stream;
 use proptest::prelude::*;
@@ -14,14 +14,8 @@ use rand::RngExt;
 const NEURONS: [usize; 4] = [5, 9, 16, 3];
 
 fn description(normalisation: Normalisation) -> PlasticDescription {
-    PlasticDescription {
-        layers: Shape::new(NEURONS.to_vec()).unwrap(),
-        normalisation,
-        initial_weights: InitialWeights::Random(0.1),
-        rule: RuleDescription::default(),
-        update: UpdateSchedule::default(),
-        convention: Convention::default(),
-    }
+    let layers = Shape::new(NEURONS.to_vec()).unwrap();
+    PlasticDescription { normalisation, ..PlasticDescription::new(layers, InitialWeights::Random(0.1)) }
 }
 
 fn network(description: &PlasticDescription, size: f32) -> PlasticNetwork {
@@ -106,7 +100,10 @@ proptest! {
         let mut values = input(1);
         values[at] = bad;
         let error = network.step(&values, &[]).unwrap_err();
-        let is_named = matches!(error, NetworkError::NotFinite { what: "input", index, .. } if index == at);
+        let is_named = matches!(
+            error,
+            NetworkError::NotFinite { what: "input", index, value } if index == at && value.to_bits() == bad.to_bits()
+        );
         prop_assert!(is_named, "{error}");
         prop_assert_eq!((bits(&network.weights()), bits(network.output())), before);
     }
@@ -135,6 +132,34 @@ proptest! {
             let [before, after] = [&start, &network.weights()].map(|weights| bits(&weights[layer.range()]));
             prop_assert_eq!(before == after, index == shut, "layer {}", index);
         }
+    }
+
+    #[test]
+    fn what_is_measured_of_a_step_is_what_it_did(
+        normalisation in normalisations(),
+        every in 1u32..4,
+        average in 1u32..5,
+        convention in prop::sample::select(vec![Convention::Leung2025, Convention::Najarro2020]),
+        gate in prop::sample::select(vec![0.0f32, 0.3, 1.0]),
+    ) {
+        let description = PlasticDescription { update: UpdateSchedule { every, average }, convention, ..description(normalisation) };
+        let mut network = network(&description, 1.0);
+        network.start(3);
+        let mut moved = 0;
+        for step in 0..12 {
+            let before = network.weights();
+            network.step(&input(step), &[gate]).unwrap();
+            let after = network.weights();
+            for (layer, measured) in description.layers.layers().zip(network.layers()) {
+                let [before, after] = [&before, &after].map(|weights| &weights[layer.range()]);
+                let change = before.iter().zip(after).map(|(b, a)| f64::from((a - b).abs())).sum::<f64>() / before.len() as f64;
+                prop_assert!((change - f64::from(measured.change_mean)).abs() <= 1e-5 * change, "step {step}: {change} {measured:?}");
+                let largest = after.iter().fold(0.0f32, |largest, w| largest.max(w.abs()));
+                prop_assert_eq!(measured.max_abs, largest);
+                moved += u32::from(change > 0.0);
+            }
+        }
+        prop_assert_eq!(moved > 0, gate > 0.0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use common::{beetle, lively_policy, state_of};
 use hebbian_locomotion::network::{Lstm, NetworkError, Shape};
 use hebbian_locomotion::plasticity::{
     Convention, FootContactSettings, Gate, GateBlock, GateDescription, GateSource, InitialWeights, Normalisation,
-    PlasticDescription, RuleDescription, SettledSettings, UpdateSchedule,
+    PlasticDescription, SettledSettings, UpdateSchedule,
 };
 use hebbian_locomotion::policy::{NetworkDescription, Policy, PolicyFile, RingError, SnapshotRing};
 use hebbian_locomotion::robot::RobotState;
@@ -37,14 +37,11 @@ fn kinds() -> Vec<PolicyFile> {
         (Normalisation::None, UpdateSchedule { every: 2, average: 1 }, Convention::Leung2025),
     ] {
         let mut file = plain.clone();
-        let initial_weights = InitialWeights::Random(0.1);
         file.metadata.network = NetworkDescription::Plastic(PlasticDescription {
-            layers: layers(),
             normalisation,
-            initial_weights,
-            rule: RuleDescription::default(),
             update,
             convention,
+            ..PlasticDescription::new(layers(), InitialWeights::Random(0.1))
         });
         kinds.push(file);
     }

@@ -10,6 +10,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use super::StepView;
 use crate::durable::{WriteError, write_durably};
+use crate::tensors::f32_bytes;
 
 /// Names of the tensors, in the order of [`Trace`]'s columns.
 const TENSORS: [&str; 6] = ["joint_position", "foot_contact", "targets", "gate", "base", "weights"];
@@ -39,7 +40,7 @@ impl Trace {
         let weights = plastic.map_or_else(Vec::new, |network| network.weights());
         let rows = [&view.state.joint_position[..], &contacts, view.policy.targets(), &[gate], &base, &weights];
         for (column, row) in self.columns.iter_mut().zip(rows) {
-            column.extend(row.iter().flat_map(|value| value.to_le_bytes()));
+            column.extend(f32_bytes(row));
         }
         self.steps += 1;
     }

@@ -17,6 +17,7 @@ use super::{Experiment, Generation, SearchError, Strategy};
 use crate::durable::{WriteError, write_durably};
 use crate::plasticity::Clusters;
 use crate::policy::NetworkDescription;
+use crate::tensors::{f32_bytes, f32_values, u16_bytes, u16_values};
 
 /// Version of the checkpoint's form.
 const FORMAT_VERSION: u32 = 2;
@@ -99,14 +100,10 @@ impl Checkpoint {
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let json = serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
         let vectors = [&self.state.mean, &self.state.first_moment, &self.state.second_moment];
-        let mut tensors: Vec<(&str, Dtype, Vec<u8>)> = TENSORS
-            .into_iter()
-            .zip(vectors)
-            .map(|(name, vector)| (name, Dtype::F32, vector.iter().flat_map(|value| value.to_le_bytes()).collect()))
-            .collect();
+        let mut tensors: Vec<(&str, Dtype, Vec<u8>)> =
+            TENSORS.into_iter().zip(vectors).map(|(name, vector)| (name, Dtype::F32, f32_bytes(vector))).collect();
         if let Some(clusters) = &self.clusters {
-            let rules = clusters.assignment().iter().flat_map(|rule| rule.to_le_bytes()).collect();
-            tensors.push((CLUSTERS, Dtype::U16, rules));
+            tensors.push((CLUSTERS, Dtype::U16, u16_bytes(clusters.assignment())));
         }
         let metadata = HashMap::from([
             ("sha256".to_owned(), checksum(&json, tensors.iter().map(|(_, _, bytes)| bytes.as_slice()))),
@@ -194,13 +191,9 @@ impl Checkpoint {
                 header.format_version
             ));
         }
-        let [mean, first_moment, second_moment] = data.map(|bytes| {
-            let (values, _) = bytes.as_chunks::<4>();
-            values.iter().map(|value| f32::from_le_bytes(*value)).collect()
-        });
+        let [mean, first_moment, second_moment] = data.map(f32_values);
         let clusters = |bytes: &[u8]| {
-            let assignment = bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
-            Clusters::new(assignment, header.clusters).map(Arc::new).map_err(|error| format!("its clusters: {error}"))
+            Clusters::new(u16_values(bytes), header.clusters).map(Arc::new).map_err(|error| format!("its clusters: {error}"))
         };
         Ok(Self {
             clusters: rules.map(clusters).transpose()?,

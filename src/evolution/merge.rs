@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{Experiment, Strategy};
 use crate::plasticity::{ClusterError, Clusters, TERMS, TermSource, merge};
 use crate::policy::{NetworkDescription, PolicyFile};
-use crate::robot::RobotModel;
 
 /// When rules are merged, and to how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +26,9 @@ pub enum MergeError {
     #[error("evolution.merge needs a plastic network whose five terms are all `own`")]
     Family,
     /// Not in order.
-    #[error("evolution.merge must go to ever fewer rules (at least 1) at ever later generations (from 1 on)")]
+    #[error(
+        "evolution.merge must go to ever fewer rules (from 65536 at most to 1 at least) at ever later generations (from 1 on)"
+    )]
     Order,
     /// k-means refused the rules.
     #[error(transparent)]
@@ -46,20 +47,8 @@ pub(super) fn check(plan: &[Merge], network: &NetworkDescription) -> Result<(), 
         return Err(MergeError::Family);
     }
     let in_order = plan.windows(2).all(|pair| pair[0].generation < pair[1].generation && pair[0].rules > pair[1].rules);
-    if in_order && plan.iter().all(|merge| merge.rules >= 1 && merge.generation >= 1) { Ok(()) } else { Err(MergeError::Order) }
-}
-
-/// The policy of `experiment` at its beginning: no numbers yet, and rules dealt at random where synapses share them.
-pub(super) fn first_policy(experiment: &Experiment, robot: &RobotModel) -> Result<PolicyFile, ClusterError> {
-    let metadata = experiment.metadata(robot);
-    let clusters = match metadata.network.plastic() {
-        Some(plastic) if plastic.rule.clusters > 0 => {
-            Some(Arc::new(Clusters::random(plastic.layers.synapses(), plastic.rule.clusters, experiment.seed)?))
-        }
-        _ => None,
-    };
-    let genome = vec![0.0; metadata.network.genome_len()];
-    Ok(PolicyFile { metadata, genome, clusters, subspace: None })
+    let is_possible = |merge: &Merge| (1..=Clusters::MOST).contains(&merge.rules) && merge.generation >= 1;
+    if in_order && plan.iter().all(is_possible) { Ok(()) } else { Err(MergeError::Order) }
 }
 
 /// Merges the rules at the mean of the search to at most `rules`: k-means over synapses. The policy's description, clusters and genome
@@ -77,12 +66,14 @@ pub(super) fn merge_rules(
         (0..present).map(|rule| std::array::from_fn(|term| genome.get(term * present + rule).copied().unwrap_or(0.0))).collect();
     let seed = experiment.seed.wrapping_add(strategy.generation());
     let (clusters, merged) = merge(&own, policy.clusters.as_deref(), rules, seed)?;
-    let mut genome: Vec<f32> = (0..TERMS).flat_map(|term| merged.iter().map(move |rule| rule[term])).collect();
     // Evolved initial weights stay as they are.
-    genome.extend(strategy.mean_genome().get(TERMS * present..).unwrap_or(&[]));
+    let weights = genome.get(TERMS * present..).unwrap_or(&[]);
+    let genome: Vec<f32> =
+        (0..TERMS).flat_map(|term| merged.iter().map(move |rule| rule[term])).chain(weights.iter().copied()).collect();
     plastic.rule.clusters = clusters.count();
     policy.clusters = Some(Arc::new(clusters));
     policy.genome.clone_from(&genome);
+    // The groups are those of before, for which the experiment was checked.
     let stretches = experiment.evolution.genome.stretches(&policy.metadata.network.blocks()).map_err(|_| MergeError::Family)?;
     strategy.restart(stretches, genome);
     Ok(())

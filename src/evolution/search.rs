@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::merge::{MergeError, first_policy, merge_rules};
+use super::merge::{MergeError, merge_rules};
 use super::{Checkpoint, Experiment, Strategy, StrategyError};
-use crate::plasticity::ClusterError;
+use crate::plasticity::{ClusterError, Clusters};
 use crate::policy::PolicyFile;
 use crate::robot::RobotModel;
 
@@ -71,11 +71,11 @@ impl Search {
         let Some(merge) = self.experiment.evolution.merge.iter().find(|merge| merge.generation == generation) else {
             return Ok(None);
         };
-        let present = self.policy.clusters.as_ref().map_or(usize::MAX, |clusters| clusters.count());
-        if present > merge.rules {
-            merge_rules(&mut self.policy, &mut self.strategy, merge.rules, &self.experiment)?;
+        if self.clusters().is_some_and(|clusters| clusters.count() <= merge.rules) {
+            return Ok(None);
         }
-        Ok(self.policy.clusters.as_ref().map(|clusters| clusters.count()))
+        merge_rules(&mut self.policy, &mut self.strategy, merge.rules, &self.experiment)?;
+        Ok(self.clusters().map(|clusters| clusters.count()))
     }
 
     /// The experiment.
@@ -88,6 +88,11 @@ impl Search {
         &self.strategy
     }
 
+    /// The rule of each synapse, where rules are shared.
+    pub fn clusters(&self) -> Option<&Arc<Clusters>> {
+        self.policy.clusters.as_ref()
+    }
+
     pub(super) fn strategy_mut(&mut self) -> &mut Strategy {
         &mut self.strategy
     }
@@ -96,4 +101,17 @@ impl Search {
     pub fn policy(&self) -> PolicyFile {
         PolicyFile { genome: self.strategy.mean_genome(), ..self.policy.clone() }
     }
+}
+
+/// The policy of `experiment` at its beginning: no numbers yet, and rules dealt at random where synapses share them.
+fn first_policy(experiment: &Experiment, robot: &RobotModel) -> Result<PolicyFile, ClusterError> {
+    let metadata = experiment.metadata(robot);
+    let clusters = match metadata.network.plastic() {
+        Some(plastic) if plastic.rule.clusters > 0 => {
+            Some(Arc::new(Clusters::random(plastic.layers.synapses(), plastic.rule.clusters, experiment.seed)?))
+        }
+        _ => None,
+    };
+    let genome = vec![0.0; metadata.network.genome_len()];
+    Ok(PolicyFile { metadata, genome, clusters, subspace: None })
 }

@@ -36,7 +36,7 @@ pub enum NetworkError {
     /// A number is NaN or infinite.
     #[error("the {what} holds {value} at index {index}; every number must be finite")]
     NotFinite {
-        /// Genome or state.
+        /// Genome, state, weights or input.
         what: &'static str,
         /// Where.
         index: usize,
@@ -48,6 +48,11 @@ pub enum NetworkError {
 /// Whether `values` are `expected` finite numbers.
 pub(crate) fn check(what: &'static str, values: &[f32], expected: usize) -> Result<(), NetworkError> {
     check_length(what, values.len(), expected)?;
+    check_finite(what, values)
+}
+
+/// Whether `values` are finite numbers.
+pub(crate) fn check_finite(what: &'static str, values: &[f32]) -> Result<(), NetworkError> {
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(NetworkError::NotFinite { what, index, value: values[index] }),
         None => Ok(()),

@@ -16,7 +16,7 @@ mod shape;
 pub use activation::tanh;
 pub use baseline::Baseline;
 pub use error::NetworkError;
-pub(crate) use error::check;
+pub(crate) use error::{check, check_finite};
 pub use feed_forward::FeedForward;
 pub use genome::GenomeBlock;
 pub use history::History;

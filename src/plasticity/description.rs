@@ -109,6 +109,18 @@ pub struct PlasticDescriptionError {
 }
 
 impl PlasticDescription {
+    /// The network of arXiv 2503.12406 with these sizes and initial weights: a rule of its own for each synapse, max normalisation.
+    pub fn new(layers: Shape, initial_weights: InitialWeights) -> Self {
+        Self {
+            layers,
+            normalisation: Normalisation::default(),
+            initial_weights,
+            rule: RuleDescription::default(),
+            update: UpdateSchedule::default(),
+            convention: Convention::default(),
+        }
+    }
+
     /// Checks every number.
     ///
     /// # Errors

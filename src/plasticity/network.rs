@@ -205,10 +205,11 @@ impl PlasticNetwork {
         let input = &input[..input.len().min(inputs)];
         let input_limit = largest(input);
         if !input_limit.is_finite() {
-            let index = input.iter().position(|value| !value.is_finite()).unwrap_or_default();
-            return Err(NetworkError::NotFinite { what: "input", index, value: input_limit });
+            crate::network::check_finite("input", input)?;
         }
         let gate = |layer: usize| gates.get(layer).or(gates.last()).copied().unwrap_or(1.0);
+        // Of a step without an update nothing else is said.
+        self.measured.iter_mut().for_each(|layer| (layer.change_mean, layer.open_change_mean) = (0.0, 0.0));
         if self.is_pending {
             (0..self.layers.len()).for_each(|layer| self.update(layer, gate(layer)));
             self.is_pending = false;
@@ -234,8 +235,6 @@ impl PlasticNetwork {
         }
         if updates_now && !is_plain {
             (0..self.layers.len()).for_each(|layer| self.update(layer, gate(layer)));
-        } else if self.measurement != Measurement::Off && !is_due {
-            self.measured.iter_mut().for_each(|layer| (layer.change_mean, layer.open_change_mean) = (0.0, 0.0));
         }
         self.is_pending = is_due && self.is_delayed;
         Ok(self.output())
@@ -245,8 +244,8 @@ impl PlasticNetwork {
     fn update(&mut self, index: usize, gate: f32) {
         let Self { layout, layers, activity, averaging, input_limit, measurement, measured, before, .. } = self;
         let Some(shape) = layout.shape().layers().nth(index) else { return };
-        let start: usize = layout.shape().neurons()[..index].iter().map(|neurons| neurons.div_ceil(LANES)).sum();
-        let activity = &averaging.as_ref().map_or(&activity[..], |averaging| averaging.mean())[start..];
+        let activity = averaging.as_ref().map_or(&activity[..], |averaging| averaging.mean());
+        let activity = &activity[first_tile(layout.shape(), index)..];
         let (x, y) = activity.split_at(shape.inputs.div_ceil(LANES));
         let (x, y) = (&x.as_flattened()[..shape.inputs], &y[..shape.outputs.div_ceil(LANES)]);
         // An average of earlier inputs may be larger than the last one.
@@ -306,8 +305,7 @@ impl PlasticNetwork {
     fn neurons<'a>(&self, tiles: &'a [Lanes], layer: usize) -> &'a [f32] {
         let neurons = self.shape().neurons();
         let Some(&count) = neurons.get(layer) else { return &[] };
-        let start: usize = neurons[..layer].iter().map(|neurons| neurons.div_ceil(LANES)).sum();
-        &tiles[start..].as_flattened()[..count]
+        &tiles[first_tile(self.shape(), layer)..].as_flattened()[..count]
     }
 
     /// Copies all weights (layer after layer, row-major \[inputs, outputs\]); `out` needs as many places as there are synapses.
@@ -404,6 +402,11 @@ pub enum PlasticNetworkError {
     /// The clusters do not fit.
     #[error(transparent)]
     Clusters(#[from] ClusterMismatch),
+}
+
+/// Where the activities of neuron layer `layer` begin.
+fn first_tile(shape: &Shape, layer: usize) -> usize {
+    shape.neurons()[..layer].iter().map(|neurons| neurons.div_ceil(LANES)).sum()
 }
 
 /// Sum of |after - before|.

@@ -20,6 +20,7 @@ use super::{Policy, PolicyMetadata};
 use crate::config::with_suggestion;
 use crate::durable::{WriteError, write_durably};
 use crate::plasticity::{Clusters, Subspace};
+use crate::tensors::{f32_bytes, f32_values, u16_bytes, u16_values};
 
 /// Key of the metadata entry.
 const KEY: &str = "hebbian_locomotion";
@@ -121,18 +122,18 @@ impl PolicyFile {
         let mut rest = &self.genome[..];
         for block in self.metadata.network.blocks() {
             let (values, tail) = rest.split_at(block.size().min(rest.len()));
-            data.push((block.name, block.shape, Dtype::F32, bytes_of(values)));
+            data.push((block.name, block.shape, Dtype::F32, f32_bytes(values)));
             rest = tail;
         }
         if let Some(clusters) = &self.clusters {
-            let bytes = clusters.assignment().iter().flat_map(|rule| rule.to_le_bytes()).collect();
-            data.push((CLUSTERS.to_owned(), vec![clusters.assignment().len()], Dtype::U16, bytes));
+            let rules = clusters.assignment();
+            data.push((CLUSTERS.to_owned(), vec![rules.len()], Dtype::U16, u16_bytes(rules)));
         }
         if let Some(subspace) = &self.subspace {
             let shapes = [vec![subspace.synapses()], vec![subspace.components(), subspace.synapses()], vec![1]];
             let values = [subspace.mean(), subspace.basis(), &[subspace.scale()]];
             for ((name, shape), values) in SUBSPACE.into_iter().zip(shapes).zip(values) {
-                data.push((name.to_owned(), shape, Dtype::F32, bytes_of(values)));
+                data.push((name.to_owned(), shape, Dtype::F32, f32_bytes(values)));
             }
         }
         let views =
@@ -163,8 +164,7 @@ impl PolicyFile {
             if kind != Dtype::F32 || shape.is_some_and(|shape| shape != given) {
                 return Err(format!("the tensor `{name}` is {kind:?} {given:?}; expected F32 {:?}", shape.unwrap_or(given)));
             }
-            let (values, _) = tensor.data().as_chunks::<4>();
-            Ok((values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(), given.to_vec()))
+            Ok((f32_values(tensor.data()), given.to_vec()))
         };
         let mut known = Vec::new();
         let mut genome = Vec::new();
@@ -178,8 +178,7 @@ impl PolicyFile {
             if tensor.dtype() != Dtype::U16 {
                 return Err(format!("the tensor `{CLUSTERS}` is {:?}; expected U16", tensor.dtype()));
             }
-            let (rules, _) = tensor.data().as_chunks::<2>();
-            let assignment = rules.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+            let assignment = u16_values(tensor.data());
             let made =
                 Clusters::new(assignment, rule.clusters).map_err(|error| format!("its clusters are not usable: {error}"))?;
             clusters = Some(Arc::new(made));
@@ -208,10 +207,6 @@ impl PolicyFile {
 #[derive(serde::Deserialize)]
 struct Version {
     format_version: u32,
-}
-
-fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -156,17 +156,8 @@ fn data(bytes: &[u8]) -> Option<&[u8]> {
 
 /// What networks of `layers` need, the recurrent ones with the sizes that come closest to `given`.
 fn lengths(layers: &Shape, given: usize) -> String {
-    let rule = |initial_weights| {
-        NetworkDescription::Plastic(PlasticDescription {
-            layers: layers.clone(),
-            normalisation: Default::default(),
-            initial_weights,
-            rule: Default::default(),
-            update: Default::default(),
-            convention: Default::default(),
-        })
-        .genome_len()
-    };
+    let rule =
+        |initial_weights| NetworkDescription::Plastic(PlasticDescription::new(layers.clone(), initial_weights)).genome_len();
     let feed_forward = |biases| NetworkDescription::FeedForward { layers: layers.clone(), biases }.genome_len();
     let steps = History::matched_steps(layers.inputs(), &layers.neurons()[1..], given);
     let mut lengths = vec![

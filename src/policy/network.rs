@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::MapError;
-use crate::network::{Baseline, FeedForward, GenomeBlock, History, Lstm, NetworkError, Shape};
+use crate::network::{Baseline, FeedForward, GenomeBlock, History, Lstm, NetworkError, Shape, check_finite};
 use crate::plasticity::{Clusters, PlasticDescription, PlasticNetwork, RuleLayout};
 
 /// Kind and sizes of a policy's network.
@@ -210,9 +210,9 @@ impl Network {
     pub fn step(&mut self, input: &[f32], gates: &[f32]) -> Result<&[f32], NetworkError> {
         match self {
             Self::Plastic(network) => network.step(input, gates),
-            Self::FeedForward(network) => finite(input).map(|input| network.step(input)),
-            Self::Lstm(network) => finite(input).map(|input| network.step(input)),
-            Self::History(network) => finite(input).map(|input| network.step(input)),
+            Self::FeedForward(network) => check_finite("input", input).map(|()| network.step(input)),
+            Self::Lstm(network) => check_finite("input", input).map(|()| network.step(input)),
+            Self::History(network) => check_finite("input", input).map(|()| network.step(input)),
         }
     }
 
@@ -249,12 +249,5 @@ impl Network {
                 let _ = baseline.baseline_mut().map(|network| network.load_state(state));
             }
         }
-    }
-}
-
-fn finite(input: &[f32]) -> Result<&[f32], NetworkError> {
-    match input.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(NetworkError::NotFinite { what: "input", index, value: input[index] }),
-        None => Ok(input),
     }
 }

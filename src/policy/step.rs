@@ -1,7 +1,7 @@
 //! One policy step: sensors to joint targets, and the weights on the way.
 
 use super::{ActionMap, Network, ObservationMap, PolicyFile, RobotInterface, Snapshot, SnapshotError};
-use crate::network::{NetworkError, ShapeError};
+use crate::network::{NetworkError, ShapeError, check_finite};
 use crate::plasticity::{
     CommandedGate, GateDescriptionError, GateError, GateInput, Gates, LayerActivity, Measurement, PlasticDescriptionError,
     PlasticNetworkError,
@@ -123,9 +123,8 @@ impl Policy {
     /// [`NetworkError::NotFinite`] when a sensor value makes an input NaN or infinite. Network, targets and step count are then as before.
     pub fn step(&mut self, state: &RobotState) -> Result<&[f32], NetworkError> {
         self.observation.observe(&self.robot, state, &self.filtered, &mut self.input);
-        if let Some(index) = self.input.iter().position(|value| !value.is_finite()) {
-            return Err(NetworkError::NotFinite { what: "input", index, value: self.input[index] });
-        }
+        // Before the gate decides, because its sources would take the step for one that was made.
+        check_finite("input", &self.input)?;
         if let (true, Some(network)) = (self.gates.needs_weights(), self.network.plastic()) {
             network.copy_weights(&mut self.weights);
         }

@@ -39,6 +39,24 @@ pub fn lively_policy() -> PolicyFile {
     file
 }
 
+/// `hebb` with `arguments`, an evolution into the folder `out`, killed after its first checkpoint and before its 12th generation.
+pub fn hebb_killed_before_generation_12<S: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = S>,
+    out: &std::path::Path,
+) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hebb"));
+    let mut child = command.args(arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let checkpoint = out.join("checkpoint.safetensors");
+    while !checkpoint.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before its first checkpoint");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let generation = hebbian_locomotion::evolution::Checkpoint::load(&checkpoint).unwrap().state.generation;
+    assert!((1..12).contains(&generation), "killed in generation {generation}: nothing is left to resume");
+}
+
 /// The command line at work.
 pub fn hebb<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> std::process::Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_hebb")).args(arguments).output().unwrap()

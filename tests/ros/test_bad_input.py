@@ -1,9 +1,12 @@
 """What a node does with input that is wrong: a clear message and a clean exit, or an ignored and counted message."""
 
+import json
+
 import pytest
 from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus
 from sensor_msgs.msg import Imu, JointState
 
+import tensors
 from conftest import POLICY, ROBOT, ROOT
 
 WORLD_JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
@@ -128,6 +131,43 @@ def test_wrong_imu_and_contact_messages_are_ignored_and_named(world):
             lambda: states[-1],
         )
         world.spin_until(lambda expected=expected: expected in policy.output(), expected, policy.output)
+
+
+def test_sensor_values_that_overflow_the_observation_give_no_command_and_are_counted(world):
+    values, metadata = tensors.read(POLICY)
+    policy = json.loads(metadata["hebbian_locomotion"])
+    policy["observation"][0] = {"joint_position": {"scale": 3e38}}
+    path = world.folder / "overflowing.safetensors"
+    tensors.write(path, values, {"hebbian_locomotion": json.dumps(policy)})
+    states = world.collect(PlasticityState, "policy/plasticity")
+    commands = world.collect(JointState, "joint_commands")
+    node = world.start_policy(policy=path)
+    messages = {"joint_states": joint_state(), "imu/data": Imu(), "foot_contacts": FootContacts()}
+    messages["imu/data"].orientation.w = 1.0
+    messages["foot_contacts"].names = [f"tip{foot}" for foot in range(6)]
+    messages["foot_contacts"].in_contact = [True] * 6
+    senders = {topic: world.client.create_publisher(type(message), topic, 5) for topic, message in messages.items()}
+    period = 0
+
+    def send(position):
+        nonlocal period
+        period += 1
+        messages["joint_states"].position = [position] * 18
+        for topic, message in messages.items():
+            message.header.stamp.sec, message.header.stamp.nanosec = period // 50, period % 50 * 20_000_000
+            senders[topic].publish(message)
+        world.spin_for(0.02)
+
+    def sent(position, condition):
+        send(position)
+        return condition()
+
+    # 1.2 rad x 3e38 is more than single precision holds.
+    expected = "sensor values: message ignored: the input holds inf at index 0"
+    world.spin_until(lambda: sent(1.2, lambda: expected in node.output()), f"warning '{expected}'", node.output)
+    assert not states and not commands
+    world.spin_until(lambda: sent(0.5, lambda: states and commands), "steps with values that fit", node.output)
+    assert states[-1].rejected_messages > 0, states[-1]
 
 
 def test_a_command_for_an_unknown_joint_is_ignored_by_the_simulator(world):

@@ -168,7 +168,7 @@ impl Run {
             experiment: (**self.search.experiment()).clone(),
             experiment_hash: self.hash.clone(),
             state: self.search.strategy().state().clone(),
-            clusters: self.search.policy().clusters,
+            clusters: self.search.clusters().cloned(),
             history: self.history.clone(),
         };
         checkpoint.save(&path)?;

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use hebbian_locomotion::durable::write_durably;
 use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::{Network, NetworkDescription, PolicyFile};
+use hebbian_locomotion::tensors::{f32_bytes, f32_values};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::Failure;
@@ -65,12 +66,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 
     let steps = output.len() / layers.outputs();
-    let mut tensors = vec![("output", vec![steps, layers.outputs()], bytes_of(&output))];
+    let mut tensors = vec![("output", vec![steps, layers.outputs()], f32_bytes(&output))];
     if let Some(initial) = initial_weights {
-        tensors.push(("initial_weights", vec![initial.len()], bytes_of(&initial)));
+        tensors.push(("initial_weights", vec![initial.len()], f32_bytes(&initial)));
     }
     if arguments.weights {
-        tensors.push(("weights", vec![steps, layers.synapses()], bytes_of(&weights)));
+        tensors.push(("weights", vec![steps, layers.synapses()], f32_bytes(&weights)));
     }
     let views = tensors.iter().map(|(name, shape, data)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), data)?)));
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
@@ -122,10 +123,5 @@ fn floats(tensors: &SafeTensors<'_>, name: &str, shape: &[Option<usize>]) -> Res
         let expected = shape.iter().map(size).collect::<Vec<_>>().join(", ");
         return Err(format!("the tensor `{name}` is {kind:?} {given:?}; this network needs F32 [{expected}]").into());
     }
-    let (values, _) = tensor.data().as_chunks::<4>();
-    Ok(Some((values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(), given[0])))
-}
-
-fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    Ok(Some((f32_values(tensor.data()), given[0])))
 }

@@ -58,11 +58,6 @@ impl KernelLayer {
         new
     }
 
-    /// Tiles of eight columns.
-    pub(in crate::plasticity) fn tiles(&self) -> usize {
-        self.gathered.len()
-    }
-
     pub(in crate::plasticity) fn set_instructions(&mut self, instructions: Instructions) {
         self.instructions = instructions;
     }
@@ -204,7 +199,8 @@ impl KernelLayer {
 
     /// Turns what an update gathered into the pending normalisation.
     fn normalise(&mut self) {
-        self.is_settled = false;
+        // These two leave nothing to the next pass.
+        self.is_settled = matches!(self.normalisation, Normalisation::Clip | Normalisation::None);
         match self.normalisation {
             Normalisation::Clip => (),
             Normalisation::None => self.limit = self.gathered_largest(),
@@ -303,7 +299,7 @@ impl KernelLayer {
 
     /// The same scale for all columns that exist.
     fn set_scale(&mut self, scale: f32) {
-        let used = self.used_lanes(self.tiles() - 1);
+        let used = self.used_lanes(self.gathered.len() - 1);
         if let Some((last, whole)) = self.scale.split_last_mut() {
             whole.fill([scale; LANES]);
             last[..used].fill(scale);
@@ -316,7 +312,7 @@ impl KernelLayer {
     }
 
     pub(super) fn clear_padding(&mut self) {
-        let last = self.tiles() - 1;
+        let last = self.gathered.len() - 1;
         let used = self.used_lanes(last);
         for v in &mut self.weights[last * self.rows..] {
             v[used..].fill(0.0);

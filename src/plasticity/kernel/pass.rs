@@ -19,11 +19,6 @@ impl Instructions {
     pub fn portable() -> Self {
         Self(None)
     }
-
-    /// Whether more than the build's target is used.
-    pub fn is_portable(self) -> bool {
-        self.0.is_none()
-    }
 }
 
 impl std::fmt::Display for Instructions {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 
+use crate::network::NetworkError;
 use crate::plasticity::{CommandedGate, GateError, GateReason, LayerActivity};
 use crate::policy::Policy;
 use crate::robot::{SensorFrame, Stamp};
@@ -69,7 +70,7 @@ impl GateControl {
 }
 
 /// What one control step leaves for publishing. Reused: all vectors keep their lengths.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StepReport {
     /// Of the sensor values.
     pub stamp: Stamp,
@@ -85,6 +86,8 @@ pub struct StepReport {
     pub has_weights: bool,
     /// All weights.
     pub weights: Vec<f32>,
+    /// Why there was no step; nothing else in the report counts then.
+    pub refused: Option<NetworkError>,
 }
 
 /// Numbers of one step.
@@ -115,6 +118,7 @@ impl StepReport {
             gates: policy.gates().gates().to_vec(),
             has_weights: false,
             weights: policy.network().plastic().map_or_else(Vec::new, |network| network.weights()),
+            refused: None,
         }
     }
 }
@@ -147,7 +151,7 @@ impl Control {
     }
 
     fn run_on_sensors(&mut self, stop: &Stop) {
-        let (mut last, mut missed) = (None, 0);
+        let (mut last, mut missed, mut answered) = (None, 0, false);
         while !stop.is_requested() {
             if !self.frames.update() {
                 // The spin thread wakes this one with every frame.
@@ -157,11 +161,15 @@ impl Control {
             let stamp = self.frames.output_buffer().stamp;
             match last {
                 // The simulator repeats its sensor values when the command got lost: send it again, without a step.
-                Some(last) if stamp == last => self.send_again(stamp),
+                Some(last) if stamp == last => {
+                    if answered {
+                        self.send_again(stamp);
+                    }
+                }
                 _ => {
                     missed += last.map_or(0, |last| missed_between(last, stamp, self.period));
                     last = Some(stamp);
-                    self.step(missed);
+                    answered = self.step(missed);
                 }
             }
         }
@@ -194,17 +202,19 @@ impl Control {
         }
     }
 
-    fn step(&mut self, missed_steps: u64) {
+    /// One control step; false when the sensor values allow none.
+    fn step(&mut self, missed_steps: u64) -> bool {
         while let Some(gate) = self.gate_control.requests.pop() {
             // Requests were checked when they came.
             let _ = self.policy.set_gate(gate);
         }
         let begin = steady_now();
         let frame = self.frames.output_buffer();
-        if self.policy.step(&frame.state).is_err() {
+        if let Err(error) = self.policy.step(&frame.state) {
             // Messages with values that are not finite are refused on arrival; a scale that makes one infinite ends here. No command,
             // as for sensor values that are too old.
-            return;
+            self.outbox.send(|report| report.refused = Some(error));
+            return false;
         }
         let gate = self.policy.gates().gates().iter().copied().fold(1.0, f32::min);
         let plasticity = PlasticityReport {
@@ -218,6 +228,7 @@ impl Control {
         let weights_every = u64::from(self.weights_every.load(Ordering::Relaxed));
         let (policy, stamp) = (&self.policy, frame.stamp);
         self.outbox.send(|report| {
+            report.refused = None;
             report.stamp = stamp;
             report.targets.copy_from_slice(policy.targets());
             report.plasticity = Some(plasticity);
@@ -233,11 +244,13 @@ impl Control {
             }
         });
         self.gate_control.present.store(gate.to_bits(), Ordering::Relaxed);
+        true
     }
 
     fn send_again(&mut self, stamp: Stamp) {
         let policy = &self.policy;
         self.outbox.send(|report| {
+            report.refused = None;
             report.stamp = stamp;
             report.targets.copy_from_slice(policy.targets());
             report.plasticity = None;

@@ -103,12 +103,13 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
 
     let rejected = RejectionCount::default();
     let joints = metadata.robot.joint_names();
-    let telemetry = Telemetry {
+    let mut telemetry = Telemetry {
         commands: shell.publisher("joint_commands", qos::command())?,
         plasticity: shell.publisher("~/plasticity", qos::telemetry())?,
         weights: shell.publisher("~/weights", qos::telemetry())?,
         joints: joints.map(str::to_owned).collect(),
         rejected: rejected.clone(),
+        refused: Rejections::new("sensor values", &rejected),
     };
     let layouts = shell.publisher("~/weights_layout", qos::latched())?;
     layouts

@@ -8,7 +8,7 @@ use r2r::std_msgs::msg::Header;
 use super::control::StepReport;
 use crate::policy::PolicyMetadata;
 use crate::ros::convert;
-use crate::ros::rejection::RejectionCount;
+use crate::ros::rejection::{RejectionCount, Rejections};
 
 /// The policy node's publishers.
 pub struct Telemetry {
@@ -22,11 +22,17 @@ pub struct Telemetry {
     pub joints: Vec<String>,
     /// Messages refused so far.
     pub rejected: RejectionCount,
+    /// Sets of sensor values that allowed no step.
+    pub refused: Rejections,
 }
 
 impl Telemetry {
     /// Publishes one report, the command first.
-    pub fn publish(&self, report: &StepReport) {
+    pub fn publish(&mut self, report: &StepReport) {
+        if let Some(error) = &report.refused {
+            self.refused.note(error);
+            return;
+        }
         note(self.commands.publish(&convert::command(report.stamp, &self.joints, &report.targets)));
         if report.plasticity.is_some() {
             note(self.plasticity.publish(&self.plasticity_state(report)));

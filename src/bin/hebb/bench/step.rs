@@ -6,10 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use hebbian_locomotion::network::Shape;
-use hebbian_locomotion::plasticity::{
-    Convention, InitialWeights, Instructions, Measurement, Normalisation, PlasticDescription, PlasticNetwork, RuleDescription,
-    UpdateSchedule,
-};
+use hebbian_locomotion::plasticity::{InitialWeights, Instructions, Measurement, PlasticDescription, PlasticNetwork};
 use hebbian_locomotion::random::stream;
 use rand::RngExt;
 use serde::Serialize;
@@ -168,14 +165,7 @@ struct Stepped {
 
 impl Stepped {
     fn new(layers: &[usize], rule: f32) -> Result<Self, Failure> {
-        let description = PlasticDescription {
-            layers: Shape::new(layers.to_vec())?,
-            normalisation: Normalisation::Max,
-            initial_weights: InitialWeights::Random(0.1),
-            rule: RuleDescription::default(),
-            update: UpdateSchedule::default(),
-            convention: Convention::default(),
-        };
+        let description = PlasticDescription::new(Shape::new(layers.to_vec())?, InitialWeights::Random(0.1));
         let genome = [coefficients(description.layers.synapses()).concat(), vec![rule; description.layers.synapses()]].concat();
         let mut network = PlasticNetwork::new(&description, None, &genome)?;
         network.set_measurement(Measurement::Off);
