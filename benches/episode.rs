@@ -28,7 +28,7 @@ fn main() {
     let mut strategy = search.strategy().clone();
     let mut policy = search.policy().policy().unwrap();
     policy.set_measurement(Measurement::Off);
-    let mut episode = Episode::new(robot.clone(), experiment.episode).unwrap();
+    let mut episode = Episode::new(robot.clone(), experiment.episode.clone()).unwrap();
     let world = World::new(robot, experiment.episode.simulation).unwrap();
 
     let (mut whole, mut physics, mut steps) = (Vec::new(), Vec::new(), 0);
@@ -49,14 +49,14 @@ fn main() {
         }));
         steps = world.physics_steps();
     }
-    let fitness: Vec<f32> = (0..strategy.population()).map(|index| index as f32).collect();
+    let fitness: Vec<f32> = (0..strategy.population_size()).map(|index| index as f32).collect();
     let update = timed(|| strategy.tell(&fitness).unwrap());
 
     let mut shares: Vec<f64> =
         whole.iter().zip(&physics).map(|(whole, physics)| physics.as_secs_f64() / whole.as_secs_f64()).collect();
     shares.sort_by(f64::total_cmp);
     let mean = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
-    let generation = mean(&whole) * strategy.population() as f64;
+    let generation = mean(&whole) * strategy.population_size() as f64;
     println!("physics steps per second, one thread   {:.0}", steps as f64 / mean(&physics));
     println!(
         "physics share of a candidate           {:.3} (median of {ROUNDS}; {:.3} to {:.3})",

@@ -1,10 +1,9 @@
 """A simulated robot that walks under a plastic policy; optionally recorded."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription
-from launch.conditions import IfCondition
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
 
@@ -34,7 +33,9 @@ def generate_launch_description():
         DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
         DeclareLaunchArgument(
-            "record", default_value="", description="folder for a rosbag of all topics; empty: no recording"
+            "record",
+            default_value="false",
+            description="true, or the folder of the bag: record (docs/recording.md); false or empty: no recording",
         ),
     ]
 
@@ -45,16 +46,19 @@ def generate_launch_description():
             launch_arguments={**passed, **fixed}.items(),
         )
 
-    record = LaunchConfiguration("record")
     return LaunchDescription(
         [
             *arguments,
+            # First, so that it misses as little as possible.
+            include("record", ["namespace", "record"]),
             include("simulation", ["namespace", "robot", "mode", "seed", "suspended", "log_level"]),
-            include("policy", ["namespace", "robot", "policy", "seed", "gate", "log_level"], use_sim_time="true"),
-            ExecuteProcess(
-                cmd=["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", record],
-                output="screen",
-                condition=IfCondition(PythonExpression(["'", record, "' != ''"])),
+            # What is included sees the arguments of this file; the recording has begun above.
+            include(
+                "policy",
+                ["namespace", "robot", "policy", "seed", "gate", "log_level"],
+                use_sim_time="true",
+                params_file=PathJoinSubstitution([config, "policy_simulation.yaml"]),
+                record="false",
             ),
         ]
     )

@@ -1,9 +1,10 @@
-"""The policy alone: subscribes a robot's sensors, simulated or real, and publishes joint commands."""
+"""The policy alone, a managed node: subscribes a robot's sensors, simulated or real, and publishes joint commands."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -29,18 +30,34 @@ def generate_launch_description():
             description="robot description (YAML) that the policy must fit; empty: no check",
         ),
         DeclareLaunchArgument(
+            "driver", default_value="", description="how the robot's driver names its joints and topics (YAML)"
+        ),
+        DeclareLaunchArgument(
             "trigger",
             default_value="sensors",
             choices=["sensors", "timer"],
             description="what makes a control step: sensor values (simulation) or the clock (robot)",
         ),
+        DeclareLaunchArgument("autostart", default_value="true", description="configure and activate the node"),
         DeclareLaunchArgument("seed", default_value="0", description="seed of the initial weights"),
         DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
+        DeclareLaunchArgument(
+            "record",
+            default_value="false",
+            description="true, or the folder of the bag: record (docs/recording.md); false or empty: no recording",
+        ),
     ]
-    policy = Node(
+    record = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(
+            PathJoinSubstitution([FindPackageShare("hebbian_locomotion"), "launch", "record.launch.py"])
+        ),
+        launch_arguments={name: LaunchConfiguration(name) for name in ["namespace", "record"]}.items(),
+    )
+    policy = LifecycleNode(
         package="hebbian_locomotion",
         executable="policy",
+        name="policy",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[
@@ -49,11 +66,13 @@ def generate_launch_description():
                 "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),
                 "policy": LaunchConfiguration("policy"),
                 "robot": LaunchConfiguration("robot"),
+                "driver": LaunchConfiguration("driver"),
                 "trigger": LaunchConfiguration("trigger"),
+                "autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
                 "gate": ParameterValue(LaunchConfiguration("gate"), value_type=float),
             },
         ],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
     )
-    return LaunchDescription([*arguments, policy])
+    return LaunchDescription([*arguments, record, policy])

@@ -29,6 +29,9 @@ def generate_launch_description():
             description="what a control step waits for",
         ),
         DeclareLaunchArgument("seed", default_value="0", description="seed of the start pose"),
+        DeclareLaunchArgument("terrain", default_value="", description="the ground (YAML, see docs/simulation.md)"),
+        DeclareLaunchArgument("damage", default_value="", description="what is wrong with the robot (YAML list)"),
+        DeclareLaunchArgument("ground_markers", default_value="false", description="show the ground on ~/ground"),
         DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
     ]
@@ -45,6 +48,10 @@ def generate_launch_description():
                 "mode": LaunchConfiguration("mode"),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
                 "suspended": ParameterValue(LaunchConfiguration("suspended"), value_type=bool),
+                # As text: a value that looks like YAML would be read as such.
+                "terrain": ParameterValue(LaunchConfiguration("terrain"), value_type=str),
+                "damage": ParameterValue(LaunchConfiguration("damage"), value_type=str),
+                "ground_markers": ParameterValue(LaunchConfiguration("ground_markers"), value_type=bool),
             },
         ],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],

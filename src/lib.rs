@@ -7,6 +7,7 @@
 //! Data flows one way: sensors → [`policy`] → command, and genome → [`episode`] → fitness → [`evolution`]. Nothing outside
 //! `ros` and the node executables knows ROS, reads a clock, logs, or draws a random number that no seed determines.
 
+pub mod bringup;
 pub mod config;
 pub mod durable;
 pub mod episode;
@@ -16,8 +17,12 @@ pub mod network;
 pub mod plasticity;
 pub mod policy;
 pub mod random;
+pub mod recording;
 pub mod robot;
 #[cfg(feature = "ros")]
 pub mod ros;
+pub mod safety;
 pub mod simulation;
 pub mod tensors;
+#[cfg(feature = "viewer")]
+pub mod viewer;

@@ -1,4 +1,4 @@
-//! A policy step allocates nothing.
+//! A policy step allocates nothing, and a step of the world nothing besides what rapier does.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 mod common;
@@ -115,4 +115,40 @@ fn steps_snapshots_and_gate_commands_of_every_variant_allocate_nothing() {
     let before = ALLOCATIONS.get();
     let kept = Box::new(7u8);
     assert_eq!((ALLOCATIONS.get() - before, *kept), (1, 7), "the counter counts");
+}
+
+#[test]
+fn a_step_of_the_world_allocates_nothing_besides_rapier() {
+    use hebbian_locomotion::config::parse_yaml;
+    use hebbian_locomotion::simulation::{SimulationSettings, World};
+
+    let damage = "[{sensor_noise: {sensor: joint_position, sd: 0.01}}, {sensor_delay: {sensor: orientation, steps: 3}}, {command_delay: {steps: 2}},
+        {weak_motor: {joint: FT1, torque: 0.9}}, {push: {force: [0, 1, 0], duration: 0.2}}]";
+    let mut world = World::new(beetle(), SimulationSettings { actuator_delay: 0.02, ..Default::default() }).unwrap();
+    world.set_damage(&parse_yaml::<Vec<_>>(damage).unwrap()).unwrap();
+    let (mut state, targets) = (state_of(&beetle()), vec![0.0; 18]);
+    // The push ends, the robot comes to rest, and scratch memory grows: from then on both do the same.
+    for _ in 0..100 {
+        world.set_targets(&targets);
+        world.control_step();
+    }
+    let mut settled = world.clone();
+    let count = |work: &mut dyn FnMut()| {
+        let before = ALLOCATIONS.get();
+        work();
+        ALLOCATIONS.get() - before
+    };
+    let drives = world.drives().to_vec();
+    settled.bare_step(&drives);
+    world.control_step();
+    let of_rapier = count(&mut || (0..100).for_each(|_| settled.bare_step(&drives)));
+    let of_world = count(&mut || {
+        for _ in 0..100 / world.substeps() {
+            world.set_targets(&targets);
+            world.control_step();
+            world.sense(&mut state);
+        }
+    });
+    println!("100 physics steps: rapier alone allocates {of_rapier} times, the world {of_world} times");
+    assert_eq!(of_rapier, of_world);
 }

@@ -43,3 +43,26 @@ fn a_python_that_is_not_there_is_named() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && text.contains("/no/python") && text.contains("scripts/bench"), "{text}");
 }
+
+#[test]
+fn bench_sim_writes_every_figure_and_both_loops_take_the_same_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sim.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_hebb"))
+        .args(["bench", "sim", "--quick", "--rounds", "10", "--json"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let grounds = report["grounds"].as_array().unwrap();
+    assert_eq!(grounds.len(), 2);
+    for ground in grounds {
+        assert_eq!(ground["same_bits"], true, "{ground}");
+        for key in ["ratio", "real_time_factor", "reset_us"] {
+            assert!(ground[key].as_f64().unwrap() > 0.0, "{key}");
+        }
+    }
+    assert_eq!(report["same_bits"], true);
+    assert_eq!(report["episodes"].as_array().unwrap().len(), 2);
+}

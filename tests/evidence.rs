@@ -4,16 +4,18 @@
 mod common;
 
 use common::{beetle, hebb, lively_policy, repository};
-use hebbian_locomotion::episode::{Episode, EpisodeSettings, Fitness};
-use hebbian_locomotion::evidence::{SubspaceFitError, Trial, fit_subspace, held_out_seeds, term_sizes};
+use hebbian_locomotion::episode::{Episode, EpisodeResult, EpisodeSettings, Fitness, FitnessForm, FitnessTerm};
+use hebbian_locomotion::evidence::{
+    Control, SubspaceFitError, Trial, Variant, WeightCourse, ablate, fit_subspace, held_out_seeds, term_sizes,
+};
 use hebbian_locomotion::evolution::{Checkpoint, Experiment, Search};
 use hebbian_locomotion::plasticity::{
-    Convention, Gate, GateBlock, GateDescription, InitialWeights, PlasticDescription, Subspace, Term, UpdateSchedule,
+    Convention, Gate, GateBlock, GateDescription, GateSource, InitialWeights, PlasticDescription, Subspace, Term, UpdateSchedule,
 };
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile};
 
 fn settings(duration: f32) -> EpisodeSettings {
-    EpisodeSettings { duration, start_noise: Default::default(), simulation: Default::default() }
+    EpisodeSettings { duration, ..Default::default() }
 }
 
 fn episode(duration: f32) -> Episode {
@@ -118,6 +120,65 @@ fn a_subspace_fits_the_weights_of_episodes_that_it_was_not_fitted_to() {
     assert_eq!(refitted.figures, fit.figures, "a novelty gate that shuts at once hid the weights");
     let few = fit_subspace(&file, &episode(0.2), 300, 3, 7).unwrap().figures;
     assert_eq!((few.samples, few.every), (600, 6));
+}
+
+#[test]
+fn the_cost_of_energy_is_that_of_the_work_of_the_whole_episode() {
+    let mut used = hebbian_locomotion::simulation::Energy::default();
+    let mut cost = |term: FitnessTerm| {
+        let fitness = Fitness { form: FitnessForm::None, terms: vec![term], ..Fitness::default() };
+        let policy = &mut lively_policy().policy().unwrap();
+        episode(0.5).run(policy, 3, &fitness, |_| Gate::OPEN, |view| used = view.world.energy())
+    };
+    let result = cost(FitnessTerm::Energy { work: 2.0, torque_squared: 0.0 });
+    assert!(result.work > 0.0 && (f64::from(result.fitness) / (-2.0 * result.work) - 1.0).abs() < 1e-4, "{result:?}");
+    let heat = f64::from(cost(FitnessTerm::Energy { work: 0.0, torque_squared: 0.5 }).fitness);
+    assert!((heat / (-0.5 * used.torque_squared) - 1.0).abs() < 1e-4, "{heat} {used:?}");
+}
+
+#[test]
+fn a_life_led_on_its_own_course_is_the_same_life() {
+    let delayed = changed(|plastic| plastic.convention = Convention::Najarro2020);
+    for file in [lively_policy(), delayed] {
+        let (policy, mut episode) = (file.policy().unwrap(), episode(0.5));
+        let lived = episode.run(&mut policy.clone(), 3, &Fitness::default(), |_| Gate::OPEN, |_| ());
+        let course = WeightCourse::record(&mut episode, &policy, 3);
+        let mut led = |course: &WeightCourse| {
+            let lead = |step, policy: &mut hebbian_locomotion::policy::Policy| {
+                policy.set_gate(Gate::new(0.0, GateSource::Parameter).unwrap()).unwrap();
+                course.put(step, policy);
+            };
+            episode.run_with(&mut policy.clone(), 3, &Fitness::default(), lead, |_| ())
+        };
+        let way = |result: EpisodeResult| [result.distance, result.lateral_drift, result.yaw].map(f32::to_bits);
+        assert_eq!(way(led(&course)), way(lived));
+        assert_eq!(course.shuffled_after(25, 7), course, "nothing is left to shuffle after the end");
+        let shuffled = course.shuffled_after(10, 7);
+        assert_ne!(way(led(&shuffled)), way(lived));
+        assert_eq!(shuffled, course.shuffled_after(10, 7));
+        assert_ne!(shuffled, course.shuffled_after(10, 8));
+    }
+}
+
+#[test]
+fn an_ablation_has_a_row_for_each_variant_and_control_on_any_number_of_threads() {
+    let (experiment, robot) = Experiment::load(&repository("config/experiments/beetle_history.yaml")).unwrap();
+    let control = Search::new(std::sync::Arc::new(experiment), &robot).unwrap().policy();
+    let controls = [Control { name: "still".to_owned(), file: control }];
+    let trial = Trial::new(beetle(), settings(1.5), Fitness::default()).unwrap();
+    let file = lively_policy();
+    let run = |count| threads(count, || ablate(&file, &controls, &trial, 1, 2, || ()).unwrap().0);
+    let ablation = run(1);
+    assert_eq!(ablation, run(3));
+    let row = |name: &str| ablation.results.iter().find(|row| row.variant == name).unwrap().speed_mean;
+    assert_eq!(ablation.results.len(), Variant::ALL.len() + 1);
+    let intact = row("intact");
+    // Each of them is another life than the intact one.
+    for name in ["another episode's weights", "updates shuffled after 1 s", "updates every 2 steps", "updates every 5 steps"] {
+        assert_ne!(row(name), intact, "{name}");
+    }
+    assert_ne!(row("updates every 2 steps"), row("updates every 5 steps"));
+    row("control still (history)");
 }
 
 fn with_gate(file: &PolicyFile, subspace: &Subspace, open_below: f32) -> PolicyFile {

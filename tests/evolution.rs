@@ -5,9 +5,12 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
 
 use common::{hebb, hebb_killed_before_generation_12, repository};
-use hebbian_locomotion::evolution::Experiment;
+use hebbian_locomotion::episode::{Conditions, EpisodeCondition};
+use hebbian_locomotion::evolution::{CandidateResult, Evaluator, Experiment, Population, Search, Table};
+use hebbian_locomotion::robot::RobotModel;
 
 /// A small experiment that still walks through everything: real robot, real physics, 16 candidates of half a second.
 fn small_experiment(folder: &Path) -> PathBuf {
@@ -58,6 +61,98 @@ fn threads_and_a_resumed_run_give_the_same_policy_file() {
     let other = folder.path().join("other");
     assert!(evolve(&experiment, &other, &["--seed", "99"]).status.success());
     assert_ne!(policy(&one), policy(&other));
+}
+
+/// Three conditions that no candidate comes through alike.
+const CONDITIONS: &str = "conditions:\n  order: ORDER\n  list:\n    - {}\n    - terrain: {relief: {uneven: {height: 0.05}}}\n    \
+                          - damage: [{limp_joint: {joint: FT1}}, {payload: {mass: 2.0}}]\n";
+
+/// The small experiment under [`CONDITIONS`].
+fn under_conditions(folder: &Path, order: &str) -> PathBuf {
+    let path = small_experiment(folder);
+    let text = std::fs::read_to_string(&path).unwrap() + &CONDITIONS.replace("ORDER", order);
+    let path = folder.join(order).with_extension("yaml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// What the first candidates of `generation` come to in `experiment`.
+fn outcomes(experiment: &Experiment, robot: &Arc<RobotModel>, generation: u64) -> Vec<CandidateResult> {
+    let search = Search::new(Arc::new(experiment.clone()), robot).unwrap();
+    let population = Population { generation, ..search.strategy().population() };
+    let mut evaluator = Evaluator::new(&search, robot.clone()).unwrap();
+    (0..3).map(|index| evaluator.evaluate(&population, index).unwrap()).collect()
+}
+
+/// `experiment` with the condition number `index` as that of its `episode`.
+fn alone(experiment: &Experiment, index: usize) -> Experiment {
+    let episode = experiment.conditions.settings(&experiment.episode).nth(index).unwrap();
+    Experiment { episode, conditions: Conditions::default(), ..experiment.clone() }
+}
+
+#[test]
+fn candidates_go_round_the_conditions_or_through_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (in_turn, robot) = Experiment::load(&under_conditions(folder.path(), "in_turn")).unwrap();
+    let (each, _) = Experiment::load(&under_conditions(folder.path(), "each")).unwrap();
+    assert_eq!((in_turn.episodes_per_candidate(), each.episodes_per_candidate()), (1, 3));
+    for generation in 0..4 {
+        // With one episode per candidate a generation is one condition, and the next generation the next.
+        let by_turn = outcomes(&in_turn, &robot, generation);
+        let of_conditions: Vec<Vec<CandidateResult>> =
+            (0..3).map(|index| outcomes(&alone(&each, index), &robot, generation)).collect();
+        assert_eq!(by_turn, of_conditions[generation as usize % 3], "generation {generation}");
+        let mean = |values: [f32; 3]| values.iter().fold(0.0, |sum, value| sum + value / 3.0);
+        for (candidate, result) in outcomes(&each, &robot, generation).iter().enumerate() {
+            let [fitness, speed] = [|result: &CandidateResult| result.fitness, |result: &CandidateResult| result.speed]
+                .map(|of| mean([0, 1, 2].map(|condition| of(&of_conditions[condition][candidate]))));
+            assert_eq!((result.fitness, result.speed), (fitness, speed));
+            // Every condition is one of its own: none was left out unseen.
+            let fitness = [0, 1, 2].map(|condition| of_conditions[condition][candidate].fitness);
+            assert!(fitness[0] != fitness[1] && fitness[1] != fitness[2] && fitness[0] != fitness[2], "{fitness:?}");
+        }
+    }
+}
+
+#[test]
+fn conditions_give_the_same_checkpoint_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = |experiment: &Path, threads: &str| {
+        let out = folder.path().join(format!("{threads} {}", experiment.file_stem().unwrap().to_str().unwrap()));
+        assert!(evolve(experiment, &out, &["--threads", threads]).status.success());
+        std::fs::read(out.join("checkpoint.safetensors")).unwrap()
+    };
+    let experiments = ["in_turn", "each"].map(|order| under_conditions(folder.path(), order));
+    let [in_turn, each] = experiments.map(|experiment| {
+        let one = checkpoint(&experiment, "1");
+        assert_eq!(one, checkpoint(&experiment, "2"));
+        one
+    });
+    assert_ne!(in_turn, each);
+}
+
+#[test]
+fn an_experiment_without_conditions_keeps_its_hash() {
+    let (experiment, robot) = Experiment::load(&repository("config/experiments/beetle.yaml")).unwrap();
+    // The hash is of what is written, and of conditions nothing is.
+    assert!(!serde_json::to_string(&experiment).unwrap().contains("conditions"));
+    let one = Conditions { list: vec![EpisodeCondition::default()], ..Conditions::default() };
+    assert_eq!(Experiment { conditions: one, ..experiment.clone() }.hash(&robot), experiment.hash(&robot));
+    let two = Conditions { list: vec![EpisodeCondition::default(); 2], ..Conditions::default() };
+    assert_ne!(Experiment { conditions: two, ..experiment.clone() }.hash(&robot), experiment.hash(&robot));
+}
+
+#[test]
+fn a_run_says_how_fast_it_went() {
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = under_conditions(folder.path(), "each");
+    let out = folder.path().join("run");
+    assert!(evolve(&experiment, &out, &["--generations", "2"]).status.success());
+    assert!(evolve(&experiment, &out, &["--resume", "--generations", "3"]).status.success());
+    let pace = Table::load(&out.join("pace.csv")).unwrap();
+    assert_eq!(pace.column("generation").unwrap(), [0.0, 1.0, 2.0]);
+    assert_eq!((pace.column("candidates").unwrap(), pace.column("episodes").unwrap()), (vec![16.0; 3], vec![48.0; 3]));
+    assert!(pace.column("seconds").unwrap().iter().all(|&seconds| seconds > 0.0));
 }
 
 #[test]
@@ -120,6 +215,14 @@ fn mistakes_in_an_experiment_are_named() {
         ("joint_position:", "joint_positon:", "did you mean `joint_position`?"),
         ("from: 0.1", "from: 0.5", "fitness.from is 0.5"),
         ("form: iros", "form: irs", "did you mean `iros`?"),
+        ("terms: []", "terms: [{energy: {joules: 1}}]", "energy"),
+        ("fitness:", "conditions: {list: []}\nfitness:", "conditions.list has 0 conditions"),
+        (
+            "fitness:",
+            "conditions: {list: [{}, {damage: [{limp_joint: {joint: FT9}}]}]}\nfitness:",
+            "conditions.list[1] is not usable",
+        ),
+        ("fitness:", "conditions: {list: [{terrain: {slope: 3}}]}\nfitness:", "conditions.list[0] is not usable"),
     ] {
         let error = load(from, to);
         assert!(error.contains(expected), "{to}: {error}");

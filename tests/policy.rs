@@ -197,3 +197,51 @@ fn gate_sources_of_the_policy_file_act_in_life() {
     }
     assert!(kinds.contains("foot_contact") && kinds.contains("settled") && kinds.contains("open"), "{kinds:?}");
 }
+
+#[test]
+fn a_life_written_to_a_file_goes_on_from_there_in_every_kind_of_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    // What gate sources remember is not part of it.
+    for file in kinds().into_iter().filter(|file| file.metadata.gate == GateDescription::default()) {
+        let mut policy = file.policy().unwrap();
+        policy.start(3);
+        (0..25).for_each(|step| drop(policy.step(&state(step)).map(<[f32]>::to_vec)));
+        let synapses = policy.network().plastic().map_or(0, |network| network.shape().synapses());
+        policy.snapshot().write(&path, "beetle", "a hash", synapses).unwrap();
+        // Another life of the same policy takes over the network alone; action filter and step count are its own.
+        let mut other = policy.clone();
+        other.start(8);
+        (0..25).for_each(|step| drop(other.step(&state(step)).map(<[f32]>::to_vec)));
+        let mut read = other.snapshot();
+        read.read(&path, "a hash").unwrap();
+        other.restore_network(&read).unwrap();
+        for step in 25..60 {
+            assert_eq!(policy.step(&state(step)).unwrap(), other.step(&state(step)).unwrap(), "{:?}", file.metadata.network);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_another_policy_or_a_damaged_one_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let mut policy = lively_policy().policy().unwrap();
+    policy.start(1);
+    policy.snapshot().write(&path, "beetle", "a hash", 4352).unwrap();
+    let mut snapshot = policy.snapshot();
+    let before = format!("{snapshot:?}");
+    let mut refused = |hash: &str| snapshot.read(&path, hash).unwrap_err().to_string();
+    assert!(refused("another hash").contains("weights of the policy `beetle`"));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(refused("a hash").contains("not a complete safetensors file"));
+    let mut broken = bytes.clone();
+    let end = broken.len();
+    broken[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, &broken).unwrap();
+    assert!(refused("a hash").contains("finite"));
+    std::fs::remove_file(&path).unwrap();
+    assert!(refused("a hash").contains("cannot read"));
+    assert_eq!(format!("{snapshot:?}"), before);
+}

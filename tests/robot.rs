@@ -56,8 +56,8 @@ fn mistakes_in_the_urdf_are_named() {
         ("<mass value=\"0.104\"/>", "<mass value=\"-1\"/>", "has the mass -1"),
         ("name=\"BC0\" type=\"revolute\"", "name=\"BC0\" type=\"floating\"", "`BC0`: has type Floating"),
         (
-            "<box size=\"0.19 0.11 0.09\"/></geometry><material",
-            "<box size=\"0.19 0.11\"/></geometry><material",
+            "<collision><geometry><box size=\"0.19 0.11 0.09\"/>",
+            "<collision><geometry><box size=\"0.19 0.11\"/>",
             "not a valid URDF",
         ),
     ] {

@@ -89,6 +89,31 @@ fn joints_keep_their_speed_limit_and_reach_their_target() {
 }
 
 #[test]
+fn joints_that_are_held_stop_where_they_are() {
+    let robot = beetle();
+    let settings = SimulationSettings { mount: Mount::Suspended, ..Default::default() };
+    let mut world = World::new(robot.clone(), settings).unwrap();
+    let (mut then, mut now) = (state_of(&robot), state_of(&robot));
+    let targets: Vec<f32> = robot.joints.iter().map(|joint| joint.lower).collect();
+    world.set_targets(&targets);
+    (0..15).for_each(|_| world.control_step());
+    world.sense(&mut then);
+    assert!(then.joint_velocity.iter().any(|speed| *speed < -0.5), "nothing moves: {:?}", then.joint_velocity);
+    world.hold_joints();
+    (0..50).for_each(|_| world.control_step());
+    world.sense(&mut now);
+    assert!(now.joint_velocity.iter().all(|speed| speed.abs() < 0.01), "{:?}", now.joint_velocity);
+    for (joint, (then, now)) in robot.joints.iter().zip(then.joint_position.iter().zip(&now.joint_position)) {
+        assert!((then - now).abs() < 0.02, "{} held at {then}, is at {now}", joint.name);
+    }
+    world.set_targets(&targets);
+    (0..100).for_each(|_| world.control_step());
+    world.sense(&mut now);
+    let reached = robot.joints.iter().zip(&now.joint_position).all(|(joint, q)| (q - joint.lower).abs() < 0.02);
+    assert!(reached, "{:?}", now.joint_position);
+}
+
+#[test]
 fn a_weak_motor_cannot_hold_the_robot_up() {
     let stands_at = |effort: f32| {
         let mut robot = (*beetle()).clone();

@@ -5,15 +5,18 @@ An ordinary rclpy client of the two nodes: it sees only what they publish.
 
 import argparse
 import json
+import math
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS", ROOT / "target/release"))
 # As in an episode of `hebb`: tilted by more than 60 degrees, or the base under 40 % of its first height.
 FALLEN_UP = 0.5
 FALLEN_HEIGHT = 0.4
@@ -26,17 +29,28 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/demo", description="A simulated beetle walks under a network that rewires itself."
     )
-    parser.add_argument("--duration", type=float, default=30.0, help="simulated time [s] (default: 30)")
-    parser.add_argument("--headless", action="store_true", help="say nothing about how to look at it")
+    parser.add_argument(
+        "--duration", type=float, help="simulated time [s] (default: 30; in a terminal with the viewer: until Ctrl-C)"
+    )
+    parser.add_argument("--headless", action="store_true", help="no viewer in the browser")
+    parser.add_argument("--port", type=int, default=8080, help="TCP port of the viewer (default: 8080, or a free one)")
     parser.add_argument("--gate", type=float, default=1.0, help="plasticity gate, 0 to 1 (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of start pose and initial weights (default: 0)")
     parser.add_argument("--suspended", action="store_true", help="hold the feet off the ground")
-    parser.add_argument("--record", metavar="DIR", type=Path, help="record all topics into a new rosbag in DIR")
+    parser.add_argument(
+        "--mode",
+        choices=["real_time", "free_running", "lockstep"],
+        default="real_time",
+        help="pace of the simulator; in lockstep a seed gives the same walk bit for bit (default: real_time)",
+    )
+    parser.add_argument("--record", metavar="DIR", type=Path, help="record into a new rosbag in DIR")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--policy", type=Path, default=ROOT / "config/policies/beetle.safetensors", help="policy file")
     parser.add_argument("--robot", type=Path, default=ROOT / "config/robots/beetle.yaml", help="robot description")
     arguments = parser.parse_args()
-    if arguments.duration <= 0:
+    if arguments.duration is None:
+        arguments.duration = math.inf if sys.stdout.isatty() and not arguments.headless else 30.0
+    if not arguments.duration > 0:
         parser.error("--duration must be more than 0")
     if not 0 <= arguments.gate <= 1:
         parser.error("--gate must be from 0 to 1")
@@ -48,21 +62,51 @@ def parse_arguments():
 
 
 def commands(arguments):
-    """The processes that make up the demo: one launch file where there is `ros2 launch`, else the nodes themselves."""
+    """The processes that make up the demo: one launch file where there is `ros2 launch`, else the nodes themselves.
+
+    Three lists, each of which begins after the one before: a recorder, which also ends last; with it, a policy that it
+    must have found before there is anything to record; the rest.
+    """
     both = {"seed": arguments.seed, "robot": arguments.robot.resolve()}
-    simulation = {**both, "suspended": str(arguments.suspended).lower()}
+    simulation = {**both, "mode": arguments.mode, "suspended": str(arguments.suspended).lower()}
     policy = {**both, "policy": arguments.policy.resolve(), "gate": arguments.gate}
+    viewer = {"port": free_port(arguments.port), "robot": both["robot"], "policy": policy["policy"]}
     if shutil.which("ros2"):
-        given = [f"{name}:={value}" for name, value in {**simulation, **policy}.items()]
-        return [["ros2", "launch", "hebbian_locomotion", "demo.launch.py", "log_level:=warn", *given]]
+        record = {"record": arguments.record.resolve()} if arguments.record else {}
+
+        def launch(name, parameters):
+            given = [f"{parameter}:={value}" for parameter, value in parameters.items()]
+            return ["ros2", "launch", "hebbian_locomotion", f"{name}.launch.py", "log_level:=warn", *given]
+
+        demo = [launch("demo", {**simulation, **policy, **record})]
+        return [], [], demo if arguments.headless else [*demo, launch("viewer", viewer)]
 
     def node(name, config, parameters):
         given = [word for parameter, value in parameters.items() for word in ("-p", f"{parameter}:={value}")]
-        start = [ROOT / "target/release" / name, "--ros-args", "--log-level", "warn", "--params-file"]
+        start = [PROGRAMS / name, "--ros-args", "--log-level", "warn", "--params-file"]
         return [*start, ROOT / "config" / config, *given]
 
-    policy["use_sim_time"] = "true"
-    return [node("simulator", "simulation.yaml", simulation), node("policy", "policy.yaml", policy)]
+    policy |= {"use_sim_time": "true", "autostart": "true"}
+    nodes = [node("simulator", "simulation.yaml", simulation)]
+    if not arguments.headless:
+        nodes.append(node("viewer", "viewer.yaml", viewer))
+    if not arguments.record:
+        return [], [], [*nodes, node("policy", "policy_simulation.yaml", policy)]
+    # Every step is worth keeping.
+    policy["weights_every"] = 1
+    recorder = node("recorder", "recorder.yaml", {"output": arguments.record.resolve()})
+    return [recorder], [node("policy", "policy_simulation.yaml", policy)], nodes
+
+
+def free_port(wanted):
+    """`wanted`, or 0 (any) when something else listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+    return wanted
 
 
 class Monitor:
@@ -163,17 +207,31 @@ class Monitor:
         }
 
 
-def watch(node, monitor, processes, duration):
-    """Spins until `duration` has been simulated and shows figures. Raises when a process ends before that."""
+def spin(node, processes):
+    """Takes what has come. Raises when a process has ended."""
     import rclpy
 
+    rclpy.spin_once(node, timeout_sec=0.05)
+    for process in processes:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args[0]} ended with exit code {process.returncode}, see above")
+
+
+def await_recorder(node, processes):
+    """Spins until the recorder hears the policy's weights."""
+    started = time.monotonic()
+    while not any(info.node_name == "recorder" for info in node.get_subscriptions_info_by_topic("policy/weights")):
+        spin(node, processes)
+        if time.monotonic() - started > START_TIMEOUT:
+            raise RuntimeError(f"the recorder did not find the policy within {START_TIMEOUT:.0f} s")
+
+
+def watch(node, monitor, processes, duration):
+    """Spins until `duration` has been simulated and shows figures. Raises when a process ends before that."""
     live = sys.stdout.isatty()
     next_line, started = 0.0, time.monotonic()
     while monitor.simulated_time() < duration:
-        rclpy.spin_once(node, timeout_sec=0.05)
-        for process in processes:
-            if process.poll() is not None:
-                raise RuntimeError(f"{process.args[0]} ended with exit code {process.returncode}, see above")
+        spin(node, processes)
         now = time.monotonic()
         ready = monitor.steps > 0 and monitor.base is not None and monitor.status is not None and monitor.layout
         if not ready and now - started > START_TIMEOUT:
@@ -209,30 +267,32 @@ def main():
     rclpy.init(args=[])
     node = rclpy.create_node("demo")
     monitor = Monitor(node)
-    recorder = None
-    if arguments.record:
-        from record import Recorder
-
-        recorder = Recorder(node, arguments.record)
     if not arguments.headless:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
         print(
-            f"To look at it from a second terminal (ROS_DOMAIN_ID={domain}): start `scripts/with_ros bash`, and in it\n"
-            "  RViz: robot_state_publisher for the joints, fixed frame base_link, a RobotModel on /robot_description;\n"
-            "  Foxglove: foxglove_bridge, and a 3D panel; or any other ROS 2 tool or rclpy script.\n"
+            "Open the address of the viewer (below) in a browser; Ctrl-C ends the demo.\n"
+            f"Other tools, from `scripts/with_ros bash` in a second terminal (ROS_DOMAIN_ID={domain}): docs/viewer.md\n"
         )
-    # Own process groups: a Ctrl-C in the terminal reaches this script alone, which then ends the nodes in order.
-    processes = [subprocess.Popen(command, start_new_session=True) for command in commands(arguments)]
+    recorder, recorded, rest = commands(arguments)
+    recorders, processes = [], []
+
+    def start(some, into):
+        # Own process groups: a Ctrl-C in the terminal reaches this script alone, which then ends the nodes in order.
+        into.extend(subprocess.Popen(command, start_new_session=True) for command in some)
+
     failure = None
     try:
-        watch(node, monitor, processes, arguments.duration)
+        start(recorder, recorders)
+        start(recorded, processes)
+        if recorders:
+            await_recorder(node, [*recorders, *processes])
+        start(rest, processes)
+        watch(node, monitor, [*recorders, *processes], arguments.duration)
     except KeyboardInterrupt:
         print()
     except RuntimeError as error:
         failure = str(error)
-    problems = end(processes)
-    if recorder:
-        recorder.close()
+    problems = [*end(processes), *end(recorders)]
     if failure is None and monitor.steps > 0 and monitor.base and monitor.status and monitor.layout:
         figures = monitor.figures(arguments)
         print(

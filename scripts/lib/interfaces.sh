@@ -35,14 +35,15 @@ link_working_copy() {
     ln -s "$root/launch" "$root/config" "$1/share/hebbian_locomotion/"
 }
 
-# r2r keeps the Rust code of messages by the names of folders, not by their contents.
+# r2r keeps the Rust code of messages by the names of folders, not by their contents; and what it keeps of its own is without the conditions for
+# which it is compiled (a clock from /clock, among others), so that both have to go.
 forget_rust_messages() {
     local target=${CARGO_TARGET_DIR:-$root/target} profile known=${record%.sh}.messages
     [[ ! -r $known || $(<"$known") != "$(messages_fingerprint)" ]] || return 0
     for profile in debug release; do
         compgen -G "$target/$profile/build/r2r_msg_gen-*" >/dev/null || continue
         say "· Making cargo forget the old messages ($profile)"
-        (cd "$root" && run cargo clean --offline --package r2r_msg_gen --profile "${profile/debug/dev}") || {
+        (cd "$root" && run cargo clean --offline --package r2r_msg_gen --package r2r --profile "${profile/debug/dev}") || {
             log_tail >&2
             fail "the Rust code of the old messages cannot be removed (above)." "Remove it by hand: cargo clean"
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::robot::Orientation;
-use crate::simulation::BasePose;
+use crate::simulation::{BasePose, Energy};
 
 /// What an episode is worth: the sum over control steps of the sum over terms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,20 @@ pub enum FitnessTerm {
         /// Factor.
         penalty: f32,
     },
+    /// Minus what the motors used in the step, at these costs (see [`Energy`]).
+    Energy {
+        /// Cost of a joule of mechanical work.
+        #[serde(default)]
+        work: f32,
+        /// Cost of a N² m² s of squared torque.
+        #[serde(default)]
+        torque_squared: f32,
+    },
+    /// `-penalty *` mean |change of a weight| in the step, over all layers' means: the cost of plasticity; 0 without plastic weights.
+    WeightChange {
+        /// Factor.
+        penalty: f32,
+    },
 }
 
 /// What happened in one control step, as far as fitness depends on it.
@@ -85,6 +99,10 @@ pub struct Progress {
     pub control_step: f32,
     /// Mean squared change of the joint targets since the step before \[rad²\].
     pub target_change: f32,
+    /// Mean |change of a weight| in the step, over all layers' means; 0 where it is not measured.
+    pub weight_change: f32,
+    /// What the motors used in the step.
+    pub energy: Energy,
 }
 
 impl FitnessForm {
@@ -104,6 +122,11 @@ impl Fitness {
         self.from.is_finite() && self.from >= 0.0
     }
 
+    /// Whether it needs [`Progress::weight_change`], so that the policy must measure it.
+    pub fn counts_weight_change(&self) -> bool {
+        self.terms.iter().any(|term| matches!(term, FitnessTerm::WeightChange { .. }))
+    }
+
     /// What one step adds, `time` after the start \[s\].
     pub fn at(&self, time: f32, progress: &Progress) -> f32 {
         if time < self.from { 0.0 } else { self.step(progress) }
@@ -116,7 +139,7 @@ impl Fitness {
 
 impl FitnessTerm {
     fn value(&self, progress: &Progress) -> f32 {
-        let Progress { before, after, control_step, target_change } = progress;
+        let Progress { before, after, control_step, target_change, weight_change, energy } = progress;
         let velocity = |axis: usize| (after.position[axis] - before.position[axis]) / control_step;
         let orientation: Orientation = after.orientation;
         match *self {
@@ -141,6 +164,8 @@ impl FitnessTerm {
             }
             Self::LateralVelocity { penalty } => -penalty * velocity(1).abs(),
             Self::TargetChange { penalty } => -penalty * target_change,
+            Self::Energy { work, torque_squared } => -(work * energy.work as f32 + torque_squared * energy.torque_squared as f32),
+            Self::WeightChange { penalty } => -penalty * weight_change,
         }
     }
 }
@@ -161,7 +186,14 @@ mod tests {
     }
 
     fn value(form: FitnessForm, terms: &[FitnessTerm], after: BasePose) -> f32 {
-        let progress = Progress { before: base(0.0, 0.0, 0.0, 0.0), after, control_step: 0.02, target_change: 0.5 };
+        let progress = Progress {
+            before: base(0.0, 0.0, 0.0, 0.0),
+            after,
+            control_step: 0.02,
+            target_change: 0.5,
+            weight_change: 0.25,
+            energy: Energy { work: 0.5, torque_squared: 3.0 },
+        };
         Fitness { from: 1.0, form, terms: terms.to_vec() }.at(1.0, &progress)
     }
 
@@ -175,5 +207,9 @@ mod tests {
         near(value(FitnessForm::Gecko, &[], base(0.0, 0.004, 0.0, std::f32::consts::FRAC_PI_2)), -0.1);
         let terms = [FitnessTerm::TargetChange { penalty: 2.0 }, FitnessTerm::LateralVelocity { penalty: 1.0 }];
         near(value(FitnessForm::None, &terms, base(0.0, -0.004, 0.0, 0.0)), -1.2);
+        let still = |term| value(FitnessForm::None, &[term], base(0.0, 0.0, 0.0, 0.0));
+        near(still(FitnessTerm::WeightChange { penalty: 2.0 }), -0.5);
+        near(still(FitnessTerm::Energy { work: 2.0, torque_squared: 0.0 }), -1.0);
+        near(still(FitnessTerm::Energy { work: 2.0, torque_squared: 0.1 }), -1.3);
     }
 }

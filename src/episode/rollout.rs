@@ -10,7 +10,7 @@ use crate::simulation::{BasePose, World};
 
 /// The robot counts as fallen once its up axis has less than this left along the world's (tilted by more than 60 degrees) …
 const FALLEN_UP: f32 = 0.5;
-/// … or its base is below this share of the height it stands at.
+/// … or its base is below this share of the height it stands at, over the level of the ground.
 const FALLEN_HEIGHT: f32 = 0.4;
 
 /// Runs episodes of one robot in one kind of world, again and again without building the world anew.
@@ -37,12 +37,20 @@ pub struct EpisodeResult {
     pub speed: f32,
     /// Yaw at the end \[rad\].
     pub yaw: f32,
-    /// Whether the robot fell at any time: tilted by more than 60 degrees, or its base under 40 % of its standing height.
+    /// Whether the robot fell at any time: tilted by more than 60 degrees, or its base under 40 % of its standing height over the level of the
+    /// ground.
     pub fell: bool,
     /// Control steps.
     pub control_steps: u32,
     /// Physics steps.
     pub physics_steps: u64,
+    /// Mechanical work of the motors, the positive part only \[J\].
+    #[serde(default)]
+    pub work: f64,
+    /// Mean |joint velocity| over joints, as sensed, in the second half of the episode \[rad/s\]: how much the robot moves its legs once it has
+    /// left its start behind.
+    #[serde(default)]
+    pub joint_speed: f32,
     /// Largest |w| seen after any step; 0 without plastic weights or when the policy does not measure.
     pub weights_max_abs: f32,
     /// Mean |change of w| per step over all layers' means; 0 without plastic weights or when the policy does not measure.
@@ -65,13 +73,14 @@ impl Episode {
     /// Episodes of `robot`.
     ///
     /// # Errors
-    /// [`EpisodeError`] when rates or duration are not usable.
+    /// [`EpisodeError`] when rates, ground, damage or duration are not usable.
     pub fn new(robot: Arc<RobotModel>, settings: EpisodeSettings) -> Result<Self, EpisodeError> {
         let steps = settings.control_steps()?;
         let state = RobotState::at_rest(robot.joints.len(), robot.feet.len());
         let held = vec![0.0; robot.joints.len()];
-        let start = World::new(robot, settings.simulation)?;
-        let fallen_height = FALLEN_HEIGHT * start.base().position[2];
+        let mut start = World::new(robot, settings.simulation)?;
+        start.set_damage(&settings.damage)?;
+        let fallen_height = FALLEN_HEIGHT * start.base_height();
         Ok(Self { start, settings, steps, fallen_height, state, held })
     }
 
@@ -107,6 +116,22 @@ impl Episode {
         seed: u64,
         fitness: &Fitness,
         mut gate: impl FnMut(u32) -> Gate,
+        watch: impl FnMut(&StepView<'_>),
+    ) -> EpisodeResult {
+        let intervene = |step, policy: &mut Policy| {
+            // One gate for all layers fits every network.
+            let _ = policy.set_gate(gate(step));
+        };
+        self.run_with(policy, seed, fitness, intervene, watch)
+    }
+
+    /// As [`Episode::run`], with `intervene` in the place of the gate: it has the policy before every step and may change what it will.
+    pub fn run_with(
+        &mut self,
+        policy: &mut Policy,
+        seed: u64,
+        fitness: &Fitness,
+        mut intervene: impl FnMut(u32, &mut Policy),
         mut watch: impl FnMut(&StepView<'_>),
     ) -> EpisodeResult {
         let mut world = self.start.start_of_episode(seed, self.settings.start_noise);
@@ -116,10 +141,10 @@ impl Episode {
         world.sense(&mut self.state);
         self.held.copy_from_slice(&self.state.joint_position);
         let mut result = EpisodeResult { control_steps: self.steps, ..Default::default() };
-        let mut before = first;
+        let (mut before, mut used) = (first, world.energy());
+        let mut joint_speeds = 0.0;
         for step in 0..self.steps {
-            // One gate for all layers fits every network.
-            let _ = policy.set_gate(gate(step));
+            intervene(step, policy);
             // A simulation that broke down gives numbers that the policy refuses: its targets stay, the robot counts as fallen.
             result.fell |= policy.step(&self.state).is_err();
             let targets = policy.targets();
@@ -130,31 +155,45 @@ impl Episode {
 
             let after = world.base();
             let time = step as f32 * self.settings.simulation.control_step();
-            let progress = Progress { before, after, control_step: self.settings.simulation.control_step(), target_change };
+            let layers = policy.layers().len() as f32;
+            let weight_change = policy.layers().iter().map(|layer| layer.change_mean / layers).sum();
+            let control_step = self.settings.simulation.control_step();
+            let energy = world.energy().since(used);
+            let progress = Progress { before, after, control_step, target_change, weight_change, energy };
             result.fitness += fitness.at(time, &progress);
-            result.fell |= self.has_fallen(&after);
+            result.fell |= self.has_fallen(&after, world.base_height());
             for layer in policy.layers() {
                 result.weights_max_abs = result.weights_max_abs.max(layer.max_abs);
-                result.weight_change_mean += layer.change_mean / policy.layers().len() as f32;
             }
+            result.weight_change_mean += weight_change;
             watch(&StepView { step, state: &self.state, policy, world: &world });
             world.sense(&mut self.state);
-            before = after;
+            if 2 * step >= self.steps {
+                joint_speeds += mean_magnitude(&self.state.joint_velocity);
+            }
+            (before, used) = (after, world.energy());
         }
         result.distance = before.position[0] - first.position[0];
         result.lateral_drift = before.position[1] - first.position[1];
         result.speed = result.distance / (self.steps as f32 * self.settings.simulation.control_step());
         result.yaw = before.orientation.roll_pitch_yaw()[2];
         result.physics_steps = world.physics_steps() - first_physics_step;
+        result.work = world.energy().work;
+        // Of n steps numbered from 0 those from n/2 on count.
+        result.joint_speed = joint_speeds / (self.steps / 2).max(1) as f32;
         result.weight_change_mean /= self.steps as f32;
         result
     }
 
-    fn has_fallen(&self, base: &BasePose) -> bool {
+    fn has_fallen(&self, base: &BasePose, height: f32) -> bool {
         // Negated, so that a pose of NaN counts as a fall.
-        let stands = base.orientation.up_projection() >= FALLEN_UP && base.position[2] >= self.fallen_height;
+        let stands = base.orientation.up_projection() >= FALLEN_UP && height >= self.fallen_height;
         !stands
     }
+}
+
+fn mean_magnitude(values: &[f32]) -> f32 {
+    values.iter().map(|value| value.abs()).sum::<f32>() / values.len().max(1) as f32
 }
 
 fn mean_squared_difference(a: &[f32], b: &[f32]) -> f32 {

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::policy::InterfaceError;
-use crate::simulation::{SettingsError, SimulationSettings, StartNoise};
+use crate::simulation::{Damage, DamageError, SettingsError, SimulationSettings, StartNoise};
 
 /// Length and conditions of an episode.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpisodeSettings {
     /// Length \[s\].
@@ -17,6 +17,9 @@ pub struct EpisodeSettings {
     /// The world.
     #[serde(default)]
     pub simulation: SimulationSettings,
+    /// What is wrong with the robot, or happens to it.
+    #[serde(default)]
+    pub damage: Vec<Damage>,
 }
 
 /// Why an episode cannot be run.
@@ -26,6 +29,9 @@ pub enum EpisodeError {
     /// The rates do not fit each other.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A damage does not fit the robot.
+    #[error(transparent)]
+    Damage(#[from] DamageError),
     /// The policy drives another robot.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -49,10 +55,10 @@ impl EpisodeSettings {
     /// Control steps in an episode.
     ///
     /// # Errors
-    /// [`EpisodeError::Duration`] when there is not at least one, or the episode is longer than a day; [`EpisodeError::Settings`] when the
-    /// rates do not fit each other.
+    /// [`EpisodeError::Duration`] when there is not at least one, or the episode is longer than a day; [`EpisodeError::Settings`] when a
+    /// number of the world is out of range.
     pub fn control_steps(&self) -> Result<u32, EpisodeError> {
-        self.simulation.substeps()?;
+        self.simulation.check()?;
         let steps = (self.duration * self.simulation.control_rate).round();
         if steps >= 1.0 && self.duration <= 86_400.0 {
             Ok(steps as u32)

@@ -1,8 +1,13 @@
 //! Ablation: what is left of a policy's speed when parts of the method are taken away.
 
+use rand::RngExt;
+
+use super::course::WeightCourse;
 use super::trial::{Summary, Trial, TrialError, held_out_seeds};
+use crate::episode::Episode;
 use crate::plasticity::{Gate, GateSource, InitialWeights, Term, TermSource};
-use crate::policy::{Ablation, AblationResult, NetworkDescription, PolicyFile};
+use crate::policy::{Ablation, AblationResult, NetworkDescription, Policy, PolicyFile};
+use crate::random::stream;
 
 /// Weights of [`Variant::RandomWeights`] are drawn from U(-1, 1): as large as max normalisation lets them become.
 const RANDOM_WEIGHTS: f32 = 1.0;
@@ -21,11 +26,42 @@ pub enum Variant {
     /// The gate is shut and the random weights are as large as plastic ones become. Small weights barely move a joint, so
     /// [`Variant::GateShut`] alone would be a weak control.
     RandomWeights,
+    /// The weights of each step are those of another episode of the same policy, from another start: weights that change as they do in a life,
+    /// but not by what happens in this one.
+    OtherWeights,
+    /// From this time on \[s\] the weights make the changes of their own undisturbed episode in shuffled order.
+    ShuffledAfter(f32),
+    /// The rule is run in one of so many steps in which it was.
+    Every(u32),
+}
+
+/// A policy without plasticity that an ablation has beside its variants: what as large a static net does, evolved in its own right. That which
+/// reads past observations (`history`) is the memory-matched one.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Name in tables.
+    pub name: String,
+    /// The policy.
+    pub file: PolicyFile,
+}
+
+impl Control {
+    const PREFIX: &str = "control ";
+
+    /// Name of its row.
+    pub fn row(&self) -> String {
+        format!("{}{} ({})", Self::PREFIX, self.name, self.file.metadata.network.kind())
+    }
+
+    /// Whether `row` is the name of a control's row.
+    pub(super) fn is_row(row: &str) -> bool {
+        row.starts_with(Self::PREFIX)
+    }
 }
 
 impl Variant {
     /// The rows of every ablation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Intact,
         Self::Without(&[Term::A, Term::B, Term::C]),
         Self::Without(&[Term::A]),
@@ -35,6 +71,10 @@ impl Variant {
         Self::FrozenAfter(1.0),
         Self::GateShut,
         Self::RandomWeights,
+        Self::OtherWeights,
+        Self::ShuffledAfter(1.0),
+        Self::Every(2),
+        Self::Every(5),
     ];
 
     /// Name in files and tables.
@@ -45,6 +85,9 @@ impl Variant {
             Self::FrozenAfter(time) => format!("frozen after {time} s"),
             Self::GateShut => "gate shut".to_owned(),
             Self::RandomWeights => "gate shut, weights U(-1, 1)".to_owned(),
+            Self::OtherWeights => "another episode's weights".to_owned(),
+            Self::ShuffledAfter(time) => format!("updates shuffled after {time} s"),
+            Self::Every(steps) => format!("updates every {steps} steps"),
         }
     }
 
@@ -59,7 +102,12 @@ impl Variant {
                     plastic.initial_weights = InitialWeights::Random(RANDOM_WEIGHTS);
                 }
             }
-            Self::Intact | Self::FrozenAfter(_) | Self::GateShut => {}
+            Self::Every(steps) => {
+                if let NetworkDescription::Plastic(plastic) = &mut file.metadata.network {
+                    plastic.update.every = plastic.update.every.saturating_mul(*steps);
+                }
+            }
+            Self::Intact | Self::FrozenAfter(_) | Self::GateShut | Self::OtherWeights | Self::ShuffledAfter(_) => {}
         }
         file
     }
@@ -67,11 +115,24 @@ impl Variant {
     /// The gate at control step `step` of `control_step` seconds.
     fn gate(&self, step: u32, control_step: f32) -> Gate {
         let shut = match self {
-            Self::Intact | Self::Without(_) => false,
+            Self::Intact | Self::Without(_) | Self::Every(_) => false,
             Self::FrozenAfter(time) => step as f32 * control_step >= *time,
-            Self::GateShut | Self::RandomWeights => true,
+            // Where weights come from a course, the rule has no say.
+            Self::GateShut | Self::RandomWeights | Self::OtherWeights | Self::ShuffledAfter(_) => true,
         };
         Gate::new(if shut { 0.0 } else { 1.0 }, GateSource::Parameter).unwrap_or(Gate::OPEN)
+    }
+
+    /// The course that the weights of `policy` are led on through the episode `seed`, if they are.
+    fn course(&self, episode: &mut Episode, policy: &Policy, seed: u64) -> Option<WeightCourse> {
+        match self {
+            Self::OtherWeights => Some(WeightCourse::record(episode, policy, stream(seed, "another episode", &[]).random())),
+            Self::ShuffledAfter(time) => {
+                let first = (time / episode.settings().simulation.control_step()).round() as u32;
+                Some(WeightCourse::record(episode, policy, seed).shuffled_after(first, seed))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -87,12 +148,13 @@ fn remove(file: &mut PolicyFile, term: Term) {
     }
 }
 
-/// Runs every variant of `file` in the same `episodes` held-out episodes. `done` hears of each variant that is finished.
+/// Runs every variant of `file`, and `controls`, in the same `episodes` held-out episodes. `done` hears of each that is finished.
 ///
 /// # Errors
-/// [`TrialError`] when the policy does not fit the trial's robot.
+/// [`TrialError`] when a policy does not fit the trial's robot.
 pub fn ablate(
     file: &PolicyFile,
+    controls: &[Control],
     trial: &Trial,
     seed: u64,
     episodes: u32,
@@ -100,23 +162,36 @@ pub fn ablate(
 ) -> Result<(Ablation, Summary), TrialError> {
     let seeds = held_out_seeds(seed, episodes);
     let control_step = trial.settings().simulation.control_step();
-    let mut results: Vec<AblationResult> = Vec::new();
-    let mut intact = None;
+    let mut rows: Vec<(String, Summary)> = Vec::new();
     // A network without a rule has nothing to take away.
     let variants = if file.metadata.network.plastic().is_some() { &Variant::ALL[..] } else { &[Variant::Intact] };
     for variant in variants {
-        let summary = Summary::of(&trial.run(&variant.apply(file), &seeds, |step| variant.gate(step, control_step))?);
-        let whole: &Summary = intact.get_or_insert_with(|| summary.clone());
-        results.push(AblationResult {
-            variant: variant.name(),
-            speed_mean: summary.speed_mean,
-            speed_sd: summary.speed_sd,
-            speed_retained: if whole.speed_mean == 0.0 { 0.0 } else { summary.speed_mean / whole.speed_mean },
-            falls: summary.falls,
-        });
+        let prepare = |episode: &mut Episode, policy: &Policy, seed| {
+            let course = variant.course(episode, policy, seed);
+            move |step, policy: &mut Policy| {
+                // One gate for all layers fits every network.
+                let _ = policy.set_gate(variant.gate(step, control_step));
+                if let Some(course) = &course {
+                    course.put(step, policy);
+                }
+            }
+        };
+        rows.push((variant.name(), Summary::of(&trial.run_with(&variant.apply(file), &seeds, prepare)?)));
         done();
     }
-    let intact = intact.unwrap_or_else(|| Summary::of(&[]));
+    for control in controls {
+        rows.push((control.row(), Summary::of(&trial.run(&control.file, &seeds, |_| Gate::OPEN)?)));
+        done();
+    }
+    let intact = rows[0].1.clone();
+    let result = |(variant, summary): (String, Summary)| AblationResult {
+        variant,
+        speed_mean: summary.speed_mean,
+        speed_sd: summary.speed_sd,
+        speed_retained: if intact.speed_mean == 0.0 { 0.0 } else { summary.speed_mean / intact.speed_mean },
+        falls: summary.falls,
+    };
+    let results = rows.into_iter().map(result).collect();
     Ok((Ablation { episodes, duration: trial.settings().duration, seed, results }, intact))
 }
 
@@ -129,6 +204,10 @@ mod tests {
         let names: Vec<String> = Variant::ALL.iter().map(Variant::name).collect();
         assert_eq!(names[..3], ["intact", "A=B=C=0", "A=0"]);
         assert_eq!(names[6], "frozen after 1 s");
+        assert_eq!(
+            names[9..],
+            ["another episode's weights", "updates shuffled after 1 s", "updates every 2 steps", "updates every 5 steps"]
+        );
     }
 
     #[test]

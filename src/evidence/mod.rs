@@ -1,13 +1,35 @@
 //! Evidence: what a policy can do, and what of the method does it.
 
 mod ablation;
+mod components;
+mod course;
+mod drawing;
+mod dynamics;
 mod numbers;
+mod page;
+mod plots;
+mod runs;
+mod series;
+pub mod statistics;
+pub mod study;
 mod subspace;
+pub mod suite;
 mod terms;
 mod trial;
+mod verdict;
 
-pub use ablation::{Variant, ablate};
+pub use ablation::{Control, Variant, ablate};
+pub use components::{ComponentError, ComponentFigures, Components, Scores};
+pub use course::WeightCourse;
+pub use drawing::PlotError;
+pub use dynamics::{Dynamics, LayerDynamics, Motion, Recurrence};
 pub use numbers::{BINS, Distribution, GenomeNumbers, NumbersOf};
+pub use page::{page, runs_page};
+pub use plots::{Plot, Recordings};
+pub use runs::{RunFigures, RunHistory, RunHistoryError, RunPlot};
+pub use series::{SeriesError, WeightSeries};
 pub use subspace::{MOST_SAMPLES, SubspaceFigures, SubspaceFit, SubspaceFitError, fit_subspace};
-pub use terms::{TermSizes, term_sizes};
+pub use terms::{TermMeter, TermSizes, term_sizes};
+use trial::watch_weights;
 pub use trial::{Summary, Trial, TrialError, held_out_seeds};
+pub use verdict::{Carrier, SLOWEST_WALK, Verdict};

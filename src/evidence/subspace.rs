@@ -4,10 +4,10 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::TrialError;
-use crate::episode::{Episode, Fitness};
-use crate::plasticity::{Gate, GateBlock, GateDescription, NoveltySettings, Subspace, SubspaceError};
-use crate::policy::{Policy, PolicyFile};
+use super::{TrialError, watch_weights};
+use crate::episode::Episode;
+use crate::plasticity::{GateBlock, GateDescription, NoveltySettings, Subspace, SubspaceError};
+use crate::policy::PolicyFile;
 use crate::random::stream;
 
 /// Most samples that a subspace is fitted to: the cost grows with the cube of their number.
@@ -106,7 +106,7 @@ pub fn fit_subspace(
     let every = (episode.control_steps() + 1).div_ceil(per_episode);
     let sample = |&seed: &u64| {
         let mut samples = Vec::new();
-        live(episode, &policy, seed, |step, weights| {
+        watch_weights(episode, &policy, seed, |step, weights| {
             if step.is_multiple_of(every) {
                 samples.push(weights.to_vec());
             }
@@ -118,7 +118,7 @@ pub fn fit_subspace(
 
     let distances = |&seed: &u64| {
         let (mut distances, mut residual) = (Vec::new(), Vec::new());
-        live(episode, &policy, seed, |_, weights| distances.push(subspace.distance(weights, &mut residual)));
+        watch_weights(episode, &policy, seed, |_, weights| distances.push(subspace.distance(weights, &mut residual)));
         distances.into_iter().collect()
     };
     let distances: Option<Vec<Vec<f32>>> = held_out.par_iter().map(distances).collect();
@@ -160,25 +160,6 @@ fn without_novelty(file: &PolicyFile) -> PolicyFile {
     let blocks = file.metadata.gate.blocks().iter().filter(|block| !matches!(block, GateBlock::Novelty(_)));
     file.metadata.gate = GateDescription::new(blocks.cloned().collect());
     file
-}
-
-/// One episode of a fresh copy of `policy`; `watch` is shown all weights at the start (step 0) and after each step.
-fn live(episode: &Episode, policy: &Policy, seed: u64, mut watch: impl FnMut(u32, &[f32])) {
-    let (mut episode, mut policy) = (episode.clone(), policy.clone());
-    let mut weights = Vec::new();
-    let mut show = |step: u32, policy: &Policy| {
-        if let Some(network) = policy.network().plastic() {
-            weights.resize(network.shape().synapses(), 0.0);
-            network.copy_weights(&mut weights);
-            watch(step, &weights);
-        }
-    };
-    // A start of its own: the same weights as the episode's, before its first step. A copy, lest weights that are kept be those of a
-    // second life.
-    let mut newborn = policy.clone();
-    newborn.start(seed);
-    show(0, &newborn);
-    episode.run(&mut policy, seed, &Fitness::default(), |_| Gate::OPEN, |view| show(view.step + 1, view.policy));
 }
 
 /// Share of the samples' variance along each component.

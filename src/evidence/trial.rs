@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::episode::{Episode, EpisodeError, EpisodeResult, EpisodeSettings, Fitness};
 use crate::plasticity::Gate;
-use crate::policy::{MapError, PolicyFile};
+use crate::policy::{MapError, Policy, PolicyFile};
 use crate::random::stream;
 use crate::robot::RobotModel;
 
@@ -80,10 +80,34 @@ impl Trial {
         seeds: &[u64],
         gate: impl Fn(u32) -> Gate + Sync,
     ) -> Result<Vec<EpisodeResult>, TrialError> {
+        let gate = &gate;
+        let prepare = |_: &mut Episode, _: &Policy, _| {
+            move |step, policy: &mut Policy| {
+                // One gate for all layers fits every network.
+                let _ = policy.set_gate(gate(step));
+            }
+        };
+        self.run_with(file, seeds, prepare)
+    }
+
+    /// As [`Trial::run`], with what `prepare` gives for each seed in the place of the gate (see [`Episode::run_with`]). It may run episodes of
+    /// its own before.
+    ///
+    /// # Errors
+    /// [`TrialError`] when the policy does not fit the robot.
+    pub fn run_with<I: FnMut(u32, &mut Policy)>(
+        &self,
+        file: &PolicyFile,
+        seeds: &[u64],
+        prepare: impl Fn(&mut Episode, &Policy, u64) -> I + Sync,
+    ) -> Result<Vec<EpisodeResult>, TrialError> {
         let policy = file.policy()?;
         self.episode.check(&policy, file.metadata.control_rate)?;
         // A copy for each episode: weights that are kept from one episode to the next would make results depend on who runs which.
-        let run = |episode: &mut Episode, &seed: &u64| episode.run(&mut policy.clone(), seed, &self.fitness, &gate, |_| ());
+        let run = |episode: &mut Episode, &seed: &u64| {
+            let intervene = prepare(episode, &policy, seed);
+            episode.run_with(&mut policy.clone(), seed, &self.fitness, intervene, |_| ())
+        };
         Ok(seeds.par_iter().map_init(|| self.episode.clone(), run).collect())
     }
 }
@@ -106,4 +130,23 @@ impl Summary {
             weights_max_abs: results.iter().map(|result| result.weights_max_abs).fold(0.0, f32::max),
         }
     }
+}
+
+/// One episode of a fresh copy of `policy`; `watch` is shown all weights at the start (step 0) and after each step.
+pub(super) fn watch_weights(episode: &Episode, policy: &Policy, seed: u64, mut watch: impl FnMut(u32, &[f32])) {
+    let (mut episode, mut policy) = (episode.clone(), policy.clone());
+    let mut weights = Vec::new();
+    let mut show = |step: u32, policy: &Policy| {
+        if let Some(network) = policy.network().plastic() {
+            weights.resize(network.shape().synapses(), 0.0);
+            network.copy_weights(&mut weights);
+            watch(step, &weights);
+        }
+    };
+    // A start of its own: the same weights as the episode's, before its first step. A copy, lest weights that are kept be those of a
+    // second life.
+    let mut newborn = policy.clone();
+    newborn.start(seed);
+    show(0, &newborn);
+    episode.run(&mut policy, seed, &Fitness::default(), |_| Gate::OPEN, |view| show(view.step + 1, view.policy));
 }

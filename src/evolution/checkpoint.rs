@@ -1,7 +1,8 @@
 //! The checkpoint: all that an evolution needs to go on with the same bits, in one file that cannot be half written.
 //!
-//! A safetensors file with the tensors `mean`, `first_moment`, `second_moment` and, where rules are shared, `clusters`; and metadata:
-//! `checkpoint` (JSON) and `sha256`, the checksum over the JSON and the tensors in that order. Plain data: reading one runs no code.
+//! A safetensors file with the tensors `mean`, `deviation`, `first_moment`, `second_moment`, where rules are shared `clusters`, and `sha256`,
+//! the checksum over the metadata and the other tensors in that order; the metadata are one entry, `checkpoint` (JSON). Plain data: reading one
+//! runs no code. One state has one file, byte for byte.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -20,14 +21,16 @@ use crate::policy::NetworkDescription;
 use crate::tensors::{f32_bytes, f32_values, u16_bytes, u16_values};
 
 /// Version of the checkpoint's form.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// Largest checkpoint that is read \[bytes\].
 const LARGEST_FILE: u64 = 4 << 30;
 /// Largest header that [`Checkpoint::is_at`] looks into \[bytes\]: that which safetensors reads.
 const LARGEST_HEADER: u64 = 100_000_000;
 /// Metadata entry that holds the JSON.
 const ENTRY: &str = "checkpoint";
-const TENSORS: [&str; 3] = ["mean", "first_moment", "second_moment"];
+const TENSORS: [&str; 4] = ["mean", "deviation", "first_moment", "second_moment"];
+/// The checksum. A tensor, as metadata of several entries have no fixed order.
+const CHECKSUM: &str = "sha256";
 /// The rule of each synapse, where rules are shared.
 const CLUSTERS: &str = "clusters";
 
@@ -78,9 +81,17 @@ struct Header {
     experiment_hash: String,
     experiment: Experiment,
     generation: u64,
+    began: u64,
+    restarts: u32,
     /// Rules that synapses share; 0: none.
     clusters: usize,
     history: Vec<Generation>,
+}
+
+/// What every version's metadata begin with.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
 }
 
 impl Checkpoint {
@@ -94,24 +105,25 @@ impl Checkpoint {
             experiment_hash: self.experiment_hash.clone(),
             experiment: self.experiment.clone(),
             generation: self.state.generation,
+            began: self.state.began,
+            restarts: self.state.restarts,
             clusters: self.clusters.as_ref().map_or(0, |clusters| clusters.count()),
             history: self.history.clone(),
         };
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let json = serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
-        let vectors = [&self.state.mean, &self.state.first_moment, &self.state.second_moment];
+        let StrategyState { mean, deviation, first_moment, second_moment, .. } = &self.state;
+        let vectors = [mean, deviation, first_moment, second_moment];
         let mut tensors: Vec<(&str, Dtype, Vec<u8>)> =
             TENSORS.into_iter().zip(vectors).map(|(name, vector)| (name, Dtype::F32, f32_bytes(vector))).collect();
         if let Some(clusters) = &self.clusters {
             tensors.push((CLUSTERS, Dtype::U16, u16_bytes(clusters.assignment())));
         }
-        let metadata = HashMap::from([
-            ("sha256".to_owned(), checksum(&json, tensors.iter().map(|(_, _, bytes)| bytes.as_slice()))),
-            (ENTRY.to_owned(), json),
-        ]);
+        let checksum = checksum(&json, tensors.iter().map(|(_, _, bytes)| bytes.as_slice()));
+        tensors.push((CHECKSUM, Dtype::U8, checksum.to_vec()));
+        let metadata = HashMap::from([(ENTRY.to_owned(), json)]);
         let views = tensors.iter().filter_map(|(name, kind, bytes)| {
-            let size = if *kind == Dtype::U16 { size_of::<u16>() } else { size_of::<f32>() };
-            Some((*name, TensorView::new(*kind, vec![bytes.len() / size], bytes).ok()?))
+            Some((*name, TensorView::new(*kind, vec![8 * bytes.len() / kind.bitsize()], bytes).ok()?))
         });
         let file = serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
         Ok(write_durably(path, &file)?)
@@ -165,7 +177,11 @@ impl Checkpoint {
         Ok(Strategy::resume(settings, self.experiment.seed, stretches, self.state.clone())?.mean_genome())
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads a checkpoint from the bytes of its file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let cut_short = |error: safetensors::SafeTensorError| format!("it is cut short or no safetensors file ({error})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(cut_short)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(cut_short)?;
@@ -174,24 +190,24 @@ impl Checkpoint {
             entries.and_then(|entries| entries.get(key)).ok_or_else(|| format!("it has no metadata entry `{key}`"))
         };
         let json = entry(ENTRY)?;
+        let unreadable = |error: serde_json::Error| format!("its metadata are not readable: {error}");
+        let Version { format_version } = serde_json::from_str(json).map_err(unreadable)?;
+        if format_version != FORMAT_VERSION {
+            return Err(format!("it has the format version {format_version}; this program reads version {FORMAT_VERSION}"));
+        }
         let tensor = |name: &str, kind: Dtype| {
             let tensor = tensors.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
             let given = tensor.dtype();
             if given == kind { Ok(tensor.data()) } else { Err(format!("the tensor `{name}` is {given:?}; expected {kind:?}")) }
         };
-        let data = [tensor(TENSORS[0], Dtype::F32)?, tensor(TENSORS[1], Dtype::F32)?, tensor(TENSORS[2], Dtype::F32)?];
+        let [mean, deviation, first, second] = TENSORS.map(|name| tensor(name, Dtype::F32));
+        let data = [mean?, deviation?, first?, second?];
         let rules = if tensors.tensor(CLUSTERS).is_ok() { Some(tensor(CLUSTERS, Dtype::U16)?) } else { None };
-        if *entry("sha256")? != checksum(json, data.into_iter().chain(rules)) {
+        if tensor(CHECKSUM, Dtype::U8)? != checksum(json, data.into_iter().chain(rules)) {
             return Err("its checksum does not fit its content: it was edited or damaged".to_owned());
         }
-        let header: Header = serde_json::from_str(json).map_err(|error| format!("its metadata are not readable: {error}"))?;
-        if header.format_version != FORMAT_VERSION {
-            return Err(format!(
-                "it has the format version {}; this program reads version {FORMAT_VERSION}",
-                header.format_version
-            ));
-        }
-        let [mean, first_moment, second_moment] = data.map(f32_values);
+        let header: Header = serde_json::from_str(json).map_err(unreadable)?;
+        let [mean, deviation, first_moment, second_moment] = data.map(f32_values);
         let clusters = |bytes: &[u8]| {
             Clusters::new(u16_values(bytes), header.clusters).map(Arc::new).map_err(|error| format!("its clusters: {error}"))
         };
@@ -199,15 +215,26 @@ impl Checkpoint {
             clusters: rules.map(clusters).transpose()?,
             experiment: header.experiment,
             experiment_hash: header.experiment_hash,
-            state: StrategyState { generation: header.generation, mean, first_moment, second_moment },
+            state: StrategyState {
+                generation: header.generation,
+                began: header.began,
+                restarts: header.restarts,
+                mean,
+                deviation,
+                first_moment,
+                second_moment,
+            },
             history: header.history,
         })
     }
 }
 
-fn checksum<'a>(json: &str, tensors: impl Iterator<Item = &'a [u8]>) -> String {
+fn checksum<'a>(json: &str, tensors: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(json);
-    tensors.for_each(|tensor| hash.update(tensor));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    tensors.for_each(|tensor| {
+        hash.update((tensor.len() as u64).to_le_bytes());
+        hash.update(tensor);
+    });
+    hash.finalize().into()
 }

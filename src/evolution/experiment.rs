@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::merge::{Merge, MergeError};
-use super::search_space::{GroupSearch, SearchSpace};
-use crate::config::{ConfigError, read_yaml};
-use crate::episode::{EpisodeError, EpisodeSettings, Fitness};
+use super::merge::MergeError;
+use super::settings::{EvolutionSettings, is_default};
+use super::test_function::TestFunction;
+use crate::config::{Change, ConfigError, read_changed_yaml};
+use crate::episode::{Conditions, Episode, EpisodeError, EpisodeSettings, Fitness};
 use crate::plasticity::GateDescription;
 use crate::policy::{
     ActionMap, FORMAT_VERSION, MapError, NetworkDescription, ObservationMap, PolicyMetadata, Provenance, RobotInterface,
@@ -33,10 +34,17 @@ pub struct Experiment {
     pub policy: PolicyDescription,
     /// In what it is tried.
     pub episode: EpisodeSettings,
+    /// Under what, if under more than the one condition of `episode`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub conditions: Conditions,
     /// What counts.
     pub fitness: Fitness,
     /// How it is searched.
     pub evolution: EvolutionSettings,
+    /// A test function that takes the place of the episodes: candidates are worth its value at their genome. For trying the search and
+    /// its machinery at no cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_function: Option<TestFunction>,
 }
 
 /// Maps and network of the policies to evolve.
@@ -52,101 +60,6 @@ pub struct PolicyDescription {
     /// What may shut the plasticity gate.
     #[serde(default)]
     pub gate: GateDescription,
-}
-
-/// Settings of the search (OpenAI-ES with Adam).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EvolutionSettings {
-    /// Generations to run.
-    pub generations: u64,
-    /// Candidates per generation; even, because they come in mirrored pairs.
-    pub population: usize,
-    /// Episodes per candidate; their seeds are the same for the whole generation.
-    pub episodes: u32,
-    /// Step size of Adam.
-    pub learning_rate: Schedule,
-    /// Standard deviation of the noise.
-    pub sigma: Schedule,
-    /// Adam's decay of the mean gradient.
-    #[serde(default = "default_beta1")]
-    pub beta1: f32,
-    /// Adam's decay of the mean squared gradient.
-    #[serde(default = "default_beta2")]
-    pub beta2: f32,
-    /// Pull towards 0 per unit of learning rate.
-    #[serde(default)]
-    pub weight_decay: f32,
-    /// Start and scale of each group of the genome's numbers.
-    pub genome: SearchSpace,
-    /// When rules are merged, and to how many; never by default.
-    #[serde(default)]
-    pub merge: Vec<Merge>,
-}
-
-/// A number that decays with the generations: `max(floor, initial * decay^generation)`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    /// At generation 0.
-    pub initial: f32,
-    /// Factor per generation.
-    #[serde(default = "default_decay")]
-    pub decay: f32,
-    /// Lower bound.
-    #[serde(default)]
-    pub floor: f32,
-}
-
-fn default_beta1() -> f32 {
-    0.9
-}
-
-fn default_beta2() -> f32 {
-    0.999
-}
-
-fn default_decay() -> f32 {
-    1.0
-}
-
-impl Schedule {
-    /// The same number in all generations.
-    pub fn constant(value: f32) -> Self {
-        Self { initial: value, decay: 1.0, floor: 0.0 }
-    }
-
-    /// The number at `generation`.
-    pub fn at(&self, generation: u64) -> f32 {
-        let decayed = f64::from(self.initial) * f64::from(self.decay).powf(generation as f64);
-        (decayed as f32).max(self.floor)
-    }
-
-    fn is_valid(&self) -> bool {
-        self.initial.is_finite()
-            && self.initial > 0.0
-            && self.decay > 0.0
-            && self.decay <= 1.0
-            && (0.0..=self.initial).contains(&self.floor)
-    }
-}
-
-impl Default for EvolutionSettings {
-    /// A small search around 0.
-    fn default() -> Self {
-        Self {
-            generations: 100,
-            population: 64,
-            episodes: 1,
-            learning_rate: Schedule::constant(0.1),
-            sigma: Schedule::constant(0.1),
-            beta1: default_beta1(),
-            beta2: default_beta2(),
-            weight_decay: 0.0,
-            genome: SearchSpace::uniform(GroupSearch { offset: 0.0, scale: 1.0, spread: 0.01 }),
-            merge: Vec::new(),
-        }
-    }
 }
 
 /// Why an experiment was refused.
@@ -165,6 +78,17 @@ pub enum ExperimentError {
     /// The episode is not usable.
     #[error("the episode of the experiment is not usable: {0}")]
     Episode(#[from] EpisodeError),
+    /// There are no conditions, or too many.
+    #[error("conditions.list has {0} conditions; it must have 1 to {most}", most = Conditions::MOST)]
+    Conditions(usize),
+    /// A condition is not usable.
+    #[error("conditions.list[{index}] is not usable: {source}")]
+    Condition {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: EpisodeError,
+    },
     /// A number of the fitness is out of range.
     #[error("fitness.from is {0}; it must be a number of seconds, at least 0 and less than the episode's duration")]
     Fitness(f32),
@@ -187,24 +111,46 @@ impl From<MergeError> for ExperimentError {
     }
 }
 
-/// Largest population, so that a slip of the pen cannot ask for all memory.
-const LARGEST_POPULATION: usize = 1 << 16;
-
 impl Experiment {
     /// Reads an experiment and its robot, and checks both.
     ///
     /// # Errors
     /// [`ExperimentError`] names the file, key or value.
     pub fn load(path: &Path) -> Result<(Self, Arc<RobotModel>), ExperimentError> {
-        let experiment: Self = read_yaml(path)?;
+        Self::load_changed(path, &[])
+    }
+
+    /// As [`Experiment::load`], with `changes`.
+    ///
+    /// # Errors
+    /// [`ExperimentError`] names the file, key or value.
+    pub fn load_changed(path: &Path, changes: &[Change]) -> Result<(Self, Arc<RobotModel>), ExperimentError> {
+        let experiment: Self = read_changed_yaml(path, changes)?;
         let robot = experiment.load_robot(path.parent().unwrap_or(Path::new(".")))?;
         experiment.metadata(&robot).check()?;
-        experiment.episode.control_steps()?;
+        experiment.check_episodes(&robot)?;
         experiment.evolution.check(&experiment.policy.network)?;
         if !experiment.fitness.is_valid() || experiment.fitness.from >= experiment.episode.duration {
             return Err(ExperimentError::Fitness(experiment.fitness.from));
         }
         Ok((experiment, robot))
+    }
+
+    /// Whether every episode can be made: one made and thrown away finds what is wrong with ground and damage.
+    fn check_episodes(&self, robot: &Arc<RobotModel>) -> Result<(), ExperimentError> {
+        Episode::new(robot.clone(), self.episode.clone())?;
+        if !self.conditions.is_valid() {
+            return Err(ExperimentError::Conditions(self.conditions.list.len()));
+        }
+        for (index, settings) in self.conditions.settings(&self.episode).enumerate() {
+            Episode::new(robot.clone(), settings).map_err(|source| ExperimentError::Condition { index, source })?;
+        }
+        Ok(())
+    }
+
+    /// Episodes of each candidate.
+    pub fn episodes_per_candidate(&self) -> u32 {
+        self.conditions.episodes(self.evolution.episodes)
     }
 
     fn load_robot(&self, folder: &Path) -> Result<Arc<RobotModel>, RobotError> {
@@ -249,34 +195,3 @@ impl Experiment {
         }
     }
 }
-
-impl EvolutionSettings {
-    /// Checks every setting, for the search of a `network`.
-    ///
-    /// # Errors
-    /// [`ExperimentError::Evolution`] names the first that is out of range.
-    pub fn check(&self, network: &NetworkDescription) -> Result<(), ExperimentError> {
-        let fraction = |value: f32| (0.0..1.0).contains(&value);
-        let genome = self.genome.stretches(&network.blocks()).err();
-        let checks = [
-            (
-                "population",
-                self.population >= 2 && self.population.is_multiple_of(2) && self.population <= LARGEST_POPULATION,
-                format!("is {}; it must be even, from 2 to {LARGEST_POPULATION}", self.population),
-            ),
-            ("episodes", (1..=1000).contains(&self.episodes), format!("is {}; it must be from 1 to 1000", self.episodes)),
-            ("learning_rate", self.learning_rate.is_valid(), SCHEDULE.to_owned()),
-            ("sigma", self.sigma.is_valid(), SCHEDULE.to_owned()),
-            ("beta1", fraction(self.beta1), "must be in [0, 1)".to_owned()),
-            ("beta2", fraction(self.beta2), "must be in [0, 1)".to_owned()),
-            ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, "must be at least 0".to_owned()),
-            ("genome", genome.is_none(), genome.unwrap_or_default()),
-        ];
-        match checks.into_iter().find(|(_, holds, _)| !holds) {
-            Some((name, _, problem)) => Err(ExperimentError::Evolution { name, problem }),
-            None => Ok(super::merge::check(&self.merge, network)?),
-        }
-    }
-}
-
-const SCHEDULE: &str = "needs initial > 0, decay in (0, 1] and floor from 0 to initial";

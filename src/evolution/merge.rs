@@ -75,6 +75,6 @@ pub(super) fn merge_rules(
     policy.genome.clone_from(&genome);
     // The groups are those of before, for which the experiment was checked.
     let stretches = experiment.evolution.genome.stretches(&policy.metadata.network.blocks()).map_err(|_| MergeError::Family)?;
-    strategy.restart(stretches, genome);
+    strategy.go_on_at(stretches, genome);
     Ok(())
 }

@@ -1,165 +1,267 @@
-//! Evaluating a generation on all threads, with the same result on any number of them.
+//! A run of evolution and the folder where it leaves its files: the same whoever tries the candidates.
 
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rand::RngExt;
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-
-use super::{Experiment, Search, Strategy};
-use crate::episode::{Episode, EpisodeError, EpisodeResult};
-use crate::network::NetworkError;
-use crate::plasticity::{Gate, Measurement};
-use crate::policy::{MapError, Policy};
-use crate::random::stream;
+use super::history::{PACE, Pace, note_pace, write_history};
+use super::outcome::{Generation, Outcome, best_candidate};
+use super::search::TellError;
+use super::stop::StopReason;
+use super::{Checkpoint, CheckpointError, Experiment, Search, SearchError};
+use crate::durable::WriteError;
+use crate::policy::{PolicyFile, PolicyFileError};
 use crate::robot::RobotModel;
 
-/// What tries candidates: a policy and a world that are used again and again. One per thread.
-#[derive(Clone)]
-pub struct Evaluator {
-    experiment: Arc<Experiment>,
-    episode: Episode,
-    policy: Policy,
+/// A run of evolution between two generations, kept in a folder: `checkpoint.safetensors`, that of the generation before in
+/// `checkpoint.previous.safetensors`, `history.csv`, `pace.csv`, and the policies `mean.safetensors` and `best.safetensors`.
+#[derive(Debug)]
+pub struct Run {
+    robot: Arc<RobotModel>,
+    hash: String,
+    search: Search,
+    history: Vec<Generation>,
+    folder: PathBuf,
+    /// Held as long as the run is open.
+    _lock: File,
 }
 
-/// What a candidate came to, the mean over its episodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CandidateResult {
-    /// Fitness.
-    pub fitness: f32,
-    /// Forward speed \[m/s\].
-    pub speed: f32,
-    /// Share of episodes in which the robot fell.
-    pub falls: f32,
+/// What to do with a checkpoint in the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuation {
+    /// There must be none.
+    Never,
+    /// Go on from it; there must be one.
+    Required,
+    /// Go on from it if there is one.
+    IfThere,
 }
 
-/// A generation in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Generation {
-    /// Number, from 0.
-    pub generation: u64,
-    /// Best fitness.
-    pub best: f32,
-    /// Mean fitness.
-    pub mean: f32,
-    /// Standard deviation of fitness.
-    pub spread: f32,
-    /// Forward speed of the candidate with the best fitness \[m/s\].
-    pub best_speed: f32,
-    /// Mean forward speed \[m/s\].
-    pub mean_speed: f32,
-    /// Share of episodes in which the robot fell.
-    pub falls: f32,
-    /// Candidates whose fitness was not a finite number.
-    pub failed: u32,
-    /// Noise of the generation.
-    pub sigma: f32,
-    /// Step size of the generation.
-    pub learning_rate: f32,
+/// What happened to a search between two generations.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Event {
+    /// Rules were merged.
+    #[error("rules merged to {rules}")]
+    Merged {
+        /// Rules that are left.
+        rules: usize,
+    },
+    /// A new descent began.
+    #[error("restart {number}: {reason}")]
+    Restarted {
+        /// Which restart, from 1.
+        number: u32,
+        /// Why the descent before ended.
+        reason: StopReason,
+    },
 }
 
-/// Why a run cannot go on.
+/// Why a run cannot begin or go on. What was in the folder is still there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The policy is not consistent.
+    /// The folder cannot be made or locked.
+    #[error("cannot use the folder {}: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Another process evolves into the folder.
+    #[error("another process evolves into {} at this moment; end it, or name another folder", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder holds a run.
+    #[error("{} holds a run already; go on with it (`--resume`), or name another folder", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is nothing to go on from.
+    #[error("there is no checkpoint {} to resume", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The checkpoint is of something else.
+    #[error(
+        "{} is of another experiment, robot or seed (hash {found:.12}…, now {expected:.12}…); give the same ones, or name another folder",
+        path.display()
+    )]
+    Foreign {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Hash of its experiment.
+        found: String,
+        /// Hash of the experiment given.
+        expected: String,
+    },
+    /// A checkpoint cannot be read or written.
     #[error(transparent)]
-    Policy(#[from] MapError),
-    /// The episode is not usable.
+    Checkpoint(#[from] CheckpointError),
+    /// The history cannot be written.
     #[error(transparent)]
-    Episode(#[from] EpisodeError),
-    /// A candidate does not fit the network.
+    Write(#[from] WriteError),
+    /// A policy cannot be written.
     #[error(transparent)]
-    Genome(#[from] NetworkError),
+    Policy(#[from] PolicyFileError),
+    /// The search cannot begin or go on.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The generation cannot be told.
+    #[error(transparent)]
+    Tell(#[from] TellError),
 }
 
-impl Evaluator {
-    /// An evaluator of candidates of `search`, for `robot`.
+impl Run {
+    /// Opens the run of `experiment` in `folder`, which no other process may evolve into meanwhile.
     ///
     /// # Errors
-    /// [`RunError`] when policy or episode are not usable.
-    pub fn new(search: &Search, robot: Arc<RobotModel>) -> Result<Self, RunError> {
-        let (experiment, file) = (search.experiment().clone(), search.policy());
-        let mut policy = file.policy()?;
-        // Nobody looks at what steps do to the weights here.
-        policy.set_measurement(Measurement::Off);
-        let episode = Episode::new(robot, experiment.episode)?;
-        episode.check(&policy, file.metadata.control_rate)?;
-        Ok(Self { experiment, episode, policy })
-    }
-
-    /// Tries `genome` in the episodes of `generation`.
-    ///
-    /// # Errors
-    /// [`RunError::Genome`] when it does not fit or is not finite.
-    pub fn evaluate(&mut self, generation: u64, genome: &[f32]) -> Result<CandidateResult, RunError> {
-        self.policy.set_genome(genome)?;
-        let episodes = self.experiment.evolution.episodes;
-        let mut sum = CandidateResult::default();
-        for index in 0..episodes {
-            let seed = episode_seed(self.experiment.seed, generation, index);
-            let result: EpisodeResult =
-                self.episode.run(&mut self.policy, seed, &self.experiment.fitness, |_| Gate::OPEN, |_| ());
-            sum.fitness += result.fitness / episodes as f32;
-            sum.speed += result.speed / episodes as f32;
-            sum.falls += if result.fell { 1.0 / episodes as f32 } else { 0.0 };
+    /// [`RunError`] says what is in the way.
+    pub fn open(
+        experiment: Experiment,
+        robot: Arc<RobotModel>,
+        folder: &Path,
+        continuation: Continuation,
+    ) -> Result<Self, RunError> {
+        let problem = |source| RunError::Folder { folder: folder.into(), source };
+        std::fs::create_dir_all(folder).map_err(problem)?;
+        let lock = File::create(folder.join("lock")).map_err(problem)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RunError::InUse { folder: folder.into() }),
+            Err(TryLockError::Error(source)) => return Err(problem(source)),
         }
-        Ok(sum)
+        let hash = experiment.hash(&robot);
+        let path = folder.join("checkpoint.safetensors");
+        let experiment = Arc::new(experiment);
+        let (search, history) = match (path.exists(), continuation) {
+            (true, Continuation::Never) => return Err(RunError::Occupied { folder: folder.into() }),
+            (false, Continuation::Required) => return Err(RunError::Missing { path }),
+            (false, _) => {
+                // What a run that is gone has left behind.
+                let _ = std::fs::remove_file(folder.join(PACE));
+                (Search::new(experiment, &robot)?, Vec::new())
+            }
+            (true, _) => {
+                let checkpoint = Checkpoint::load(&path)?;
+                if checkpoint.experiment_hash != hash {
+                    return Err(RunError::Foreign { path, found: checkpoint.experiment_hash, expected: hash });
+                }
+                (Search::resume(experiment, &robot, &checkpoint)?, checkpoint.history)
+            }
+        };
+        Ok(Self { robot, hash, search, history, folder: folder.to_owned(), _lock: lock })
     }
-}
 
-/// Seed of an episode: common to all candidates of a generation, so that luck does not decide between them.
-fn episode_seed(seed: u64, generation: u64, index: u32) -> u64 {
-    stream(seed, "episode", &[generation, u64::from(index)]).random()
-}
+    /// The search.
+    pub fn search(&self) -> &Search {
+        &self.search
+    }
 
-/// Tries all candidates of the present generation on the threads of the present rayon pool and tells the strategy. `done` hears of
-/// each candidate that is finished, from any thread. `evaluator` must be one of this search since its last merge.
-///
-/// # Errors
-/// [`RunError`] when a candidate cannot be tried; the search is then unchanged.
-pub fn evaluate_generation(search: &mut Search, evaluator: &Evaluator, done: impl Fn() + Sync) -> Result<Generation, RunError> {
-    let strategy = search.strategy();
-    let generation = strategy.generation();
-    let results: Vec<CandidateResult> = (0..strategy.population())
-        .into_par_iter()
-        .with_max_len(1)
-        .map_init(
-            || evaluator.clone(),
-            |evaluator, index| {
-                let result = evaluator.evaluate(generation, &strategy.candidate(index));
-                done();
-                result
-            },
-        )
-        .collect::<Result<_, _>>()?;
-    let summary = summarise(strategy, &results);
-    let fitness: Vec<f32> = results.iter().map(|result| result.fitness).collect();
-    // The lengths agree: there is one result per candidate.
-    let _ = search.strategy_mut().tell(&fitness);
-    Ok(summary)
-}
+    /// The robot.
+    pub fn robot(&self) -> &Arc<RobotModel> {
+        &self.robot
+    }
 
-fn summarise(strategy: &Strategy, results: &[CandidateResult]) -> Generation {
-    // A candidate whose simulation broke down has no number: it is counted, ranks worst, and is left out of the means.
-    let finite: Vec<CandidateResult> =
-        results.iter().filter(|result| result.fitness.is_finite() && result.speed.is_finite()).copied().collect();
-    let count = finite.len().max(1) as f32;
-    let mean = |value: fn(&CandidateResult) -> f32| finite.iter().map(value).sum::<f32>() / count;
-    let mean_fitness = mean(|result| result.fitness);
-    let variance = finite.iter().map(|result| (result.fitness - mean_fitness).powi(2)).sum::<f32>() / count;
-    let best = finite.iter().max_by(|a, b| a.fitness.total_cmp(&b.fitness)).copied().unwrap_or_default();
-    Generation {
-        generation: strategy.generation(),
-        best: best.fitness,
-        mean: mean_fitness,
-        spread: variance.sqrt(),
-        best_speed: best.speed,
-        mean_speed: mean(|result| result.speed),
-        falls: mean(|result| result.falls),
-        failed: (results.len() - finite.len()) as u32,
-        sigma: strategy.sigma(),
-        learning_rate: strategy.learning_rate(),
+    /// The experiment's hash.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// One entry per generation so far.
+    pub fn history(&self) -> &[Generation] {
+        &self.history
+    }
+
+    /// Whether the run is over, and why.
+    pub fn ended(&self) -> Option<StopReason> {
+        let settings = &self.search.experiment().evolution;
+        if self.search.strategy().generation() >= settings.generations {
+            return Some(StopReason::Generations(settings.generations));
+        }
+        self.verdict().filter(|reason| !(reason.allows_restart() && self.restarts_left()))
+    }
+
+    /// Does what is due before the present generation. To be called once before each, also after opening.
+    ///
+    /// # Errors
+    /// [`RunError::Search`] when rules cannot be merged.
+    pub fn prepare(&mut self) -> Result<Vec<Event>, RunError> {
+        let mut events = Vec::new();
+        if let Some(reason) = self.verdict().filter(|reason| reason.allows_restart() && self.restarts_left()) {
+            self.search.restart();
+            events.push(Event::Restarted { number: self.search.strategy().state().restarts, reason });
+        }
+        if let Some(rules) = self.search.merge_if_due()? {
+            events.push(Event::Merged { rules });
+        }
+        Ok(events)
+    }
+
+    /// Ends the present generation, which took so long, with what its candidates came to: tells the search and writes the folder's files.
+    ///
+    /// # Errors
+    /// [`RunError`]; what was written before is still there, and resumes to the same result.
+    pub fn finish_generation(&mut self, outcomes: &[Outcome], took: Duration) -> Result<Generation, RunError> {
+        let best = best_candidate(outcomes).map(|index| self.search.strategy().candidate(index));
+        let generation = self.search.tell(outcomes)?;
+        self.history.push(generation);
+        self.keep()?;
+        let candidates = outcomes.len();
+        let episodes = candidates as u64 * u64::from(self.search.experiment().episodes_per_candidate());
+        note_pace(&self.folder, &Pace { generation: generation.generation, candidates, episodes, took })?;
+        self.policy(self.search.strategy().mean_genome(), 0.0).save(&self.folder.join("mean.safetensors"))?;
+        if let Some(genome) = best {
+            self.policy(genome, generation.best).save(&self.folder.join("best.safetensors"))?;
+        }
+        Ok(generation)
+    }
+
+    fn verdict(&self) -> Option<StopReason> {
+        let began = self.search.strategy().state().began;
+        let first = self.history.partition_point(|generation| generation.generation < began);
+        self.search.experiment().evolution.stop.verdict(&self.history[first..])
+    }
+
+    fn restarts_left(&self) -> bool {
+        let restarts = self.search.experiment().evolution.restarts;
+        restarts.is_some_and(|restarts| self.search.strategy().state().restarts < restarts.most)
+    }
+
+    fn policy(&self, genome: Vec<f32>, fitness: f32) -> PolicyFile {
+        let mut file = PolicyFile { genome, ..self.search.policy() };
+        file.metadata.provenance.generation = self.search.strategy().generation();
+        file.metadata.provenance.fitness = fitness;
+        file
+    }
+
+    /// Writes checkpoint and history. The checkpoint of the generation before stays beside it.
+    fn keep(&self) -> Result<(), RunError> {
+        let path = self.folder.join("checkpoint.safetensors");
+        if path.exists() {
+            let older = self.folder.join("checkpoint.previous.safetensors");
+            let _ = std::fs::remove_file(&older);
+            // A link, so that at no moment there is no checkpoint. Without links (some file systems) only the newest is kept.
+            let _ = std::fs::hard_link(&path, &older);
+        }
+        let checkpoint = Checkpoint {
+            experiment: (**self.search.experiment()).clone(),
+            experiment_hash: self.hash.clone(),
+            state: self.search.strategy().state().clone(),
+            clusters: self.search.clusters().cloned(),
+            history: self.history.clone(),
+        };
+        checkpoint.save(&path)?;
+        Ok(write_history(&self.folder, &self.history)?)
     }
 }

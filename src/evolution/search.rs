@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::merge::{MergeError, merge_rules};
-use super::{Checkpoint, Experiment, Strategy, StrategyError};
+use super::outcome::{Failure, Generation, Outcome};
+use super::settings::Method;
+use super::{Checkpoint, Experiment, Population, Strategy, StrategyError, StrategyState};
 use crate::plasticity::{ClusterError, Clusters};
 use crate::policy::PolicyFile;
 use crate::robot::RobotModel;
@@ -34,7 +36,51 @@ pub enum SearchError {
     Merge(#[from] MergeError),
 }
 
+/// Why a generation cannot be told.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TellError {
+    /// The strategy refuses it.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
+    /// There is nothing to go by.
+    #[error("all candidates of generation {generation} failed: {failure}; the experiment cannot be searched like this")]
+    AllFailed {
+        /// Which generation.
+        generation: u64,
+        /// Why the first of them did.
+        failure: Failure,
+    },
+}
+
 impl Search {
+    /// The search of `experiment` as far as candidates need it: around the mean of `population`, with the rules of `clusters`.
+    ///
+    /// # Errors
+    /// [`SearchError`] when they do not fit the experiment.
+    pub fn of_population(
+        experiment: Arc<Experiment>,
+        robot: &RobotModel,
+        population: &Population,
+        clusters: Option<Arc<Clusters>>,
+    ) -> Result<Self, SearchError> {
+        let start = Self::new(experiment.clone(), robot)?.strategy;
+        let adapts = experiment.evolution.method == Method::Snes;
+        let zeros = |vector: &[f32]| if vector.is_empty() { Vec::new() } else { vec![0.0; population.mean.len()] };
+        let state = StrategyState {
+            generation: population.generation,
+            began: 0,
+            restarts: 0,
+            mean: population.mean.clone(),
+            deviation: if adapts { population.deviation.clone() } else { Vec::new() },
+            first_moment: zeros(&start.state().first_moment),
+            second_moment: zeros(&start.state().second_moment),
+        };
+        let experiment_hash = String::new();
+        let checkpoint = Checkpoint { experiment: (*experiment).clone(), experiment_hash, state, clusters, history: Vec::new() };
+        Self::resume(experiment, robot, &checkpoint)
+    }
+
     /// The search of `experiment` at its beginning.
     ///
     /// # Errors
@@ -93,8 +139,26 @@ impl Search {
         self.policy.clusters.as_ref()
     }
 
-    pub(super) fn strategy_mut(&mut self) -> &mut Strategy {
-        &mut self.strategy
+    /// Tells the search what each candidate of the present generation came to, in order, and goes on to the next generation.
+    ///
+    /// # Errors
+    /// [`TellError`]; the search is then unchanged.
+    pub fn tell(&mut self, outcomes: &[Outcome]) -> Result<Generation, TellError> {
+        if outcomes.iter().all(|outcome| outcome.is_err()) {
+            // Not on any account a generation like others: the next one would fail in the same way, for ever.
+            let failure = outcomes.iter().find_map(|outcome| outcome.err()).unwrap_or(Failure::Lost);
+            return Err(TellError::AllFailed { generation: self.strategy.generation(), failure });
+        }
+        let generation = Generation::new(&self.strategy, outcomes);
+        // NaN ranks as worst.
+        let fitness: Vec<f32> = outcomes.iter().map(|outcome| outcome.map_or(f32::NAN, |result| result.fitness)).collect();
+        self.strategy.tell(&fitness)?;
+        Ok(generation)
+    }
+
+    /// Begins a new descent from another random start.
+    pub(super) fn restart(&mut self) {
+        self.strategy.restart();
     }
 
     /// The policy that is searched, at the mean of the search distribution.

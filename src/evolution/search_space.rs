@@ -82,9 +82,10 @@ impl SearchStretches {
         self.0.iter().map(|(size, _)| size).sum()
     }
 
-    /// The point at which the evolution `seed` starts.
-    pub(super) fn start(&self, seed: u64) -> Vec<f32> {
-        let mut random = stream(seed, "initial genome", &[]);
+    /// The point at which the evolution `seed` starts, or starts anew for the `restart`-th time.
+    pub(super) fn start(&self, seed: u64, restart: u32) -> Vec<f32> {
+        let restart = u64::from(restart);
+        let mut random = stream(seed, "initial genome", if restart == 0 { &[] } else { std::slice::from_ref(&restart) });
         let mut point = Vec::with_capacity(self.size());
         for (size, search) in &self.0 {
             point.extend((0..*size).map(|_| search.spread * random.sample::<f32, _>(StandardNormal)));

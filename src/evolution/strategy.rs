@@ -1,17 +1,12 @@
-//! OpenAI-ES (Salimans et al. 2017) as ask and tell: mirrored noise, centred ranks, Adam.
+//! The search as ask and tell: OpenAI-ES (Salimans et al. 2017) with Adam or SGD, and SNES (Wierstra et al. 2014).
 
-use rand::RngExt;
-use rand_distr::StandardNormal;
-
-use super::experiment::EvolutionSettings;
-use super::ranking::centred_ranks;
+use super::optimiser::Optimiser;
+use super::population::Population;
+use super::ranking::{centred_ranks, log_utilities};
 use super::search_space::SearchStretches;
-use crate::random::stream;
+use super::settings::{EvolutionSettings, LARGEST_POPULATION, Method};
 
 /// The search distribution and the optimiser that moves it.
-///
-/// Nothing random is stored: a candidate is a function of the mean, the seed, the generation and its number, so whoever knows these can
-/// rebuild it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Strategy {
     settings: EvolutionSettings,
@@ -20,25 +15,23 @@ pub struct Strategy {
     state: StrategyState,
 }
 
-/// What changes from generation to generation.
+/// What changes from generation to generation. A vector that the method does not use is empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StrategyState {
     /// Generations told so far.
     pub generation: u64,
+    /// Generation at which the present descent began: 0, or that of the last restart.
+    pub began: u64,
+    /// Restarts so far.
+    pub restarts: u32,
     /// Mean of the search distribution.
     pub mean: Vec<f32>,
-    /// Adam's running mean of the gradient.
+    /// Standard deviation of each dimension, where the method adapts it.
+    pub deviation: Vec<f32>,
+    /// Adam's running mean of the gradient; SGD's velocity.
     pub first_moment: Vec<f32>,
     /// Adam's running mean of the squared gradient.
     pub second_moment: Vec<f32>,
-}
-
-impl StrategyState {
-    /// Around `mean`, the optimiser at rest.
-    fn at(generation: u64, mean: Vec<f32>) -> Self {
-        let zeros = vec![0.0; mean.len()];
-        Self { generation, mean, first_moment: zeros.clone(), second_moment: zeros }
-    }
 }
 
 /// A use of the strategy that cannot be.
@@ -61,13 +54,33 @@ pub enum StrategyError {
         /// Dimensions searched.
         expected: usize,
     },
+    /// The search has left the numbers.
+    #[error("the search diverged: after generation {generation} its mean is no longer finite; give a smaller learning_rate")]
+    Diverged {
+        /// The last generation.
+        generation: u64,
+    },
 }
 
 impl Strategy {
     /// A search at its start, over genomes of `stretches`.
     pub fn new(settings: EvolutionSettings, seed: u64, stretches: SearchStretches) -> Self {
-        let state = StrategyState::at(0, stretches.start(seed));
-        Self { settings, stretches, seed, state }
+        let mut strategy = Self {
+            state: StrategyState {
+                generation: 0,
+                began: 0,
+                restarts: 0,
+                mean: Vec::new(),
+                deviation: Vec::new(),
+                first_moment: Vec::new(),
+                second_moment: Vec::new(),
+            },
+            settings,
+            stretches,
+            seed,
+        };
+        strategy.rest_at(strategy.stretches.start(seed, 0));
+        strategy
     }
 
     /// A search that goes on from `state`.
@@ -80,20 +93,41 @@ impl Strategy {
         stretches: SearchStretches,
         state: StrategyState,
     ) -> Result<Self, StrategyError> {
-        let expected = stretches.size();
-        for vector in [&state.mean, &state.first_moment, &state.second_moment] {
-            if vector.len() != expected {
-                return Err(StrategyError::Dimensions { given: vector.len(), expected });
+        let expected = Self::new(settings, seed, stretches);
+        let vectors = |state: &StrategyState| {
+            [state.mean.len(), state.deviation.len(), state.first_moment.len(), state.second_moment.len()]
+        };
+        for (given, expected) in vectors(&state).into_iter().zip(vectors(&expected.state)) {
+            if given != expected {
+                return Err(StrategyError::Dimensions { given, expected });
             }
         }
-        Ok(Self { settings, stretches, seed, state })
+        Ok(Self { state, ..expected })
     }
 
     /// Goes on around `genome`, of other `stretches`, with an optimiser at rest. The generation stays.
-    pub(super) fn restart(&mut self, stretches: SearchStretches, mut genome: Vec<f32>) {
+    pub(super) fn go_on_at(&mut self, stretches: SearchStretches, mut genome: Vec<f32>) {
         stretches.locate(&mut genome);
-        self.state = StrategyState::at(self.state.generation, genome);
         self.stretches = stretches;
+        self.rest_at(genome);
+    }
+
+    /// Begins a new descent, from another random start and with as many times the candidates as the settings say. The generation stays.
+    pub(super) fn restart(&mut self) {
+        self.state.restarts += 1;
+        self.state.began = self.state.generation;
+        self.rest_at(self.stretches.start(self.seed, self.state.restarts));
+    }
+
+    /// Sets the mean to `point`, the optimiser at rest.
+    fn rest_at(&mut self, point: Vec<f32>) {
+        let dimensions = point.len();
+        let zeros = |used: bool| if used { vec![0.0; dimensions] } else { Vec::new() };
+        let (snes, adam) = (self.settings.method == Method::Snes, self.settings.optimiser == Optimiser::Adam);
+        self.state.deviation = if snes { vec![self.settings.sigma.initial; dimensions] } else { Vec::new() };
+        self.state.first_moment = zeros(!snes);
+        self.state.second_moment = zeros(!snes && adam);
+        self.state.mean = point;
     }
 
     /// The state to keep in a checkpoint.
@@ -107,28 +141,54 @@ impl Strategy {
     }
 
     /// Candidates in a generation.
-    pub fn population(&self) -> usize {
-        self.settings.population
+    pub fn population_size(&self) -> usize {
+        let factor = self.settings.restarts.map_or(1, |restarts| restarts.population_factor as usize);
+        let size = factor.saturating_pow(self.state.restarts).saturating_mul(self.settings.population);
+        size.min(LARGEST_POPULATION)
     }
 
-    /// Standard deviation of the present generation's noise.
+    /// The candidates of the present generation.
+    pub fn population(&self) -> Population {
+        let deviation = match self.settings.method {
+            Method::OpenEs => vec![self.sigma()],
+            Method::Snes => self.state.deviation.clone(),
+        };
+        Population {
+            generation: self.state.generation,
+            size: self.population_size(),
+            seed: self.seed,
+            mirrored: self.settings.method == Method::OpenEs,
+            mean: self.state.mean.clone(),
+            deviation,
+        }
+    }
+
+    /// Standard deviation of the present generation's noise, the mean over dimensions where each has its own.
     pub fn sigma(&self) -> f32 {
-        self.settings.sigma.at(self.state.generation)
+        match self.settings.method {
+            Method::OpenEs => self.settings.sigma.at(self.age()),
+            Method::Snes => self.state.deviation.iter().sum::<f32>() / self.state.deviation.len().max(1) as f32,
+        }
     }
 
     /// Step size of the present generation.
     pub fn learning_rate(&self) -> f32 {
-        self.settings.learning_rate.at(self.state.generation)
+        self.settings.learning_rate.at(self.age())
     }
 
-    /// The genome of candidate `index` of the present generation: `mean + sigma * noise` for even numbers, `mean - sigma * noise` with
-    /// the same noise for the odd number after.
+    /// Generations since the present descent began.
+    fn age(&self) -> u64 {
+        self.state.generation.saturating_sub(self.state.began)
+    }
+
+    /// The search space.
+    pub fn stretches(&self) -> &SearchStretches {
+        &self.stretches
+    }
+
+    /// The genome of candidate `index` of the present generation, see [`Population::genome`].
     pub fn candidate(&self, index: usize) -> Vec<f32> {
-        let sigma = if index.is_multiple_of(2) { self.sigma() } else { -self.sigma() };
-        let mut noise = Noise::new(self.seed, self.state.generation, index / 2);
-        let mut genome: Vec<f32> = self.state.mean.iter().map(|mean| mean + sigma * noise.next()).collect();
-        self.stretches.express(&mut genome);
-        genome
+        self.population().genome(index, &self.stretches)
     }
 
     /// The genome at the mean of the search distribution.
@@ -138,63 +198,78 @@ impl Strategy {
         genome
     }
 
-    /// Takes the fitness of all candidates, in order, and goes to the next generation. NaN counts as worst.
+    /// Moves the search by the fitness of each candidate, in order, and goes on to the next generation. NaN counts as worst.
     ///
     /// # Errors
-    /// [`StrategyError::Population`] when the number of values is not the population; the search is then unchanged.
+    /// [`StrategyError::Population`] when the number of values is not the population; [`StrategyError::Diverged`] when the mean would no
+    /// longer be finite. The search is then unchanged.
     pub fn tell(&mut self, fitness: &[f32]) -> Result<(), StrategyError> {
-        let expected = self.population();
+        let expected = self.population_size();
         if fitness.len() != expected {
             return Err(StrategyError::Population { given: fitness.len(), expected });
         }
-        let ranks = centred_ranks(fitness);
-        let mut gradient = vec![0.0f32; self.state.mean.len()];
-        // Pair after pair, so that the order of the sums, and with it every bit, never depends on threads.
-        for (pair, ranks) in ranks.chunks_exact(2).enumerate() {
-            let weight = (ranks[0] - ranks[1]) / (expected as f32 * self.sigma());
-            let mut noise = Noise::new(self.seed, self.state.generation, pair);
-            gradient.iter_mut().for_each(|gradient| *gradient += weight * noise.next());
+        let mut state = match self.settings.method {
+            Method::OpenEs => self.open_es(fitness),
+            Method::Snes => self.snes(fitness),
+        };
+        if state.mean.iter().chain(&state.deviation).any(|value| !value.is_finite()) {
+            return Err(StrategyError::Diverged { generation: self.state.generation });
         }
-        self.ascend(&gradient);
-        self.state.generation += 1;
+        state.generation += 1;
+        self.state = state;
         Ok(())
     }
 
-    /// One step of Adam (Kingma & Ba 2015) upwards, with decoupled weight decay.
-    fn ascend(&mut self, gradient: &[f32]) {
-        const EPSILON: f32 = 1e-8;
-        let EvolutionSettings { beta1, beta2, weight_decay, .. } = self.settings;
-        let learning_rate = self.learning_rate();
-        let step = (self.state.generation + 1) as f64;
-        let corrected = |beta: f32| (1.0 - f64::from(beta).powf(step)) as f32;
-        let (correct1, correct2) = (corrected(beta1), corrected(beta2));
-        let StrategyState { mean, first_moment, second_moment, .. } = &mut self.state;
-        for (((mean, m), v), g) in mean.iter_mut().zip(first_moment).zip(second_moment).zip(gradient) {
-            *m = beta1 * *m + (1.0 - beta1) * g;
-            *v = beta2 * *v + (1.0 - beta2) * g * g;
-            let direction = (*m / correct1) / ((*v / correct2).sqrt() + EPSILON);
-            *mean += learning_rate * (direction - weight_decay * *mean);
+    /// The gradient of the smoothed fitness, estimated from centred ranks, and a step of the optimiser along it.
+    fn open_es(&self, fitness: &[f32]) -> StrategyState {
+        let population = self.population();
+        let mut gradient = vec![0.0f32; self.state.mean.len()];
+        // Pair after pair, so that the order of the sums, and with it every bit, never depends on threads.
+        for (pair, ranks) in centred_ranks(fitness).chunks_exact(2).enumerate() {
+            let weight = (ranks[0] - ranks[1]) / (fitness.len() as f32 * self.sigma());
+            let mut noise = population.noise(2 * pair);
+            gradient.iter_mut().for_each(|gradient| *gradient += weight * noise.next());
         }
+        let mut state = self.state.clone();
+        self.settings.optimiser.ascend(&mut state, &gradient, self.age() + 1, self.learning_rate(), &self.settings);
+        state
+    }
+
+    /// Separable natural evolution strategy: each dimension's mean and deviation follow the natural gradient of the expected utility.
+    fn snes(&self, fitness: &[f32]) -> StrategyState {
+        let population = self.population();
+        let dimensions = self.state.mean.len();
+        let (mut mean_gradient, mut deviation_gradient) = (vec![0.0f32; dimensions], vec![0.0f32; dimensions]);
+        for (index, utility) in log_utilities(fitness).into_iter().enumerate() {
+            let mut noise = population.noise(index);
+            for (mean, deviation) in mean_gradient.iter_mut().zip(&mut deviation_gradient) {
+                let noise = noise.next();
+                *mean += utility * noise;
+                *deviation += utility * (noise * noise - 1.0);
+            }
+        }
+        let learning_rate = self.learning_rate();
+        let sigma_rate = self.settings.sigma_rate.unwrap_or_else(|| default_sigma_rate(dimensions));
+        let (floor, decay) = (self.settings.sigma.floor, learning_rate * self.settings.weight_decay);
+        let mut state = self.state.clone();
+        for (index, (mean, deviation)) in state.mean.iter_mut().zip(&mut state.deviation).enumerate() {
+            *mean += learning_rate * *deviation * mean_gradient[index] - decay * *mean;
+            *deviation = (*deviation * libm::expf(0.5 * sigma_rate * deviation_gradient[index])).max(floor);
+        }
+        state
     }
 }
 
-/// The noise of one mirrored pair, number after number.
-struct Noise(crate::random::Stream);
-
-impl Noise {
-    fn new(seed: u64, generation: u64, pair: usize) -> Self {
-        Self(stream(seed, "noise", &[generation, pair as u64]))
-    }
-
-    fn next(&mut self) -> f32 {
-        self.0.sample(StandardNormal)
-    }
+/// The rate of SNES's deviations that Wierstra et al. (2014, table 1) recommend: `(3 + ln d) / (5 sqrt d)`.
+fn default_sigma_rate(dimensions: usize) -> f32 {
+    let dimensions = dimensions.max(1) as f64;
+    ((3.0 + libm::log(dimensions)) / (5.0 * dimensions.sqrt())) as f32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evolution::{GroupSearch, Schedule, SearchSpace};
+    use crate::evolution::{GroupSearch, Restarts, Schedule, SearchSpace};
     use crate::network::GenomeBlock;
 
     fn settings(population: usize) -> EvolutionSettings {
@@ -208,11 +283,26 @@ mod tests {
         }
     }
 
+    fn snes(population: usize) -> EvolutionSettings {
+        let rates =
+            EvolutionSettings { learning_rate: Schedule::constant(1.0), sigma: Schedule::constant(0.5), ..settings(population) };
+        EvolutionSettings { method: Method::Snes, ..rates }
+    }
+
+    fn sgd(population: usize) -> EvolutionSettings {
+        EvolutionSettings {
+            optimiser: Optimiser::Sgd,
+            momentum: 0.9,
+            learning_rate: Schedule::constant(0.01),
+            ..settings(population)
+        }
+    }
+
     /// Climbs to the point where every coefficient is 0.5.
     fn climb(strategy: &mut Strategy, generations: u32) -> f32 {
         let height = |genome: &[f32]| -genome.iter().map(|value| (value - 0.5) * (value - 0.5)).sum::<f32>();
         for _ in 0..generations {
-            let fitness: Vec<f32> = (0..strategy.population()).map(|index| height(&strategy.candidate(index))).collect();
+            let fitness: Vec<f32> = (0..strategy.population_size()).map(|index| height(&strategy.candidate(index))).collect();
             strategy.tell(&fitness).unwrap();
         }
         height(&strategy.mean_genome())
@@ -234,39 +324,69 @@ mod tests {
     }
 
     #[test]
-    fn it_climbs_a_hill() {
-        let mut strategy = Strategy::new(settings(32), 1, stretches(6));
-        let start = climb(&mut strategy, 0);
-        let end = climb(&mut strategy, 200);
-        assert!(start < -10.0 && end > -0.1, "from {start} to {end}");
-    }
+    fn every_method_climbs_a_hill_and_goes_on_bit_for_bit() {
+        for settings in [settings(32), sgd(32), snes(32)] {
+            let mut whole = Strategy::new(settings.clone(), 1, stretches(6));
+            let start = climb(&mut whole, 0);
+            let end = climb(&mut whole, 200);
+            assert!(start < -10.0 && end > -1.0, "{:?} {:?}: from {start} to {end}", settings.method, settings.optimiser);
 
-    #[test]
-    fn a_resumed_search_goes_on_bit_for_bit() {
-        let mut whole = Strategy::new(settings(16), 5, stretches(3));
-        climb(&mut whole, 10);
-        let mut first = Strategy::new(settings(16), 5, stretches(3));
-        climb(&mut first, 4);
-        let mut second = Strategy::resume(settings(16), 5, stretches(3), first.state().clone()).unwrap();
-        climb(&mut second, 6);
-        assert_eq!(whole, second);
+            let mut first = Strategy::new(settings.clone(), 1, stretches(6));
+            climb(&mut first, 80);
+            let mut second = Strategy::resume(settings, 1, stretches(6), first.state().clone()).unwrap();
+            climb(&mut second, 120);
+            assert_eq!(whole, second);
+        }
     }
 
     #[test]
     fn a_generation_without_differences_moves_nothing() {
-        let mut strategy = Strategy::new(settings(4), 5, stretches(3));
-        let before = strategy.mean_genome();
-        strategy.tell(&[1.0; 4]).unwrap();
-        assert_eq!(strategy.mean_genome(), before);
-        assert_eq!(strategy.tell(&[1.0; 3]), Err(StrategyError::Population { given: 3, expected: 4 }));
+        for settings in [settings(4), sgd(4), snes(4)] {
+            let mut strategy = Strategy::new(settings, 5, stretches(3));
+            let (mean, deviation) = (strategy.mean_genome(), strategy.state().deviation.clone());
+            strategy.tell(&[1.0; 4]).unwrap();
+            assert_eq!((strategy.mean_genome(), strategy.state().deviation.clone()), (mean, deviation));
+            assert_eq!(strategy.tell(&[1.0; 3]), Err(StrategyError::Population { given: 3, expected: 4 }));
+        }
+    }
+
+    #[test]
+    fn a_restart_begins_elsewhere_with_more_candidates_and_the_schedules_of_a_beginning() {
+        let restarts = Some(Restarts { most: 2, population_factor: 2 });
+        let sigma = Schedule { initial: 0.1, decay: 0.5, floor: 0.0 };
+        let mut strategy = Strategy::new(EvolutionSettings { restarts, sigma, ..settings(8) }, 5, stretches(3));
+        let start = strategy.mean_genome();
+        climb(&mut strategy, 3);
+        strategy.restart();
+        assert_eq!((strategy.generation(), strategy.population_size(), strategy.sigma()), (3, 16, 0.1));
+        assert_ne!(strategy.mean_genome(), start);
+        climb(&mut strategy, 1);
+        assert_eq!(strategy.sigma(), 0.05);
+    }
+
+    #[test]
+    fn a_search_that_diverges_is_refused_and_unchanged() {
+        let steep = EvolutionSettings { learning_rate: Schedule::constant(f32::MAX), ..settings(4) };
+        let mut strategy = Strategy::new(steep, 5, stretches(3));
+        let mut last = strategy.clone();
+        let error = loop {
+            match strategy.tell(&[0.0, 1.0, 2.0, 3.0]) {
+                Ok(()) => last = strategy.clone(),
+                Err(error) => break error,
+            }
+            assert!(strategy.generation() < 100);
+        };
+        assert!(matches!(error, StrategyError::Diverged { .. }), "{error}");
+        assert_eq!(strategy, last);
     }
 
     #[test]
     fn a_state_of_other_size_is_refused() {
         let state = Strategy::new(settings(4), 5, stretches(3)).state().clone();
         assert!(matches!(
-            Strategy::resume(settings(4), 5, stretches(4), state),
+            Strategy::resume(settings(4), 5, stretches(4), state.clone()),
             Err(StrategyError::Dimensions { given: 15, expected: 20 })
         ));
+        assert!(Strategy::resume(snes(4), 5, stretches(3), state).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use super::averaging::Averaging;
-use super::kernel::{Instructions, KernelLayer, LANES, Lanes, largest};
+use super::kernel::{Instructions, KernelLayer, LANES, Lanes, Row, largest, largest_weight};
 use super::{ClusterMismatch, Clusters, InitialWeights, PlasticDescription, RuleLayout, Term, UpdateSchedule};
 use crate::network::{NetworkError, Shape};
 use crate::random::stream;
@@ -31,7 +31,7 @@ pub struct PlasticNetwork {
     has_lived: bool,
     measurement: Measurement,
     measured: Vec<LayerActivity>,
-    before: Vec<Lanes>,
+    before: Vec<Row>,
     drawn: Vec<f32>,
 }
 
@@ -92,7 +92,7 @@ impl PlasticNetwork {
             has_lived: false,
             measurement: Measurement::default(),
             measured: vec![LayerActivity::default(); layers.len()],
-            before: vec![[0.0; LANES]; layers.iter().map(|layer| layer.settled().len()).max().unwrap_or(0)],
+            before: vec![Row::default(); layers.iter().map(|layer| layer.settled().len()).max().unwrap_or(0)],
             drawn: vec![0.0; shape.synapses()],
             layers,
             layout,
@@ -344,6 +344,11 @@ impl PlasticNetwork {
         self.layout.shape()
     }
 
+    /// Whether an update is made at the beginning of the step after the one whose activities it goes by.
+    pub fn is_delayed(&self) -> bool {
+        self.is_delayed
+    }
+
     /// How the genome is laid out.
     pub fn layout(&self) -> &RuleLayout {
         &self.layout
@@ -410,10 +415,10 @@ fn first_tile(shape: &Shape, layer: usize) -> usize {
 }
 
 /// Sum of |after - before|.
-fn change(before: &[Lanes], after: &[Lanes]) -> f32 {
+fn change(before: &[Row], after: &[Row]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     for (before, after) in before.iter().zip(after) {
-        for (lane, (before, after)) in lanes.iter_mut().zip(before.iter().zip(after)) {
+        for (lane, (before, after)) in lanes.iter_mut().zip(before.iter().zip(&after.0)) {
             *lane += (after - before).abs();
         }
     }
@@ -421,12 +426,12 @@ fn change(before: &[Lanes], after: &[Lanes]) -> f32 {
 }
 
 /// Largest |w| and Frobenius norm.
-fn sizes(weights: &[Lanes]) -> (f32, f32) {
+fn sizes(weights: &[Row]) -> (f32, f32) {
     let mut lanes = [0.0f32; LANES];
     for weights in weights {
-        for (lane, weight) in lanes.iter_mut().zip(weights) {
+        for (lane, weight) in lanes.iter_mut().zip(&weights.0) {
             *lane += weight * weight;
         }
     }
-    (largest(weights.as_flattened()), lanes.iter().sum::<f32>().sqrt())
+    (largest_weight(weights), lanes.iter().sum::<f32>().sqrt())
 }

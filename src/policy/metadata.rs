@@ -46,7 +46,8 @@ pub struct Provenance {
     pub seed: u64,
     /// Generations evolved.
     pub generation: u64,
-    /// Fitness of this genome, mean over the held-out episodes of the ablation.
+    /// Fitness of this genome, mean over the held-out episodes of the ablation; without one in the episodes of its generation, or 0 where it was
+    /// never tried.
     pub fitness: f32,
     /// What is left of its speed without parts of the rule; absent when it was never measured.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! One policy step: sensors to joint targets, and the weights on the way.
 
-use super::{ActionMap, Network, ObservationMap, PolicyFile, RobotInterface, Snapshot, SnapshotError};
+use super::{ActionMap, Network, ObservationMap, PolicyFile, RobotInterface, SeenState, Snapshot, SnapshotError};
 use crate::network::{NetworkError, ShapeError, check_finite};
 use crate::plasticity::{
     CommandedGate, GateDescriptionError, GateError, GateInput, Gates, LayerActivity, Measurement, PlasticDescriptionError,
@@ -24,6 +24,8 @@ pub struct Policy {
     filtered: Vec<f32>,
     targets: Vec<f32>,
     steps: u64,
+    seed: u64,
+    interventions: u32,
 }
 
 /// Why observation, network and action do not make a policy.
@@ -98,6 +100,8 @@ impl Policy {
             filtered: vec![0.0; joints],
             targets: vec![0.0; joints],
             steps: 0,
+            seed: 0,
+            interventions: 0,
             network,
             gates,
         };
@@ -112,7 +116,7 @@ impl Policy {
         self.gates.reset();
         self.update_size = 0.0;
         self.filtered.fill(0.0);
-        self.steps = 0;
+        (self.steps, self.seed, self.interventions) = (0, seed, 0);
     }
 
     /// One control step. Returns the joint targets \[rad\] in joint order, always within the joints' limits.
@@ -197,12 +201,30 @@ impl Policy {
         self.steps
     }
 
+    /// The seed that the episode started with.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// How often since the start of the episode the state was put in from outside: restored, or set. While it is 0, all follows from
+    /// policy file, seed, sensor values and commands.
+    pub fn interventions(&self) -> u32 {
+        self.interventions
+    }
+
+    /// The low-passed outputs of the last step, in [-1, 1].
+    pub fn action(&self) -> &[f32] {
+        &self.filtered
+    }
+
     /// Gives the policy another genome; what changes in life stays.
     ///
     /// # Errors
     /// [`NetworkError`] when it does not fit; the policy then keeps the one it has.
     pub fn set_genome(&mut self, genome: &[f32]) -> Result<(), NetworkError> {
-        self.network.set_genome(genome)
+        self.network.set_genome(genome)?;
+        self.interventions += 1;
+        Ok(())
     }
 
     /// The present state, in memory of its own.
@@ -245,6 +267,7 @@ impl Policy {
         self.targets.copy_from_slice(&snapshot.targets);
         self.gates.copy_state_from(&snapshot.gates);
         (self.update_size, self.steps) = (snapshot.update_size, snapshot.steps);
+        self.interventions += 1;
         Ok(())
     }
 
@@ -256,6 +279,7 @@ impl Policy {
     pub fn restore_network(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.check(snapshot)?;
         self.network.load(&snapshot.network, snapshot.counters);
+        self.interventions += 1;
         Ok(())
     }
 
@@ -265,9 +289,17 @@ impl Policy {
     /// [`NetworkError`] when there are no plastic weights, the length does not fit, or a number is not finite; nothing has changed then.
     pub fn set_weights(&mut self, weights: &[f32]) -> Result<(), NetworkError> {
         match self.network.plastic_mut() {
-            Some(network) => network.set_weights(weights),
-            None => crate::network::check("weights", weights, 0),
+            Some(network) => network.set_weights(weights)?,
+            None => crate::network::check("weights", weights, 0)?,
         }
+        self.interventions += 1;
+        Ok(())
+    }
+
+    /// Takes over what of `seen` is not in the network.
+    pub(super) fn go_on_at(&mut self, seen: &SeenState<'_>) {
+        self.filtered.copy_from_slice(seen.action);
+        (self.seed, self.steps, self.interventions) = (seen.seed, seen.steps, seen.interventions);
     }
 
     fn check(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {

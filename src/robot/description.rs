@@ -16,10 +16,13 @@ pub struct RobotDescription {
     /// Root link: the body whose pose is the robot's pose.
     pub base_link: String,
     /// Link whose frame the IMU measures in; fixed to the base link. Default: the base link.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imu_link: Option<String>,
     /// Driven joints in the order of observations and actions.
     pub joints: Vec<String>,
+    /// Joints of the URDF that are welded at their nominal position: they neither move nor appear in any message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locked: Vec<String>,
     /// Links that are feet, in the order of observations.
     pub feet: Vec<String>,
     /// Joint angles of the standing pose \[rad\]; joints not named stand at 0.
@@ -35,7 +38,7 @@ pub struct RobotDescription {
     pub friction: f32,
 }
 
-/// Position motors, the same for every driven joint.
+/// Position motors, the same for every driven joint but for what `joints` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActuatorDescription {
@@ -44,14 +47,52 @@ pub struct ActuatorDescription {
     /// Derivative gain \[N m s/rad\].
     pub damping: f32,
     /// Largest torque \[N m\]; default: each joint's `effort` in the URDF.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort_limit: Option<f32>,
     /// Largest speed \[rad/s\]; default: each joint's `velocity` in the URDF.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub velocity_limit: Option<f32>,
     /// Rotor inertia seen at the joint \[kg m²\].
     #[serde(default = "default_armature")]
     pub armature: f32,
+    /// What differs for single joints, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub joints: BTreeMap<String, JointActuator>,
+}
+
+/// What differs for the motor of one joint; a value that is not given is that of all joints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JointActuator {
+    /// Proportional gain \[N m/rad\].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stiffness: Option<f32>,
+    /// Derivative gain \[N m s/rad\].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damping: Option<f32>,
+    /// Largest torque \[N m\].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort_limit: Option<f32>,
+    /// Largest speed \[rad/s\].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub velocity_limit: Option<f32>,
+    /// Rotor inertia seen at the joint \[kg m²\].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub armature: Option<f32>,
+}
+
+impl ActuatorDescription {
+    /// The motor of `joint`, with every value that is given for it or for all.
+    pub(super) fn of(&self, joint: &str) -> JointActuator {
+        let own = self.joints.get(joint).copied().unwrap_or_default();
+        JointActuator {
+            stiffness: own.stiffness.or(Some(self.stiffness)),
+            damping: own.damping.or(Some(self.damping)),
+            effort_limit: own.effort_limit.or(self.effort_limit),
+            velocity_limit: own.velocity_limit.or(self.velocity_limit),
+            armature: own.armature.or(Some(self.armature)),
+        }
+    }
 }
 
 fn default_contact_threshold() -> f32 {

@@ -45,6 +45,26 @@ pub enum RobotError {
         /// The name given.
         name: String,
     },
+    /// More of something than any legged robot has; refused before memory is taken for it.
+    #[error("{what}: {given}, of which at most {limit} are accepted")]
+    TooLarge {
+        /// What there is too much of, with its unit.
+        what: String,
+        /// How much there is.
+        given: u64,
+        /// How much there may be.
+        limit: u64,
+    },
+    /// A mesh cannot be used as a collision shape.
+    #[error("the collision mesh `{file}` of the link `{link}`: {problem}")]
+    Mesh {
+        /// Link whose shape it is.
+        link: String,
+        /// The file as the URDF names it.
+        file: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A joint, link or value cannot be used.
     #[error("{subject} `{name}`: {problem}")]
     Unusable {

@@ -76,6 +76,11 @@ impl FrameAssembler {
         self.frame.oldest_received = self.received.into_iter().min().unwrap_or(now);
     }
 
+    /// The stamp of the latest joint values.
+    pub fn stamp(&self) -> Stamp {
+        self.frame.stamp
+    }
+
     /// The frame, if all its parts carry the same stamp.
     pub fn matched(&self) -> Option<&SensorFrame> {
         let stamp = self.stamps[0]?;

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use nalgebra::{Isometry3, Matrix3, Unit, Vector3};
+use nalgebra::{Isometry3, Matrix3, Translation3, Unit, UnitQuaternion, Vector3};
 
-use super::{RobotDescription, RobotError};
+use super::{Geometry, RobotDescription, RobotError, RobotWarning, read_urdf};
 use crate::config::read_yaml;
 
-/// A robot, complete and consistent: every driven joint moves one body, parents come before children.
+/// Largest description \[bytes\].
+const MAX_YAML: u64 = 1 << 20;
+
+/// A robot, complete and consistent: every joint moves one body, every body but the base is moved by one, parents come before children.
 #[derive(Clone, Debug)]
 pub struct RobotModel {
     /// Name by which policies refer to the robot.
@@ -16,6 +19,8 @@ pub struct RobotModel {
     pub bodies: Vec<Body>,
     /// Driven joints in the order of observations and actions.
     pub joints: Vec<Joint>,
+    /// Joints that mimic a driven one.
+    pub followers: Vec<Follower>,
     /// Feet in the order of observations.
     pub feet: Vec<Foot>,
     /// Pose of the IMU in the base link's frame.
@@ -30,6 +35,8 @@ pub struct RobotModel {
     pub friction: f32,
     /// The URDF as read, for `robot_description`.
     pub urdf: String,
+    /// What the URDF left out or got wrong, and what was taken instead.
+    pub warnings: Vec<RobotWarning>,
 }
 
 /// One rigid body, in the frame of its first link (that of the joint which moves it).
@@ -58,33 +65,22 @@ pub struct Shape {
     pub foot: Option<usize>,
 }
 
-/// Form and size of a shape \[m\].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Geometry {
-    /// A ball.
-    Sphere {
-        /// Radius.
-        radius: f32,
-    },
-    /// A box, given by half its edges.
-    Box {
-        /// Half edges along x, y, z.
-        half_extents: Vector3<f32>,
-    },
-    /// A cylinder along z.
-    Cylinder {
-        /// Radius.
-        radius: f32,
-        /// Half its length.
-        half_length: f32,
-    },
+/// How a joint moves its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JointKind {
+    /// Turns it about the axis: positions in rad, efforts in N m.
+    Revolute,
+    /// Shifts it along the axis: positions in m, efforts in N. Wherever else a unit says rad or N m, read m or N.
+    Prismatic,
 }
 
-/// A driven revolute joint.
+/// A joint with a position motor.
 #[derive(Clone, Debug)]
 pub struct Joint {
     /// Name in the URDF.
     pub name: String,
+    /// How it moves.
+    pub kind: JointKind,
     /// Index of the body that it is mounted on.
     pub parent: usize,
     /// Index of the body that it moves.
@@ -111,6 +107,19 @@ pub struct Joint {
     pub armature: f32,
 }
 
+/// A joint that mimics a driven one: its motor goes to `multiplier * master + offset`.
+#[derive(Clone, Debug)]
+pub struct Follower {
+    /// The joint that follows; `nominal` is what its master's nominal position makes of it.
+    pub joint: Joint,
+    /// Index of the driven joint that it follows.
+    pub master: usize,
+    /// Factor of the master's position.
+    pub multiplier: f32,
+    /// What is added \[rad\].
+    pub offset: f32,
+}
+
 /// A foot.
 #[derive(Clone, Debug)]
 pub struct Foot {
@@ -126,13 +135,13 @@ impl RobotModel {
     /// # Errors
     /// [`RobotError`] names the file, joint or link that is wrong.
     pub fn load(yaml: &Path) -> Result<Self, RobotError> {
+        super::check_size(yaml, MAX_YAML)?;
         let description: RobotDescription = read_yaml(yaml)?;
         let path: PathBuf = yaml.parent().unwrap_or(Path::new(".")).join(&description.urdf);
-        let text = std::fs::read_to_string(&path).map_err(|source| RobotError::Read { path: path.clone(), source })?;
-        Self::from_parts(&description, text, &path)
+        Self::from_parts(&description, read_urdf(&path)?, &path)
     }
 
-    /// Joins a description with the text of its URDF; `path` only serves messages.
+    /// Joins a description with the text of its URDF. `path` is where the URDF is, or would be: the files of its meshes are looked up from there.
     ///
     /// # Errors
     /// As [`RobotModel::load`].
@@ -150,12 +159,31 @@ impl RobotModel {
         self.feet.iter().map(|foot| foot.name.as_str())
     }
 
+    /// All joints that move, driven ones first.
+    pub(crate) fn moving_joints(&self) -> impl Iterator<Item = &Joint> {
+        self.joints.iter().chain(self.followers.iter().map(|follower| &follower.joint))
+    }
+
+    /// Pose of every body in the base's frame with the driven joints at `positions` \[rad\]; missing ones stand at 0.
+    pub fn body_poses(&self, positions: &[f32]) -> Vec<Isometry3<f32>> {
+        let at = |joint: usize| positions.get(joint).copied().unwrap_or(0.0);
+        let driven = self.joints.iter().enumerate().map(|(index, joint)| (joint, at(index)));
+        let following = self.followers.iter().map(|follower| (&follower.joint, follower.position(at(follower.master))));
+        let mut moves: Vec<_> = driven.chain(following).collect();
+        moves.sort_by_key(|(joint, _)| joint.child);
+        let mut poses = vec![Isometry3::identity(); self.bodies.len()];
+        for (joint, position) in moves {
+            poses[joint.child] = poses[joint.parent] * joint.origin * joint.motion(position);
+        }
+        poses
+    }
+
     /// Mass of the whole robot \[kg\].
     pub fn mass(&self) -> f32 {
         self.bodies.iter().map(|body| body.mass).sum()
     }
 
-    /// Gives every driven joint the speed limit `limit` \[rad/s\].
+    /// Gives every driven joint that turns the speed limit `limit` \[rad/s\].
     ///
     /// # Errors
     /// [`RobotError::Unusable`] when the limit is not a positive number.
@@ -163,9 +191,28 @@ impl RobotModel {
         if !(limit.is_finite() && limit > 0.0) {
             return Err(RobotError::unusable("joint velocity limit", &limit.to_string(), "must be a positive number of rad/s"));
         }
-        for joint in &mut self.joints {
+        for joint in self.joints.iter_mut().filter(|joint| joint.kind == JointKind::Revolute) {
             joint.velocity_limit = limit;
         }
         Ok(())
+    }
+}
+
+impl Joint {
+    /// Pose of the child's frame at `position` \[rad\] in that at 0.
+    pub fn motion(&self, position: f32) -> Isometry3<f32> {
+        match self.kind {
+            JointKind::Revolute => {
+                Isometry3::from_parts(Translation3::identity(), UnitQuaternion::from_axis_angle(&self.axis, position))
+            }
+            JointKind::Prismatic => Translation3::from(self.axis.into_inner() * position).into(),
+        }
+    }
+}
+
+impl Follower {
+    /// Where it goes when its master is at `master` \[rad\], within its own limits.
+    pub fn position(&self, master: f32) -> f32 {
+        (self.multiplier * master + self.offset).clamp(self.joint.lower, self.joint.upper)
     }
 }

@@ -79,6 +79,11 @@ impl NameMap {
         self.indices.is_empty()
     }
 
+    /// The index of `name`.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.indices.get(name).copied()
+    }
+
     /// For each of `names` its index in the robot's order; with [`UnknownNames::Ignored`] `None` for those it does not have.
     ///
     /// # Errors

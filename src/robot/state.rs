@@ -73,6 +73,16 @@ impl RobotState {
         }
     }
 
+    /// Becomes `other`, a state of the same robot. Allocates nothing.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.joint_position.clone_from(&other.joint_position);
+        self.joint_velocity.clone_from(&other.joint_velocity);
+        (self.orientation, self.angular_velocity, self.linear_acceleration) =
+            (other.orientation, other.angular_velocity, other.linear_acceleration);
+        self.foot_contact.clone_from(&other.foot_contact);
+        self.foot_force.clone_from(&other.foot_force);
+    }
+
     /// Whether every value that a policy can see is a finite number.
     pub fn is_finite(&self) -> bool {
         let Orientation { x, y, z, w } = self.orientation;

@@ -1,18 +1,19 @@
 //! Messages to values and back. What arrives is checked here, before the core sees it.
 
 use r2r::builtin_interfaces::msg::Time;
-use r2r::geometry_msgs::msg::{Point, Quaternion, Vector3};
+use r2r::geometry_msgs::msg::{Point, Pose, Quaternion, Vector3};
 use r2r::hebbian_locomotion::msg::FootContacts;
+use r2r::hebbian_locomotion::srv::{Push, Reset};
 use r2r::nav_msgs::msg::Odometry;
 use r2r::sensor_msgs::msg::{Imu, JointState};
-use r2r::std_msgs::msg::Header;
+use r2r::std_msgs::msg::{ColorRGBA, Header};
+use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
-use crate::robot::{FrameAssembler, NameError, NameMap, Orientation, RobotState, Stamp, UnknownNames};
-use crate::simulation::BasePose;
+use crate::robot::{NameError, NameMap, Orientation, RobotState, Stamp, UnknownNames};
+use crate::safety::StampFault;
+use crate::simulation::{BasePose, Damage, GroundForm, GroundShape, StartPose};
 
 const NANOSECONDS: i64 = 1_000_000_000;
-/// Length of an accepted quaternion, off 1 by at most this.
-const QUATERNION_TOLERANCE: f64 = 1e-2;
 
 /// Why a message was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum MessageError {
         /// Nanoseconds.
         nanosec: u32,
     },
+    /// It came after a newer one.
+    #[error(transparent)]
+    Order(StampFault),
     /// A sensor does not measure what the policy needs.
     #[error("{0}")]
     NotMeasured(&'static str),
@@ -71,7 +75,18 @@ fn header(stamp: Stamp, frame: &str) -> Header {
     Header { stamp: time(stamp), frame_id: frame.to_owned() }
 }
 
-fn finite<'a>(field: &'static str, values: impl IntoIterator<Item = &'a f64>, names: &[String]) -> Result<(), MessageError> {
+impl MessageError {
+    /// Whether a number is NaN or infinite.
+    pub fn is_not_finite(&self) -> bool {
+        matches!(self, Self::Number { value, .. } if !(*value as f32).is_finite())
+    }
+}
+
+pub(super) fn finite<'a>(
+    field: &'static str,
+    values: impl IntoIterator<Item = &'a f64>,
+    names: &[String],
+) -> Result<(), MessageError> {
     // Beyond f32 counts as infinite: the core computes in f32.
     match values.into_iter().enumerate().find(|(_, value)| !(**value as f32).is_finite()) {
         Some((index, &value)) => Err(MessageError::Number { field, value, of: names.get(index).cloned() }),
@@ -79,115 +94,8 @@ fn finite<'a>(field: &'static str, values: impl IntoIterator<Item = &'a f64>, na
     }
 }
 
-fn length(field: &'static str, given: usize, expected: usize) -> Result<(), MessageError> {
+pub(super) fn length(field: &'static str, given: usize, expected: usize) -> Result<(), MessageError> {
     if given == expected { Ok(()) } else { Err(MessageError::Length { field, given, expected }) }
-}
-
-/// Turns sensor messages into frames of one robot.
-#[derive(Clone, Debug)]
-pub struct SensorReader {
-    joints: NameMap,
-    feet: NameMap,
-    needs_velocity: bool,
-    assembler: FrameAssembler,
-}
-
-impl SensorReader {
-    /// For a robot with these joints and feet; `needs_velocity` refuses joint states without speeds.
-    pub fn new<'a>(
-        joints: impl IntoIterator<Item = &'a str>,
-        feet: impl IntoIterator<Item = &'a str>,
-        needs_velocity: bool,
-    ) -> Self {
-        let (joints, feet) = (NameMap::new("joint", joints), NameMap::new("foot", feet));
-        let assembler = FrameAssembler::new(joints.len(), feet.len());
-        Self { joints, feet, needs_velocity, assembler }
-    }
-
-    /// The frames so far.
-    pub fn assembler(&self) -> &FrameAssembler {
-        &self.assembler
-    }
-
-    /// Takes a joint state that arrived at `now` \[ns, steady clock\]. It must hold all joints of the robot and may hold others.
-    ///
-    /// # Errors
-    /// [`MessageError`]; nothing is taken then.
-    pub fn joint_state(&mut self, message: &JointState, now: i64) -> Result<(), MessageError> {
-        let stamp = stamp(&message.header.stamp)?;
-        length("position", message.position.len(), message.name.len())?;
-        if self.needs_velocity && message.velocity.is_empty() {
-            return Err(MessageError::NotMeasured("the policy needs joint velocities, and the message has none"));
-        }
-        if !message.velocity.is_empty() {
-            length("velocity", message.velocity.len(), message.name.len())?;
-        }
-        finite("position", &message.position, &message.name)?;
-        finite("velocity", &message.velocity, &message.name)?;
-        let indices = self.joints.indices(&message.name, UnknownNames::Ignored, true)?;
-        self.assembler.joints(stamp, now, |position, velocity| {
-            for (entry, index) in indices.enumerate().filter_map(|(entry, index)| Some((entry, index?))) {
-                position[index] = message.position[entry] as f32;
-                velocity[index] = message.velocity.get(entry).map_or(0.0, |&value| value as f32);
-            }
-        });
-        Ok(())
-    }
-
-    /// Takes an IMU message with orientation.
-    ///
-    /// # Errors
-    /// [`MessageError`]; nothing is taken then.
-    pub fn imu(&mut self, message: &Imu, now: i64) -> Result<(), MessageError> {
-        let stamp = stamp(&message.header.stamp)?;
-        // REP-145: -1 says that the sensor has no orientation.
-        if message.orientation_covariance.first() == Some(&-1.0) {
-            return Err(MessageError::NotMeasured(
-                "the policy needs an orientation, and the IMU has none (orientation_covariance[0] is -1)",
-            ));
-        }
-        let Quaternion { x, y, z, w } = message.orientation;
-        finite("orientation", &[x, y, z, w], &[])?;
-        let norm = (x * x + y * y + z * z + w * w).sqrt();
-        if (norm - 1.0).abs() > QUATERNION_TOLERANCE {
-            return Err(MessageError::Number {
-                field: "orientation",
-                value: norm,
-                of: Some("length of the quaternion".to_owned()),
-            });
-        }
-        let (rate, acceleration) = (&message.angular_velocity, &message.linear_acceleration);
-        let (rate, acceleration) = ([rate.x, rate.y, rate.z], [acceleration.x, acceleration.y, acceleration.z]);
-        finite("angular_velocity", &rate, &[])?;
-        finite("linear_acceleration", &acceleration, &[])?;
-        let orientation = Orientation { x: x as f32, y: y as f32, z: z as f32, w: w as f32 };
-        self.assembler.imu(stamp, now, orientation, rate.map(|value| value as f32), acceleration.map(|value| value as f32));
-        Ok(())
-    }
-
-    /// Takes the contacts of all feet.
-    ///
-    /// # Errors
-    /// [`MessageError`]; nothing is taken then.
-    pub fn foot_contacts(&mut self, message: &FootContacts, now: i64) -> Result<(), MessageError> {
-        let stamp = stamp(&message.header.stamp)?;
-        length("in_contact", message.in_contact.len(), message.names.len())?;
-        if !message.force.is_empty() {
-            length("force", message.force.len(), message.names.len())?;
-        }
-        if let Some(entry) = message.force.iter().position(|force| !(force.is_finite() && *force >= 0.0)) {
-            let (value, of) = (f64::from(message.force[entry]), message.names.get(entry).cloned());
-            return Err(MessageError::Number { field: "force", value, of });
-        }
-        let indices = self.feet.indices(&message.names, UnknownNames::Refused, true)?;
-        self.assembler.contacts(stamp, now, |contact, force| {
-            for (entry, index) in indices.enumerate().filter_map(|(entry, index)| Some((entry, index?))) {
-                contact[index] = message.in_contact[entry];
-                force[index] = message.force.get(entry).copied().unwrap_or(0.0);
-            }
-        });
-        Ok(())
-    }
 }
 
 /// Writes a command's positions into `targets`; joints that it does not name keep theirs.
@@ -207,15 +115,71 @@ pub fn read_command(message: &JointState, joints: &mut NameMap, targets: &mut [f
     Ok(stamp)
 }
 
+/// The pose that a reset asks for.
+///
+/// # Errors
+/// [`MessageError`] for a joint that the robot does not have, and for numbers that are none.
+pub fn start_pose(request: &Reset::Request, joints: &mut NameMap) -> Result<StartPose, MessageError> {
+    length("positions", request.positions.len(), request.joints.len())?;
+    finite("positions", &request.positions, &request.joints)?;
+    finite("pose", &[request.x, request.y, request.yaw], &["x", "y", "yaw"].map(str::to_owned))?;
+    let indices = joints.indices(&request.joints, UnknownNames::Refused, false)?;
+    let joints = indices.zip(&request.positions).filter_map(|(index, &position)| Some((index?, position as f32))).collect();
+    Ok(StartPose { position: [request.x as f32, request.y as f32], yaw: request.yaw as f32, joints })
+}
+
+/// The push that a request asks for. Names and ranges are checked by the world.
+///
+/// # Errors
+/// [`MessageError`] when `point` has neither no nor three entries.
+pub fn push(request: &Push::Request) -> Result<Damage, MessageError> {
+    let vector = |field, values: &[f64]| -> Result<[f32; 3], MessageError> {
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        let given = values.len();
+        values.try_into().map_err(|_| MessageError::Length { field, given, expected: 3 })
+    };
+    Ok(Damage::Push {
+        force: vector("force", &request.force)?,
+        duration: request.duration as f32,
+        link: (!request.link.is_empty()).then(|| request.link.clone()),
+        point: if request.point.is_empty() { None } else { Some(vector("point", &request.point)?) },
+        from: 0.0,
+    })
+}
+
+/// The ground as markers in the frame `odom`, which replace all earlier ones.
+pub fn ground_markers(stamp: Stamp, shapes: &[GroundShape]) -> MarkerArray {
+    let clear =
+        Marker { header: header(stamp, "odom"), ns: "ground".to_owned(), action: Marker::DELETEALL as i32, ..Marker::default() };
+    let markers = shapes.iter().enumerate().map(|(index, shape)| {
+        let ([x, y, z], [qx, qy, qz, qw]) = (shape.position.map(f64::from), shape.orientation.map(f64::from));
+        let pose = Pose { position: Point { x, y, z }, orientation: Quaternion { x: qx, y: qy, z: qz, w: qw } };
+        let (kind, scale, points) = match &shape.form {
+            GroundForm::Box { size } => (Marker::CUBE as i32, *size, Vec::new()),
+            GroundForm::Triangles(corners) => {
+                let point = |corner: &[f32; 3]| Point { x: corner[0].into(), y: corner[1].into(), z: corner[2].into() };
+                (Marker::TRIANGLE_LIST as i32, [1.0; 3], corners.iter().map(point).collect())
+            }
+        };
+        Marker {
+            header: header(stamp, "odom"),
+            ns: "ground".to_owned(),
+            id: index as i32,
+            type_: kind,
+            action: Marker::ADD as i32,
+            pose,
+            scale: vector(scale),
+            color: ColorRGBA { r: 0.55, g: 0.50, b: 0.42, a: 1.0 },
+            points,
+            ..Marker::default()
+        }
+    });
+    MarkerArray { markers: std::iter::once(clear).chain(markers).collect() }
+}
+
 /// Joint targets as a command.
-pub fn command(stamp: Stamp, names: &[String], targets: &[f32]) -> JointState {
-    JointState {
-        header: header(stamp, ""),
-        name: names.to_vec(),
-        position: targets.iter().map(|&target| f64::from(target)).collect(),
-        velocity: Vec::new(),
-        effort: Vec::new(),
-    }
+pub fn command(stamp: Stamp, names: &[String], targets: Vec<f64>) -> JointState {
+    JointState { header: header(stamp, ""), name: names.to_vec(), position: targets, ..JointState::default() }
 }
 
 /// Joint positions and speeds.
@@ -280,34 +244,13 @@ fn vector(values: [f32; 3]) -> Vector3 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
-    fn reader() -> SensorReader {
-        SensorReader::new(["hip", "knee"], ["toe"], false)
-    }
-
     fn joints(given: &[&str], position: &[f64]) -> JointState {
         JointState { name: names(given), position: position.to_vec(), ..JointState::default() }
-    }
-
-    #[test]
-    fn refused_joint_states_are_explained_and_change_nothing() {
-        let mut reader = reader();
-        reader.joint_state(&joints(&["knee", "hip", "tail"], &[2.0, 1.0, 9.0]), 0).unwrap();
-        let before = reader.clone();
-        let mut message = |message: JointState| reader.joint_state(&message, 1).unwrap_err().to_string();
-        assert_eq!(message(joints(&["hip", "knee"], &[0.0, f64::NAN])), "`position` holds NaN for `knee`");
-        assert_eq!(message(joints(&["hip", "knee"], &[0.0, 1e300])), format!("`position` holds {} for `knee`", 1e300));
-        assert_eq!(message(joints(&["hip", "knee"], &[0.0])), "`position` has 1 entries for 2 names");
-        assert_eq!(message(joints(&["hip"], &[0.0])), "the joint `knee` is missing; all 2 are needed");
-        let mut negative = joints(&["hip", "knee"], &[0.0, 0.0]);
-        negative.header.stamp.sec = -1;
-        assert_eq!(message(negative), "the stamp -1 s 0 ns is no time");
-        assert_eq!(format!("{:?}", reader.assembler()), format!("{:?}", before.assembler()));
     }
 
     #[test]
@@ -319,29 +262,5 @@ mod tests {
         let error = read_command(&joints(&["hip", "kneee"], &[0.9, 0.9]), &mut map, &mut targets).unwrap_err();
         assert_eq!(error.to_string(), "unknown joint `kneee`; did you mean `knee`?");
         assert_eq!(targets, [0.1, 0.5]);
-    }
-
-    #[test]
-    fn an_imu_without_orientation_or_with_a_broken_one_is_refused() {
-        let mut good = imu(5, "imu_link", &RobotState::at_rest(2, 1));
-        assert!(reader().imu(&good, 0).is_ok());
-        good.orientation.w = 0.5;
-        assert!(reader().imu(&good, 0).unwrap_err().to_string().contains("0.5"));
-        good.orientation_covariance[0] = -1.0;
-        assert!(reader().imu(&good, 0).unwrap_err().to_string().contains("orientation"));
-    }
-
-    proptest! {
-        #[test]
-        fn stamps_and_states_survive_the_way_through_messages(stamp_ns in 0i64..4_000_000_000_000_000_000 % (i32::MAX as i64 * NANOSECONDS), q in proptest::array::uniform2(-10.0f32..10.0)) {
-            prop_assert_eq!(stamp(&time(stamp_ns)).unwrap(), stamp_ns);
-            let mut state = RobotState::at_rest(2, 1);
-            state.joint_position = q.to_vec();
-            let mut reader = reader();
-            reader.joint_state(&joint_state(stamp_ns, &names(&["hip", "knee"]), &state), 0).unwrap();
-            reader.imu(&imu(stamp_ns, "imu_link", &state), 0).unwrap();
-            reader.foot_contacts(&foot_contacts(stamp_ns, &names(&["toe"]), &state), 0).unwrap();
-            prop_assert_eq!(&reader.assembler().matched().unwrap().state, &state);
-        }
     }
 }

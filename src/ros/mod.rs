@@ -4,15 +4,25 @@
 //! ROS (*control*); one publishes what the loop leaves in a bounded queue (*publish*); a small tokio runtime answers
 //! parameter services and waits for signals. Between spin and control stand cells without locks.
 
+mod clock;
 pub mod convert;
+mod diagnostics;
+pub mod evolution;
+pub mod lifecycle;
 mod logging;
 mod node;
 mod outbox;
+mod parameter_services;
 pub mod parameters;
 pub mod policy;
 mod qos;
+mod realtime;
+pub mod recorder;
 mod rejection;
+pub mod sensor_reader;
 pub mod simulator;
 mod stop;
+pub mod viewer;
+pub mod worker;
 
 pub use node::{NodeError, run_node};

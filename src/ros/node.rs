@@ -1,8 +1,10 @@
 //! What every node has: a start that fails with a clear message, subscriptions and services, threads, and a clean end.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,16 +12,25 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::executor::{LocalPool, LocalSpawner};
+use futures::future::LocalBoxFuture;
 use futures::task::LocalSpawnExt;
-use r2r::{Context, Node, ParameterValue, Publisher, QosProfile, ServiceRequest, WrappedServiceTypeSupport, WrappedTypesupport};
+use r2r::{
+    ClientUntyped, Context, Node, ParameterValue, Publisher, QosProfile, ServiceRequest, WrappedNativeMsgUntyped,
+    WrappedServiceTypeSupport, WrappedTypesupport,
+};
 use tokio::runtime::Runtime;
 
-use super::logging;
+use super::lifecycle::{Lifecycle, Managed, TransitionError};
 use super::parameters::{Declaration, ParameterError, SharedParameters};
 use super::stop::Stop;
-use crate::policy::{InterfaceError, MapError, PolicyFileError};
-use crate::robot::RobotError;
-use crate::simulation::SettingsError;
+use super::{logging, parameter_services, qos};
+use crate::config::ConfigError;
+use crate::evolution::{ExperimentError, RunError};
+use crate::policy::{InterfaceError, MapError, PolicyFileError, RingError, StateFileError};
+use crate::recording::BagError;
+use crate::robot::{DriverError, RobotError};
+use crate::safety::SafetyError;
+use crate::simulation::{DamageError, SettingsError};
 
 /// Longest time that spinning waits for messages: bounds how late a stop request is seen.
 const SPIN_TIMEOUT: Duration = Duration::from_millis(50);
@@ -60,6 +71,47 @@ pub enum NodeError {
     /// The simulation's settings are not usable.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The experiment is not usable.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The evolution cannot begin or go on.
+    #[error(transparent)]
+    Evolution(#[from] RunError),
+    /// Two evolution nodes.
+    #[error(
+        "another evolution node speaks on evolution/work here; end it, or start this one in another namespace (-r __ns:=/name) or ROS domain"
+    )]
+    Twin,
+    /// A damage does not fit the robot.
+    #[error(transparent)]
+    Damage(#[from] DamageError),
+    /// The viewer's web server cannot start.
+    #[error(transparent)]
+    Viewer(#[from] crate::viewer::ServerError),
+    /// The supervisor's settings are not usable.
+    #[error(transparent)]
+    Safety(#[from] SafetyError),
+    /// The driver's description is malformed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The driver does not fit the policy.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// The history of weights cannot be kept.
+    #[error("history: {0}")]
+    Ring(#[from] RingError),
+    /// Kept weights are not usable.
+    #[error(transparent)]
+    StateFile(#[from] StateFileError),
+    /// A lifecycle transition is not possible.
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    /// Parameters contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+    /// The recording cannot be made.
+    #[error(transparent)]
+    Bag(#[from] BagError),
     /// The system refused a thread or signal handler.
     #[error("{what}: {source}")]
     System {
@@ -90,7 +142,19 @@ pub struct Shell {
     pool: LocalPool,
     threads: Vec<(String, JoinHandle<()>)>,
     panicked: Arc<AtomicBool>,
+    failure: Arc<Mutex<Option<NodeError>>>,
+    lifecycle: Option<Managing>,
+    watches: Vec<Watch>,
 }
+
+/// A managed node's lifecycle, and whether it becomes active by itself.
+struct Managing {
+    lifecycle: Rc<RefCell<Lifecycle>>,
+    autostart: bool,
+}
+
+/// Looks at the node between two spins; what it returns runs on the spin thread.
+type Watch = Box<dyn FnMut(&mut Node) -> Vec<LocalBoxFuture<'static, ()>>>;
 
 /// The life of the node `name`: starts ROS, lets `build` make its parts, spins until SIGINT or SIGTERM.
 ///
@@ -113,8 +177,13 @@ pub fn run_node(name: &str, build: impl FnOnce(&mut Shell) -> Result<(), NodeErr
 impl Shell {
     fn start(name: &str) -> Result<Self, NodeError> {
         let context = create_context()?;
-        let node = Node::create(context, name, "").map_err(NodeError::ros("cannot make the node"))?;
-        logging::to_ros(node.logger().to_owned());
+        let mut node = Node::create(context, name, "").map_err(NodeError::ros("cannot make the node"))?;
+        let rosout = if logging::needs_rosout() {
+            Some(node.create_publisher("/rosout", qos::rosout()).map_err(NodeError::ros("cannot publish /rosout"))?)
+        } else {
+            None
+        };
+        logging::to_ros(node.logger().to_owned(), rosout);
         let system = |what: &str| {
             let what = what.to_owned();
             move |source| NodeError::System { what, source }
@@ -131,12 +200,38 @@ impl Shell {
                 tracing::error!("cannot wait for signals: {error}");
             }
         });
-        Ok(Self { node, stop, runtime, pool: LocalPool::new(), threads: Vec::new(), panicked: Arc::default() })
+        Ok(Self {
+            node,
+            stop,
+            runtime,
+            pool: LocalPool::new(),
+            threads: Vec::new(),
+            panicked: Arc::default(),
+            failure: Arc::default(),
+            lifecycle: None,
+            watches: Vec::new(),
+        })
     }
 
     /// The node's stop flag.
     pub fn stop(&self) -> &Stop {
         &self.stop
+    }
+
+    /// The node's name with its namespace.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS does not know it.
+    pub fn full_name(&self) -> Result<String, NodeError> {
+        self.node.fully_qualified_name().map_err(NodeError::ros("the node has no name"))
+    }
+
+    /// The node's namespace, `/` for none.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS does not tell.
+    pub fn namespace(&self) -> Result<String, NodeError> {
+        self.node.namespace().map_err(NodeError::ros("cannot ask for the namespace"))
     }
 
     /// Declares the node's parameters and serves them. `changed` hears of changes at run time, on the spin thread.
@@ -146,22 +241,47 @@ impl Shell {
     pub fn parameters(
         &mut self,
         declarations: Vec<Declaration>,
-        mut changed: impl FnMut(&str, &ParameterValue) + 'static,
+        changed: impl FnMut(&str, &ParameterValue) + 'static,
     ) -> Result<SharedParameters, NodeError> {
         let parameters = SharedParameters::declare(&self.node, declarations)?;
-        let (services, changes) =
-            self.node.make_derived_parameter_handler(parameters.0.clone()).map_err(NodeError::ros("cannot serve parameters"))?;
-        self.runtime.spawn(async {
-            // r2r panics when a client has gone before its answer; that must not take the node along.
-            if tokio::spawn(services).await.is_err() {
-                tracing::error!("the parameter services have ended; restart the node to get them back");
+        if parameters.read().bool("use_sim_time") {
+            let time = self.node.get_time_source();
+            time.enable_sim_time(&mut self.node).map_err(NodeError::ros("cannot take the time from /clock"))?;
+        }
+        parameter_services::serve(self, &parameters, changed)?;
+        Ok(parameters)
+    }
+
+    /// Makes the node a managed one. With `autostart` it becomes active by itself, and ends when it cannot.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS refuses a service.
+    pub fn manage(&mut self, managed: impl Managed + 'static, autostart: bool) -> Result<(), NodeError> {
+        let lifecycle = Lifecycle::serve(self, Box::new(managed))?;
+        self.lifecycle = Some(Managing { lifecycle, autostart });
+        Ok(())
+    }
+
+    /// Calls `work` on the spin thread once in every `period` of the steady clock; the next call waits for the end of the last.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS refuses the timer.
+    pub fn every<F>(&mut self, period: Duration, mut work: impl FnMut() -> F + 'static) -> Result<(), NodeError>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let mut timer = self.node.create_wall_timer(period).map_err(NodeError::ros("cannot make a timer"))?;
+        self.local(async move {
+            while timer.tick().await.is_ok() {
+                work().await;
             }
         });
-        self.local(changes.for_each(move |(name, value)| {
-            changed(&name, &value);
-            std::future::ready(())
-        }));
-        Ok(parameters)
+        Ok(())
+    }
+
+    /// Runs slow work, such as that on files, without holding up the spin thread.
+    pub fn background(&self) -> Background {
+        Background(self.runtime.handle().clone())
     }
 
     /// Subscribes `topic`; `receive` runs on the spin thread.
@@ -233,18 +353,94 @@ impl Shell {
         Ok(thread)
     }
 
+    /// Starts a thread of the node that may fail, which ends the node with its error.
+    ///
+    /// # Errors
+    /// As [`Shell::thread`].
+    pub fn fallible_thread(
+        &mut self,
+        name: &str,
+        body: impl FnOnce() -> Result<(), NodeError> + Send + 'static,
+    ) -> Result<std::thread::Thread, NodeError> {
+        let failure = self.failure.clone();
+        self.thread(name, move || {
+            if let Err(error) = body() {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        })
+    }
+
+    /// The runtime for what waits for networks or clocks.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        self.runtime.handle()
+    }
+
+    /// Subscribes `topic` with a type that is known by name only. Returns false when this build has no such type.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS refuses.
+    pub fn subscribe_untyped(
+        &mut self,
+        topic: &str,
+        kind: &str,
+        qos: QosProfile,
+        mut receive: impl FnMut(serde_json::Value) + 'static,
+    ) -> Result<bool, NodeError> {
+        if WrappedNativeMsgUntyped::new_from(kind).is_err() {
+            return Ok(false);
+        }
+        let messages = self.node.subscribe_untyped(topic, kind, qos);
+        let messages = messages.map_err(NodeError::ros(format!("cannot subscribe {topic}")))?;
+        self.local(messages.for_each(move |message| {
+            // r2r makes JSON of its own types: there is no reason for it to fail.
+            message.into_iter().for_each(&mut receive);
+            std::future::ready(())
+        }));
+        Ok(true)
+    }
+
+    /// A client of `service`, whose type is known by name only. `None` when this build has no such type.
+    pub fn client_untyped(&mut self, service: &str, kind: &str) -> Option<ClientUntyped> {
+        self.node.create_client_untyped(service, kind, QosProfile::services_default()).ok()
+    }
+
+    /// Lets `watch` look at the node after every spin, at least every 50 ms: for what depends on who else is there. The tasks that it
+    /// returns run on the spin thread.
+    pub fn watch(&mut self, watch: impl FnMut(&mut Node) -> Vec<LocalBoxFuture<'static, ()>> + 'static) {
+        self.watches.push(Box::new(watch));
+    }
+
     fn local(&self, task: impl Future<Output = ()> + 'static) {
         let spawner: LocalSpawner = self.pool.spawner();
         // Refused only once the pool is gone, with which the shell is gone.
         let _ = spawner.spawn_local(task);
     }
 
+    fn start_by_itself(&self) -> Result<(), NodeError> {
+        let Some(Managing { lifecycle, autostart: true }) = &self.lifecycle else { return Ok(()) };
+        let mut lifecycle = lifecycle.borrow_mut();
+        lifecycle.change(0, "configure")?;
+        lifecycle.change(0, "activate")
+    }
+
     fn spin(mut self) -> Result<(), NodeError> {
+        let mut result = self.start_by_itself();
+        if result.is_err() {
+            self.stop.request();
+        }
         while !self.stop.is_requested() {
             self.node.spin_once(SPIN_TIMEOUT);
             self.pool.run_until_stalled();
+            for watch in &mut self.watches {
+                let spawner = self.pool.spawner();
+                watch(&mut self.node).into_iter().for_each(|task| {
+                    let _ = spawner.spawn_local(task);
+                });
+            }
         }
-        let mut result = Ok(());
+        if let Some(managing) = &self.lifecycle {
+            managing.lifecycle.borrow_mut().shut_down();
+        }
         for (name, thread) in self.threads {
             thread.thread().unpark();
             let ended = thread.join();
@@ -253,7 +449,21 @@ impl Shell {
             }
         }
         self.runtime.shutdown_timeout(SPIN_TIMEOUT);
-        result
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => result,
+        }
+    }
+}
+
+/// Where slow work runs.
+#[derive(Clone, Debug)]
+pub struct Background(tokio::runtime::Handle);
+
+impl Background {
+    /// Runs `work`; `None` when it panicked or the node ends.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        self.0.spawn_blocking(work).await.ok()
     }
 }
 

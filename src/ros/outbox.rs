@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
-use super::stop::Stop;
-
 /// Longest time that a stop request goes unnoticed.
 const STOP_LATENCY: Duration = Duration::from_millis(50);
 
@@ -65,22 +63,21 @@ impl<T> Outbox<T> {
 }
 
 impl<T> Inbox<T> {
-    /// Gives every parcel to `publish` until a stop is requested and the queue is empty.
-    pub fn run(&self, stop: &Stop, mut publish: impl FnMut(&T)) {
-        loop {
-            while let Some(parcel) = self.shared.queue.pop() {
-                publish(&parcel);
-                let _ = self.shared.stock.push(parcel);
-            }
-            let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
-            if dropped > 0 {
-                tracing::warn!("publishing lags behind: {dropped} steps were not published");
-            }
-            if stop.is_requested() {
-                return;
-            }
-            std::thread::park_timeout(STOP_LATENCY);
+    /// Gives every parcel to `publish`, and says in the log when some were lost.
+    pub fn drain(&self, mut publish: impl FnMut(&T)) {
+        while let Some(parcel) = self.shared.queue.pop() {
+            publish(&parcel);
+            let _ = self.shared.stock.push(parcel);
         }
+        let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!("publishing lags behind: {dropped} steps were not published");
+        }
+    }
+
+    /// Waits for the next parcel, but not so long that a stop request would go unnoticed.
+    pub fn wait() {
+        std::thread::park_timeout(STOP_LATENCY);
     }
 }
 
@@ -94,9 +91,8 @@ mod tests {
         assert!(outbox.send(|parcel| *parcel = 1));
         assert!(outbox.send(|parcel| *parcel = 2));
         assert!(!outbox.send(|parcel| *parcel = 3));
-        let (stop, mut seen) = (Stop::default(), Vec::new());
-        stop.request();
-        inbox.run(&stop, |parcel| seen.push(*parcel));
+        let mut seen = Vec::new();
+        inbox.drain(|parcel| seen.push(*parcel));
         assert_eq!(seen, [1, 2]);
         assert!(outbox.send(|parcel| *parcel = 4));
     }

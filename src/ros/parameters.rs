@@ -1,13 +1,25 @@
 //! Parameters declared once: name, default, description, range and whether they may change at run time.
 //!
-//! r2r accepts unknown names and has neither ranges nor read-only parameters; this adds them in front of its parameter services.
+//! r2r accepts unknown names and has neither ranges nor read-only parameters.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use r2r::indexmap::IndexMap;
-use r2r::{Node, Parameter, ParameterValue, RosParams};
+use r2r::{Node, ParameterValue};
+use serde::de::DeserializeOwned;
 
-use crate::config::nearest;
+use crate::config::{nearest, with_suggestion};
+
+/// When a parameter may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// It takes effect at start-up.
+    Never,
+    /// It takes effect when a managed node is configured.
+    WhileUnconfigured,
+    /// It takes effect at once, or between two steps.
+    Always,
+}
 
 /// Declaration of one parameter.
 #[derive(Clone, Debug)]
@@ -17,7 +29,7 @@ pub struct Declaration {
     description: &'static str,
     range: Option<(f64, f64)>,
     choices: &'static [&'static str],
-    read_only: bool,
+    changes: Changes,
 }
 
 /// Why a parameter was refused.
@@ -58,6 +70,20 @@ pub enum ParameterError {
         /// Which parameter.
         name: String,
     },
+    /// The parameter may not change now.
+    #[error("the parameter `{name}` is read-only while the node is configured: it takes effect in the transition `configure`")]
+    Configured {
+        /// Which parameter.
+        name: String,
+    },
+    /// Parameters that belong together make no sense.
+    #[error("the parameters `{prefix}.*`: {message}")]
+    Section {
+        /// What their names begin with.
+        prefix: String,
+        /// What is wrong.
+        message: String,
+    },
     /// A parameter that has no default was not given.
     #[error("the parameter `{name}` must be set: {description}")]
     Missing {
@@ -70,7 +96,7 @@ pub enum ParameterError {
 
 impl Declaration {
     fn new(name: &'static str, default: ParameterValue, description: &'static str) -> Self {
-        Self { name, default, description, range: None, choices: &[], read_only: true }
+        Self { name, default, description, range: None, choices: &[], changes: Changes::Never }
     }
 
     /// A whole number within `range`.
@@ -93,22 +119,71 @@ impl Declaration {
         Self::new(name, ParameterValue::String(default.to_owned()), description)
     }
 
+    /// A list of texts.
+    pub fn strings(name: &'static str, default: &[&str], description: &'static str) -> Self {
+        let default = default.iter().map(|&text| text.to_owned()).collect();
+        Self::new(name, ParameterValue::StringArray(default), description)
+    }
+
     /// One of `choices`, by default the first.
     pub fn choice(name: &'static str, choices: &'static [&'static str], description: &'static str) -> Self {
         let default = choices.first().copied().unwrap_or_default();
+        Self::choice_of(name, default, choices, description)
+    }
+
+    /// One of `choices`, by default `default`.
+    pub fn choice_of(name: &'static str, default: &str, choices: &'static [&'static str], description: &'static str) -> Self {
         Self { choices, ..Self::string(name, default, description) }
     }
 
     /// The parameter may change at run time.
-    pub fn changeable(mut self) -> Self {
-        self.read_only = false;
-        self
+    pub fn changeable(self) -> Self {
+        Self { changes: Changes::Always, ..self }
+    }
+
+    /// The parameter may change while the node is unconfigured.
+    pub fn configurable(self) -> Self {
+        Self { changes: Changes::WhileUnconfigured, ..self }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its value unless another is given.
+    pub fn default(&self) -> &ParameterValue {
+        &self.default
+    }
+
+    /// What it is, in words.
+    pub fn description(&self) -> &'static str {
+        self.description
+    }
+
+    /// Smallest and largest value of a number.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        self.range
+    }
+
+    /// What a text may be; empty: anything.
+    pub fn choices(&self) -> &'static [&'static str] {
+        self.choices
+    }
+
+    /// When it may change.
+    pub fn changes(&self) -> Changes {
+        self.changes
     }
 
     /// `value` as this parameter's type, if it may have it. Whole numbers pass as numbers, so that `1` can be written for `1.0`.
     fn accept(&self, value: &ParameterValue) -> Result<ParameterValue, ParameterError> {
         let value = match (value, &self.default) {
             (ParameterValue::Integer(value), ParameterValue::Double(_)) => ParameterValue::Double(*value as f64),
+            // ROS reads a bare `off` as false, as YAML 1.1 does.
+            (ParameterValue::Bool(false), ParameterValue::String(_)) if self.choices.contains(&"off") => {
+                ParameterValue::String("off".to_owned())
+            }
             _ => value.clone(),
         };
         if value.type_name() != self.default.type_name() {
@@ -140,27 +215,31 @@ impl Declaration {
 }
 
 /// The parameters of a node and their present values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parameters {
     declarations: Vec<Declaration>,
     values: IndexMap<String, ParameterValue>,
     /// Whether the node runs, so that read-only parameters are refused.
     started: bool,
+    /// Whether a managed node is configured.
+    configured: bool,
 }
 
-/// Names that ROS itself gives to nodes.
-const OF_ROS: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+/// A name that ROS gives to nodes and that is no parameter of theirs.
+const OF_ROS: &str = "start_type_description_service";
 
 impl Parameters {
     /// Parameters at their defaults, then at the values in `given` (from the command line and parameter files).
     ///
     /// # Errors
     /// [`ParameterError`] for the first that is unknown or has a value that it may not have.
-    pub fn new(declarations: Vec<Declaration>, given: &IndexMap<String, ParameterValue>) -> Result<Self, ParameterError> {
+    pub fn new(mut declarations: Vec<Declaration>, given: &IndexMap<String, ParameterValue>) -> Result<Self, ParameterError> {
+        // Every ROS node has it.
+        declarations.push(Declaration::bool("use_sim_time", false, "whether time is that of the topic /clock"));
         let values = declarations.iter().map(|declaration| (declaration.name.to_owned(), declaration.default.clone())).collect();
-        let mut parameters = Self { declarations, values, started: false };
+        let mut parameters = Self { declarations, values, started: false, configured: false };
         for (name, value) in given {
-            if !OF_ROS.contains(&name.as_str()) && !name.starts_with("qos_overrides.") {
+            if name != OF_ROS && !name.starts_with("qos_overrides.") {
                 parameters.set(name, value)?;
             }
         }
@@ -168,26 +247,90 @@ impl Parameters {
         Ok(parameters)
     }
 
-    fn declaration(&self, name: &str) -> Result<&Declaration, ParameterError> {
+    /// The names, in the order of their declarations.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.declarations.iter().map(|declaration| declaration.name)
+    }
+
+    /// The value of `name`.
+    pub fn value(&self, name: &str) -> Option<&ParameterValue> {
+        self.values.get(name)
+    }
+
+    /// The declaration of `name`.
+    ///
+    /// # Errors
+    /// [`ParameterError::Unknown`] with the nearest name.
+    pub fn declaration(&self, name: &str) -> Result<&Declaration, ParameterError> {
         self.declarations.iter().find(|declaration| declaration.name == name).ok_or_else(|| ParameterError::Unknown {
             name: name.to_owned(),
             hint: nearest(name, self.declarations.iter().map(|declaration| declaration.name)).map(str::to_owned),
         })
     }
 
-    fn check(&self, name: &str, value: &ParameterValue) -> Result<ParameterValue, ParameterError> {
+    /// `value` as `name` would take it now.
+    ///
+    /// # Errors
+    /// [`ParameterError`] when it may not have that value, or not now.
+    pub fn check(&self, name: &str, value: &ParameterValue) -> Result<ParameterValue, ParameterError> {
         let declaration = self.declaration(name)?;
         let value = declaration.accept(value)?;
-        if self.started && declaration.read_only && self.values.get(name) != Some(&value) {
-            return Err(ParameterError::ReadOnly { name: name.to_owned() });
+        if self.started && self.values.get(name) != Some(&value) {
+            match declaration.changes {
+                Changes::Never => return Err(ParameterError::ReadOnly { name: name.to_owned() }),
+                Changes::WhileUnconfigured if self.configured => {
+                    return Err(ParameterError::Configured { name: name.to_owned() });
+                }
+                _ => {}
+            }
         }
         Ok(value)
     }
 
-    fn set(&mut self, name: &str, value: &ParameterValue) -> Result<(), ParameterError> {
+    /// Sets `name`; returns it when its value is now another.
+    ///
+    /// # Errors
+    /// As [`Parameters::check`]; the value then stays.
+    pub fn set(&mut self, name: &str, value: &ParameterValue) -> Result<Option<String>, ParameterError> {
         let value = self.check(name, value)?;
-        self.values.insert(name.to_owned(), value);
-        Ok(())
+        let before = self.values.insert(name.to_owned(), value.clone());
+        Ok((before.as_ref() != Some(&value)).then(|| name.to_owned()))
+    }
+
+    /// Says whether a managed node is configured.
+    pub fn set_configured(&mut self, configured: bool) {
+        self.configured = configured;
+    }
+
+    /// The parameters `prefix.*` as one value, with a dot for each level.
+    ///
+    /// # Errors
+    /// [`ParameterError::Section`] when they do not make one.
+    pub fn section<T: DeserializeOwned>(&self, prefix: &str) -> Result<T, ParameterError> {
+        let mut section = serde_json::Map::new();
+        for (name, value) in &self.values {
+            let Some(path) = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            let value = match value {
+                ParameterValue::Bool(value) => (*value).into(),
+                ParameterValue::Integer(value) => (*value).into(),
+                ParameterValue::Double(value) => (*value).into(),
+                ParameterValue::String(value) => value.clone().into(),
+                _ => continue,
+            };
+            let mut level = &mut section;
+            let mut keys = path.split('.').peekable();
+            while let Some(key) = keys.next() {
+                if keys.peek().is_none() {
+                    level.insert(key.to_owned(), value);
+                    break;
+                }
+                let inner = level.entry(key).or_insert_with(|| serde_json::Map::new().into());
+                let Some(inner) = inner.as_object_mut() else { break };
+                level = inner;
+            }
+        }
+        serde_json::from_value(section.into())
+            .map_err(|error| ParameterError::Section { prefix: prefix.to_owned(), message: with_suggestion(&error.to_string()) })
     }
 
     /// The number `name`, 0 for a name that is not a number's.
@@ -214,6 +357,14 @@ impl Parameters {
         }
     }
 
+    /// The texts `name`, none for a name that is not a list of texts'.
+    pub fn strings(&self, name: &str) -> &[String] {
+        match self.values.get(name) {
+            Some(ParameterValue::StringArray(values)) => values,
+            _ => &[],
+        }
+    }
+
     /// The switch `name`, false for a name that is not a switch's.
     pub fn bool(&self, name: &str) -> bool {
         matches!(self.values.get(name), Some(ParameterValue::Bool(true)))
@@ -234,7 +385,7 @@ impl Parameters {
 
 /// Parameters that the parameter services and the node share.
 #[derive(Clone, Debug)]
-pub struct SharedParameters(pub(super) Arc<Mutex<Parameters>>);
+pub struct SharedParameters(Arc<Mutex<Parameters>>);
 
 impl SharedParameters {
     /// Declares the parameters of `node`, with the values that it was started with.
@@ -250,50 +401,6 @@ impl SharedParameters {
     /// The parameters. Not for the control thread.
     pub fn read(&self) -> MutexGuard<'_, Parameters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn refusal(error: &ParameterError) -> r2r::Error {
-    let name = match error {
-        ParameterError::Unknown { name, .. }
-        | ParameterError::Type { name, .. }
-        | ParameterError::Value { name, .. }
-        | ParameterError::ReadOnly { name }
-        | ParameterError::Missing { name, .. } => name.clone(),
-    };
-    r2r::Error::ParameterValueConv { name, msg: error.to_string() }
-}
-
-impl RosParams for Parameters {
-    fn register_parameters(
-        &mut self,
-        _: &str,
-        _: Option<Parameter>,
-        params: &mut IndexMap<String, Parameter>,
-    ) -> r2r::Result<()> {
-        for declaration in &self.declarations {
-            let value = self.values.get(declaration.name).unwrap_or(&declaration.default).clone();
-            params.shift_remove(declaration.name);
-            params.insert(declaration.name.to_owned(), Parameter { value, description: declaration.description });
-        }
-        // Listed by every ROS node, whether it was given or not.
-        params.entry("use_sim_time".to_owned()).or_insert(Parameter {
-            value: ParameterValue::Bool(false),
-            description: "whether time is that of the topic /clock; takes effect at start-up",
-        });
-        Ok(())
-    }
-
-    fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
-        self.values.get(name).cloned().ok_or_else(|| r2r::Error::InvalidParameterName { name: name.to_owned() })
-    }
-
-    fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
-        self.set(name, value).map_err(|error| refusal(&error))
-    }
-
-    fn check_parameter(&self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
-        self.check(name, value).map(|_| ()).map_err(|error| refusal(&error))
     }
 }
 
@@ -327,9 +434,39 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_off_is_what_it_says() {
+        let declarations = || vec![Declaration::choice("tilt", &["stop", "off"], ""), Declaration::choice("mode", &["fast"], "")];
+        let given = |name: &str, value| Parameters::new(declarations(), &IndexMap::from([(name.to_owned(), value)]));
+        assert_eq!(given("tilt", ParameterValue::Bool(false)).unwrap().string("tilt"), "off");
+        assert!(given("tilt", ParameterValue::Bool(true)).is_err() && given("mode", ParameterValue::Bool(false)).is_err());
+    }
+
+    #[test]
     fn whole_numbers_pass_as_numbers_and_ros_own_names_pass() {
         assert_eq!(given("gate", ParameterValue::Integer(0)).unwrap().double("gate"), 0.0);
         assert!(given("use_sim_time", ParameterValue::Bool(true)).is_ok());
+    }
+
+    #[test]
+    fn parameters_of_a_managed_node_change_while_it_is_unconfigured() {
+        let declarations = || vec![Declaration::string("policy", "", "a policy file").configurable()];
+        let mut parameters = Parameters::new(declarations(), &IndexMap::new()).unwrap();
+        let value = |text: &str| ParameterValue::String(text.into());
+        assert_eq!(parameters.set("policy", &value("a")), Ok(Some("policy".into())));
+        parameters.set_configured(true);
+        assert_eq!(parameters.set("policy", &value("a")), Ok(None));
+        assert_eq!(parameters.set("policy", &value("b")), Err(ParameterError::Configured { name: "policy".into() }));
+    }
+
+    #[test]
+    fn a_section_is_what_its_names_say() {
+        let declarations = vec![
+            Declaration::double("safety.fade_in", 1.5, (0.0, 9.0), ""),
+            Declaration::string("safety.reactions.tilt", "warn", ""),
+        ];
+        let parameters = Parameters::new(declarations, &IndexMap::new()).unwrap();
+        let safety: crate::safety::SafetyDescription = parameters.section("safety").unwrap();
+        assert_eq!((safety.fade_in, safety.reactions.tilt), (1.5, crate::safety::Reaction::Warn));
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub fn latched() -> QosProfile {
     QosProfile::default().keep_last(1).transient_local()
 }
 
+/// State that a node reports in every step, and of which a late subscriber still gets the last `depth`.
+pub fn history(depth: usize) -> QosProfile {
+    QosProfile::default().keep_last(depth).transient_local()
+}
+
 /// State that a node reports in every step.
 pub fn telemetry() -> QosProfile {
     QosProfile::default().keep_last(50)
@@ -30,4 +35,25 @@ pub fn telemetry() -> QosProfile {
 /// The `/clock` topic.
 pub fn clock() -> QosProfile {
     QosProfile::default().keep_last(1)
+}
+
+/// What the evolution node and its workers tell each other: deep enough for the messages of many workers between two looks. What
+/// is lost all the same is said again.
+pub fn evolution() -> QosProfile {
+    QosProfile::default().keep_last(200)
+}
+
+/// The `/rosout` topic, as rcl has it.
+pub fn rosout() -> QosProfile {
+    QosProfile { lifespan: std::time::Duration::from_secs(10), ..QosProfile::default().keep_last(1000).transient_local() }
+}
+
+/// The `/parameter_events` topic, as rclcpp has it.
+pub fn parameter_events() -> QosProfile {
+    QosProfile::default().keep_last(1000)
+}
+
+/// The `/diagnostics` topic.
+pub fn diagnostics() -> QosProfile {
+    QosProfile::default().keep_last(10)
 }

@@ -21,7 +21,7 @@ impl RejectionCount {
 /// Notes the rejected messages of one topic.
 #[derive(Debug)]
 pub struct Rejections {
-    topic: &'static str,
+    topic: String,
     count: RejectionCount,
     unsaid: u64,
     last_warning: Option<Instant>,
@@ -29,8 +29,8 @@ pub struct Rejections {
 
 impl Rejections {
     /// Of `topic`, counted in `count` too.
-    pub fn new(topic: &'static str, count: &RejectionCount) -> Self {
-        Self { topic, count: count.clone(), unsaid: 0, last_warning: None }
+    pub fn new(topic: &str, count: &RejectionCount) -> Self {
+        Self { topic: topic.to_owned(), count: count.clone(), unsaid: 0, last_warning: None }
     }
 
     /// Notes one rejected message; warns at most once a second.

@@ -2,7 +2,7 @@
 
 use rapier3d::prelude::*;
 
-use crate::robot::Joint;
+use crate::robot::{Joint, JointKind};
 
 /// Target that the physics' spring gets so that a motor at angle `position`, told to go to `target`, keeps its speed limit.
 ///
@@ -15,18 +15,38 @@ pub(super) fn spring_target(joint: &Joint, position: f32, target: f32, dt: f32) 
     position + (target - position).clamp(-reach, reach)
 }
 
-/// rapier's description of a driven joint: free about one axis, with a force-based position motor.
+/// The one of rapier's axes that a joint leaves free.
+pub(super) fn free_axis(joint: &Joint) -> JointAxis {
+    match joint.kind {
+        JointKind::Revolute => JointAxis::AngX,
+        JointKind::Prismatic => JointAxis::LinX,
+    }
+}
+
+/// The axes that rapier's joint leaves free: one, for the joints of [`generic_joint`].
+pub(super) fn free_axes(joint: &GenericJoint) -> JointAxesMask {
+    joint.locked_axes.complement()
+}
+
+/// rapier's description of a joint: free about or along one axis, with a force-based position motor.
 ///
-/// Angle limits are kept by clamping targets: limit constraints cost 8 % of a step even while inactive.
+/// Angle limits are kept by clamping targets, and by limit constraints that are switched on only for a joint that is beyond its limit: they
+/// cost 8 % of a step even while inactive.
 pub(super) fn generic_joint(joint: &Joint) -> GenericJoint {
     let axis = Vector::new(joint.axis.x, joint.axis.y, joint.axis.z);
     let to_axis = Rotation::from_rotation_arc(Vector::X, axis);
     let origin = super::build::pose(&joint.origin);
-    let mut data: GenericJoint = RevoluteJointBuilder::new(Vector::X).build().into();
+    let mut data: GenericJoint = match joint.kind {
+        JointKind::Revolute => RevoluteJointBuilder::new(Vector::X).build().into(),
+        JointKind::Prismatic => PrismaticJointBuilder::new(Vector::X).build().into(),
+    };
+    let free = free_axis(joint);
     data.set_local_frame1(origin * Pose::from_rotation(to_axis));
     data.set_local_frame2(Pose::from_rotation(to_axis));
-    data.set_motor_model(JointAxis::AngX, MotorModel::ForceBased);
-    data.set_motor(JointAxis::AngX, joint.nominal, 0.0, joint.stiffness, joint.damping);
-    data.set_motor_max_force(JointAxis::AngX, joint.effort_limit);
+    data.set_motor_model(free, MotorModel::ForceBased);
+    data.set_motor(free, joint.nominal, 0.0, joint.stiffness, joint.damping);
+    data.set_motor_max_force(free, joint.effort_limit);
+    data.set_limits(free, [joint.lower, joint.upper]);
+    data.limit_axes = JointAxesMask::empty();
     data
 }

@@ -2,9 +2,24 @@
 
 mod actuator;
 mod build;
+mod damage;
+mod followers;
+mod mjcf;
+mod momentum;
+mod motors;
+mod parts;
 mod sensors;
 mod settings;
+mod start;
+mod terrain;
+mod watchdog;
 mod world;
 
+pub use damage::{Damage, DamageError, Reads, Sensor, When};
+pub use mjcf::to_mjcf;
+pub use motors::{Drive, Energy};
 pub use settings::{Mount, SettingsError, SimulationSettings};
-pub use world::{BasePose, StartNoise, World};
+pub use start::{StartNoise, StartPose};
+pub use terrain::{Gaps, GroundForm, GroundShape, Patches, Relief, Softness, StepOrder, Steps, Terrain, TerrainError, Uneven};
+pub use watchdog::{Alarm, CommandWatchdog, Commanded};
+pub use world::{BasePose, World};

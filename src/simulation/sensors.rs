@@ -12,10 +12,10 @@ pub(super) fn joint_angles(physics: &Physics, handles: &Handles, out: &mut [f32]
     let Some(multibody) = physics.multibody_joints.get_multibody(handles.multibody) else {
         return;
     };
-    for (out, &link) in out.iter_mut().zip(&handles.joint_links) {
+    for ((out, &link), &axis) in out.iter_mut().zip(&handles.joint_links).zip(&handles.joint_axes) {
         if let Some(link) = multibody.link(link) {
-            // Generalised coordinates are x, y, z, then the angles; a revolute joint turns about the first.
-            *out = link.joint().coords()[3];
+            // Coordinates are x, y, z, then the angles, in the order of the axes.
+            *out = link.joint().coords()[axis as usize];
         }
     }
 }
@@ -33,7 +33,7 @@ pub(super) fn joint_speeds(physics: &Physics, handles: &Handles, out: &mut [f32]
 
 /// Velocity of the IMU's origin in the world \[m/s\].
 pub(super) fn imu_velocity(physics: &Physics, handles: &Handles) -> Vector {
-    let base = &physics.bodies[handles.bodies[0]];
+    let base = &physics.bodies[handles.base()];
     base.velocity_at_point((*base.position() * handles.imu).translation)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn read(physics: &Physics, handles: &Handles, acceleration: Vector, t
     joint_angles(physics, handles, &mut state.joint_position);
     joint_speeds(physics, handles, &mut state.joint_velocity);
 
-    let base = &physics.bodies[handles.bodies[0]];
+    let base = &physics.bodies[handles.base()];
     let rotation = base.position().rotation;
     state.orientation = Orientation { x: rotation.x, y: rotation.y, z: rotation.z, w: rotation.w };
     let into_imu = (rotation * handles.imu.rotation).inverse();
@@ -51,26 +51,29 @@ pub(super) fn read(physics: &Physics, handles: &Handles, acceleration: Vector, t
 
     let dt = physics.parameters.dt;
     for (foot, colliders) in handles.feet.iter().enumerate() {
-        let force = colliders.iter().map(|&collider| contact_force(physics, handles.ground, collider, dt)).sum::<f32>();
+        let force = colliders.iter().map(|&collider| contact_force(physics, collider, dt)).sum::<f32>();
         state.foot_force[foot] = force;
         state.foot_contact[foot] = force >= threshold;
     }
 }
 
-/// Magnitude of the mean force between the ground and `collider` over the last physics step \[N\].
-fn contact_force(physics: &Physics, ground: ColliderHandle, collider: ColliderHandle, dt: f32) -> f32 {
-    let Some(pair) = physics.narrow_phase.contact_pair(ground, collider) else {
-        return 0.0;
-    };
-    let impulse: Vector = pair
-        .manifolds()
-        .iter()
-        .map(|manifold| {
-            let normal = manifold.data.normal;
+/// Magnitude of the mean force of the ground on `collider` over the last physics step \[N\].
+fn contact_force(physics: &Physics, collider: ColliderHandle, dt: f32) -> f32 {
+    // A robot's colliders touch nothing but ground, of which there may be several.
+    let impulse: Vector = physics
+        .narrow_phase
+        .contact_pairs_with(collider)
+        .flat_map(|pair| {
+            // Normals point from the first collider to the second.
+            let sign = if pair.collider2 == collider { 1.0 } else { -1.0 };
+            pair.manifolds().iter().map(move |manifold| (manifold, sign))
+        })
+        .map(|(manifold, sign)| {
+            let normal = manifold.data.normal * sign;
             manifold
                 .points
                 .iter()
-                .fold(Vector::ZERO, |sum, point| sum + normal * point.data.impulse + point.data.warmstart_tangent_world)
+                .fold(Vector::ZERO, |sum, point| sum + normal * point.data.impulse + point.data.warmstart_tangent_world * sign)
         })
         .sum();
     impulse.length() / dt

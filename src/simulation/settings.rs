@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::terrain::{Terrain, TerrainError};
+
 /// Rates and placement of a simulated world.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -12,6 +14,10 @@ pub struct SimulationSettings {
     pub control_rate: f32,
     /// How the base is held.
     pub mount: Mount,
+    /// Time from a command to the motors' answer \[s\], in whole physics steps.
+    pub actuator_delay: f32,
+    /// The ground.
+    pub terrain: Terrain,
 }
 
 /// How the robot's base is held.
@@ -27,18 +33,33 @@ pub enum Mount {
 
 impl Default for SimulationSettings {
     fn default() -> Self {
-        Self { physics_rate: 100.0, control_rate: 50.0, mount: Mount::Free }
+        Self { physics_rate: 100.0, control_rate: 50.0, mount: Mount::Free, actuator_delay: 0.0, terrain: Terrain::default() }
     }
 }
 
+/// Longest delay of actuators \[s\].
+const LONGEST_DELAY: f32 = 1.0;
+
 /// Why simulation settings were refused.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "a physics rate of {physics_rate} Hz with a control rate of {control_rate} Hz: both must be positive, and the first a whole multiple of the second"
-)]
-pub struct SettingsError {
-    physics_rate: f32,
-    control_rate: f32,
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The rates do not fit each other.
+    #[error(
+        "a physics rate of {physics_rate} Hz with a control rate of {control_rate} Hz: both must be positive, and the first a whole multiple of the second"
+    )]
+    Rates {
+        /// Physics steps per second.
+        physics_rate: f32,
+        /// Control steps per second.
+        control_rate: f32,
+    },
+    /// The delay is out of range.
+    #[error("an actuator delay of {0} s; it must be from 0 to {LONGEST_DELAY} s")]
+    Delay(f32),
+    /// A number of the terrain is out of range.
+    #[error(transparent)]
+    Terrain(#[from] TerrainError),
 }
 
 impl SimulationSettings {
@@ -50,9 +71,24 @@ impl SimulationSettings {
         let ratio = self.physics_rate / self.control_rate;
         let fits = self.control_rate > 0.0 && (1.0..=1000.0).contains(&ratio);
         if !fits || (ratio - ratio.round()).abs() > 1e-4 {
-            return Err(SettingsError { physics_rate: self.physics_rate, control_rate: self.control_rate });
+            return Err(SettingsError::Rates { physics_rate: self.physics_rate, control_rate: self.control_rate });
         }
         Ok(ratio.round() as u32)
+    }
+
+    /// Whether everything is in range.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names what is not.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.substeps()?;
+        self.terrain.check()?;
+        if (0.0..=LONGEST_DELAY).contains(&self.actuator_delay) { Ok(()) } else { Err(SettingsError::Delay(self.actuator_delay)) }
+    }
+
+    /// Physics steps from a command to the motors' answer.
+    pub fn delay_steps(&self) -> usize {
+        (self.actuator_delay * self.physics_rate).round() as usize
     }
 
     /// Length of a physics step \[s\].

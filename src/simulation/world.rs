@@ -1,16 +1,19 @@
 //! A world with one robot: step it, sense it, clone it, put it back to a start pose.
 
-use rand::RngExt;
+use std::sync::Arc;
+
 use rapier3d::prelude::*;
 
-use super::actuator::spring_target;
+use super::actuator::free_axis;
+use super::damage::{Condition, Plan, Scene, SensorFaults};
+use super::followers::Followers;
+use super::momentum::{Momentum, is_touched};
+use super::motors::{Drive, Energy, Motors};
+use super::parts::Part;
 use super::sensors::{self, GRAVITY};
-use super::{SettingsError, SimulationSettings, build};
-use crate::random::stream;
+use super::terrain::{Ground, GroundShape};
+use super::{Damage, DamageError, Mount, SettingsError, SimulationSettings, StartPose, build};
 use crate::robot::{Orientation, RobotModel, RobotState};
-
-/// Height of a suspended base over the height at which its lowest foot would touch \[m\].
-const SUSPENSION_HEIGHT: f32 = 0.3;
 
 /// Everything that rapier steps. Its `PhysicsWorld` cannot be cloned; this can, bit for bit.
 #[derive(Clone)]
@@ -45,18 +48,17 @@ impl Physics {
 }
 
 /// Where in rapier's sets the robot's parts are.
-#[derive(Clone)]
 pub(super) struct Handles {
-    pub ground: ColliderHandle,
-    pub bodies: Vec<RigidBodyHandle>,
+    /// The bodies, base first.
+    pub parts: Vec<Part>,
     pub feet: Vec<Vec<ColliderHandle>>,
     pub multibody: MultibodyIndex,
     /// Link of the multibody that each driven joint moves.
     pub joint_links: Vec<usize>,
-    /// First generalised coordinate of each driven joint.
-    pub joint_dofs: Vec<usize>,
-    /// Generalised coordinates in all.
-    pub dofs: usize,
+    /// Axis that each driven joint leaves free.
+    pub joint_axes: Vec<JointAxis>,
+    /// The joints that mimic driven ones.
+    pub followers: Followers,
     /// IMU in the base body's frame.
     pub imu: Pose,
 }
@@ -65,48 +67,37 @@ impl Handles {
     pub fn new(
         physics: &mut Physics,
         robot: &RobotModel,
-        ground: ColliderHandle,
-        bodies: Vec<RigidBodyHandle>,
+        parts: Vec<Part>,
         feet: Vec<Vec<ColliderHandle>>,
         joints: &[MultibodyJointHandle],
     ) -> Self {
-        let imu = build::pose(&robot.imu);
-        let (mut joint_links, mut joint_dofs, mut dofs) = (Vec::new(), Vec::new(), 0);
-        let multibody = physics.multibody_joints.rigid_body_link(bodies[0]).map(|link| link.multibody);
+        let mut joint_links = Vec::new();
+        let base = parts.first().map_or(RigidBodyHandle::invalid(), |part| part.body);
+        let multibody = physics.multibody_joints.rigid_body_link(base).map(|link| link.multibody);
         let multibody = multibody.unwrap_or(MultibodyIndex(rapier3d::data::Index::from_raw_parts(0, 0)));
         if let Some(tree) = physics.multibody_joints.get_multibody_mut(multibody) {
-            // A fixed root has its six coordinates removed here, before they are counted.
+            // A fixed root has its six coordinates removed here.
             tree.forward_kinematics(&physics.bodies, true);
-            dofs = tree.ndofs();
             tree.damping_mut().fill(0.0);
             tree.armature_mut().fill(0.0);
             tree.set_self_contacts_enabled(false);
         }
-        for (joint, handle) in robot.joints.iter().zip(joints) {
+        for (joint, handle) in robot.moving_joints().zip(joints) {
             if let Some((tree, link)) = physics.multibody_joints.get_mut(*handle) {
                 let dof = tree.link(link).map_or(0, |link| link.assembly_id());
                 tree.armature_mut()[dof] = joint.armature;
                 joint_links.push(link);
-                joint_dofs.push(dof);
             }
         }
-        Self { ground, bodies, feet, multibody, joint_links, joint_dofs, dofs, imu }
+        // The driven joints come first.
+        let followers = Followers::new(joint_links.split_off(robot.joints.len().min(joint_links.len())));
+        let joint_axes = robot.joints.iter().map(free_axis).collect();
+        Self { parts, feet, multibody, joint_links, joint_axes, followers, imu: build::pose(&robot.imu) }
     }
-}
 
-/// Spread of the start pose around the nominal one (uniform; arXiv 2503.12406: 0.2 rad and 0.1 rad/s).
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StartNoise {
-    /// Joint angles, plus or minus \[rad\].
-    pub position: f32,
-    /// Joint speeds, plus or minus \[rad/s\].
-    pub velocity: f32,
-}
-
-impl Default for StartNoise {
-    fn default() -> Self {
-        Self { position: 0.2, velocity: 0.1 }
+    /// The base body.
+    pub fn base(&self) -> RigidBodyHandle {
+        self.parts[0].body
     }
 }
 
@@ -125,15 +116,26 @@ pub struct BasePose {
 
 /// A simulated world. A clone continues bit for bit like the original.
 pub struct World {
-    physics: Physics,
+    pub(super) physics: Physics,
     pipeline: PhysicsPipeline,
-    handles: Handles,
-    robot: std::sync::Arc<RobotModel>,
+    pub(super) ground: Ground,
+    pub(super) handles: Arc<Handles>,
+    pub(super) robot: Arc<RobotModel>,
     settings: SimulationSettings,
     substeps: u32,
-    targets: Vec<f32>,
-    angles: Vec<f32>,
+    pub(super) motors: Motors,
+    plan: Plan,
+    pub(super) faults: SensorFaults,
+    condition: Condition,
+    /// The condition that bodies and joints are in.
+    pub(super) applied: Condition,
+    pub(super) angles: Vec<f32>,
+    pub(super) speeds: Vec<f32>,
     acceleration: Vector,
+    /// Whether a push acts in the present step.
+    pushed: bool,
+    /// Physics steps since the start of the episode.
+    pub(super) step: u64,
     physics_steps: u64,
 }
 
@@ -143,13 +145,21 @@ impl Clone for World {
             physics: self.physics.clone(),
             // Holds only scratch memory: a new one gives the same bits.
             pipeline: PhysicsPipeline::new(),
+            ground: self.ground.clone(),
             handles: self.handles.clone(),
             robot: self.robot.clone(),
             settings: self.settings,
             substeps: self.substeps,
-            targets: self.targets.clone(),
+            motors: self.motors.clone(),
+            plan: self.plan.clone(),
+            faults: self.faults.clone(),
+            condition: self.condition.clone(),
+            applied: self.applied.clone(),
             angles: self.angles.clone(),
+            speeds: self.speeds.clone(),
             acceleration: self.acceleration,
+            pushed: self.pushed,
+            step: self.step,
             physics_steps: self.physics_steps,
         }
     }
@@ -159,89 +169,98 @@ impl World {
     /// A world with `robot` in its nominal pose, feet on the ground (or over it, when suspended).
     ///
     /// # Errors
-    /// [`SettingsError`] when the rates in `settings` do not fit each other.
-    pub fn new(robot: std::sync::Arc<RobotModel>, settings: SimulationSettings) -> Result<Self, SettingsError> {
+    /// [`SettingsError`] when a number in `settings` is out of range.
+    pub fn new(robot: Arc<RobotModel>, settings: SimulationSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
         let substeps = settings.substeps()?;
-        let (physics, handles) = build::build(&robot, &settings);
+        let (physics, handles, ground) = build::build(&robot, &settings);
         let nominal: Vec<f32> = robot.joints.iter().map(|joint| joint.nominal).collect();
+        let healthy = Condition::healthy(nominal.len(), robot.bodies.len());
         let mut world = Self {
             physics,
             pipeline: PhysicsPipeline::new(),
-            handles,
+            ground,
+            handles: Arc::new(handles),
             settings,
             substeps,
-            targets: nominal.clone(),
+            motors: Motors::new(nominal.clone(), settings.delay_steps()),
+            plan: Plan::default(),
+            faults: SensorFaults::new(Vec::new(), &robot),
+            // As `build` made it.
+            applied: Condition { suspended: settings.mount == Mount::Suspended, ..healthy.clone() },
+            condition: healthy,
             angles: nominal.clone(),
+            speeds: vec![0.0; nominal.len()],
             acceleration: Vector::ZERO,
+            pushed: false,
+            step: 0,
             physics_steps: 0,
             robot,
         };
-        world.place(&nominal, &vec![0.0; nominal.len()]);
+        world.start(0, &nominal, &StartPose::default());
         Ok(world)
     }
 
-    /// This world (which should be one that was never stepped) at the start of the episode `seed`: nominal pose with `noise`,
-    /// base upright over the origin, lowest foot on the ground.
-    pub fn start_of_episode(&self, seed: u64, noise: StartNoise) -> Self {
-        let mut world = self.clone();
-        let mut random = stream(seed, "start pose", &[]);
-        let mut around = |spread: f32| {
-            if spread > 0.0 { random.random_range(-spread..=spread) } else { 0.0 }
-        };
-        let angles: Vec<f32> = self
-            .robot
-            .joints
-            .iter()
-            .map(|joint| (joint.nominal + around(noise.position)).clamp(joint.lower, joint.upper))
-            .collect();
-        let speeds: Vec<f32> = self.robot.joints.iter().map(|_| around(noise.velocity)).collect();
-        world.place(&angles, &speeds);
-        world
+    /// Gives the robot `damages`, all of which begin to count now, instead of those that it had.
+    ///
+    /// # Errors
+    /// [`DamageError`] names the first that does not fit the robot; then nothing has changed.
+    pub fn set_damage(&mut self, damages: &[Damage]) -> Result<(), DamageError> {
+        let (plan, faults) = Plan::new(damages, &self.scene())?;
+        (self.plan, self.faults) = (plan, faults);
+        self.motors.reserve(self.plan.longest_delay());
+        self.renew_condition();
+        self.begin_sensing();
+        Ok(())
     }
 
-    /// Puts the joints to `angles` and `speeds`, upright, lowest foot touching the ground.
-    fn place(&mut self, angles: &[f32], speeds: &[f32]) {
-        let Physics { bodies, multibody_joints, colliders, .. } = &mut self.physics;
-        let Some(tree) = multibody_joints.get_multibody_mut(self.handles.multibody) else {
-            return;
-        };
-        let mut displacement = vec![0.0; self.handles.dofs];
-        for (index, (&link, &dof)) in self.handles.joint_links.iter().zip(&self.handles.joint_dofs).enumerate() {
-            let present = tree.link(link).map_or(0.0, |link| link.joint().coords()[3]);
-            displacement[dof] = angles[index] - present;
-            tree.generalized_velocity_mut()[dof] = speeds[index];
-        }
-        tree.apply_displacements(&displacement);
-        tree.forward_kinematics(bodies, true);
-        tree.update_rigid_bodies(bodies, true);
+    /// Lets `push` (a [`Damage::Push`]) happen besides everything else; its beginning counts from now.
+    ///
+    /// # Errors
+    /// [`DamageError`] names what does not fit the robot; then nothing has changed.
+    pub fn push(&mut self, push: &Damage) -> Result<(), DamageError> {
+        let (plan, _) = Plan::new(std::slice::from_ref(push), &self.scene())?;
+        self.plan.push(plan, self.step);
+        Ok(())
+    }
 
-        let lowest = |bodies: &RigidBodySet| {
-            let bottom = |collider: &ColliderHandle| {
-                let collider = &colliders[*collider];
-                let parent = collider.parent().map_or(Pose::IDENTITY, |body| *bodies[body].position());
-                let offset = collider.position_wrt_parent().copied().unwrap_or(Pose::IDENTITY);
-                collider.shape().compute_aabb(&(parent * offset)).mins.z
-            };
-            self.handles.feet.iter().flatten().map(bottom).fold(f32::INFINITY, f32::min)
-        };
-        let mut base = *bodies[self.handles.bodies[0]].position();
-        base.translation.z -= lowest(bodies);
-        if self.settings.mount == super::Mount::Suspended {
-            base.translation.z += SUSPENSION_HEIGHT;
+    fn scene(&self) -> Scene<'_> {
+        let physics_step = self.settings.physics_step();
+        Scene { robot: &self.robot, physics_step, substeps: self.substeps, now: self.step }
+    }
+
+    /// Makes joints and bodies what the damages of this step say.
+    pub(super) fn renew_condition(&mut self) {
+        self.plan.condition(self.step, &self.angles, &mut self.condition);
+        self.condition.suspended |= self.settings.mount == Mount::Suspended;
+        let Self { handles, physics, condition, applied, .. } = self;
+        for ((part, wanted), present) in handles.parts.iter().zip(&condition.bodies).zip(&mut applied.bodies) {
+            if wanted != present {
+                part.apply(wanted, physics);
+                *present = *wanted;
+            }
         }
-        bodies[self.handles.bodies[0]].set_position(base, true);
-        tree.forward_kinematics(bodies, true);
-        tree.update_rigid_bodies(bodies, true);
-        self.targets.copy_from_slice(angles);
+        if let Some(tree) = physics.multibody_joints.get_multibody_mut(handles.multibody) {
+            self.motors.apply(&condition.joints, &self.robot, tree, &handles.joint_links, &self.angles);
+            tree.forward_kinematics(&physics.bodies, false);
+            tree.update_rigid_bodies(&mut physics.bodies, true);
+        }
+        if condition.suspended != applied.suspended {
+            applied.suspended = condition.suspended;
+            self.hold(self.applied.suspended);
+        }
     }
 
     /// Sets the joint targets \[rad\], in joint order; they are clamped to the joints' limits. They hold until set again.
     ///
     /// Extra values are ignored; missing ones and those that are not finite leave their joints' targets as they were.
     pub fn set_targets(&mut self, targets: &[f32]) {
-        for (held, &target) in self.targets.iter_mut().zip(targets).filter(|(_, target)| target.is_finite()) {
-            *held = target;
-        }
+        self.motors.command(targets);
+    }
+
+    /// Lets the motors hold the joints where they are, until targets are set again.
+    pub fn hold_joints(&mut self) {
+        self.motors.command(&self.angles);
     }
 
     /// Advances by one control step.
@@ -249,20 +268,49 @@ impl World {
         for _ in 0..self.substeps {
             self.physics_step();
         }
+        self.follow_ground();
+        if !self.faults.is_empty() {
+            self.sense_faults(SensorFaults::update);
+        }
     }
 
-    fn physics_step(&mut self) {
-        let dt = self.physics.parameters.dt;
-        sensors::joint_angles(&self.physics, &self.handles, &mut self.angles);
-        if let Some(tree) = self.physics.multibody_joints.get_multibody_mut(self.handles.multibody) {
-            for (index, joint) in self.robot.joints.iter().enumerate() {
-                if let Some(link) = tree.link_mut(self.handles.joint_links[index]) {
-                    let target = spring_target(joint, self.angles[index], self.targets[index], dt);
-                    link.joint.data.motors[JointAxis::AngX as usize].target_pos = target;
-                }
-            }
+    pub(super) fn follow_ground(&mut self) {
+        let position = self.physics.bodies[self.handles.base()].translation();
+        self.ground.follow(position, &mut self.physics.colliders);
+    }
+
+    /// Advances by one physics step: a part of [`World::control_step`].
+    #[doc(hidden)]
+    pub fn physics_step(&mut self) {
+        if self.step > 0 && self.plan.changes(self.step) {
+            self.renew_condition();
         }
-        let before = sensors::imu_velocity(&self.physics, &self.handles);
+        self.apply_pushes();
+        let dt = self.physics.parameters.dt;
+        let handles = &self.handles;
+        if let Some(tree) = self.physics.multibody_joints.get_multibody_mut(handles.multibody) {
+            let late = self.condition.command_delay;
+            self.motors.drive(&self.robot, tree, &handles.joint_links, &self.angles, late, dt);
+            handles.followers.aim(&self.robot, tree, &self.angles, dt);
+        }
+        let before = sensors::imu_velocity(&self.physics, handles);
+        let flies = !self.applied.suspended && !self.pushed && !is_touched(&self.physics, handles);
+        let momentum = flies.then(|| Momentum::of(&self.physics, handles).fallen(dt));
+        self.step_rapier();
+        if let Some(momentum) = momentum
+            && !is_touched(&self.physics, &self.handles)
+        {
+            momentum.impose(&mut self.physics, &self.handles);
+        }
+        self.acceleration = (sensors::imu_velocity(&self.physics, &self.handles) - before) / dt;
+        sensors::joint_angles(&self.physics, &self.handles, &mut self.angles);
+        sensors::joint_speeds(&self.physics, &self.handles, &mut self.speeds);
+        self.motors.account(&self.robot, &self.angles, &self.speeds, dt);
+        self.step += 1;
+        self.physics_steps += 1;
+    }
+
+    fn step_rapier(&mut self) {
         let physics = &mut self.physics;
         self.pipeline.step(
             Vector::Z * -GRAVITY,
@@ -276,21 +324,118 @@ impl World {
             &mut physics.multibody_joints,
             &mut physics.soft_bodies,
             &mut physics.ccd,
-            &(),
+            self.ground.hooks(),
             &(),
         );
-        self.acceleration = (sensors::imu_velocity(&self.physics, &self.handles) - before) / dt;
-        self.physics_steps += 1;
     }
 
-    /// Reads the sensors into `state`, whose lengths must be those of the robot.
+    fn apply_pushes(&mut self) {
+        self.pushed = false;
+        for push in self.plan.pushes() {
+            // Forces stay until they are taken away.
+            let (now, before) = (push.share(self.step), self.step.checked_sub(1).map_or(0.0, |step| push.share(step)));
+            if now == 0.0 && before == 0.0 {
+                continue;
+            }
+            if let Some(body) = self.physics.bodies.get_mut(self.handles.parts[push.body].body) {
+                body.reset_forces(true);
+                body.reset_torques(true);
+            }
+        }
+        for push in self.plan.pushes() {
+            let share = push.share(self.step);
+            if share > 0.0
+                && let Some(body) = self.physics.bodies.get_mut(self.handles.parts[push.body].body)
+            {
+                self.pushed = true;
+                let point = push.point.map_or(body.center_of_mass(), |point| *body.position() * point);
+                body.add_force_at_point(push.force * share, point, true);
+            }
+        }
+    }
+
+    /// Lets `take` take the true state of this step.
+    fn sense_faults(&mut self, take: impl FnOnce(&mut SensorFaults, u64, &dyn Fn(&mut RobotState))) {
+        let Self { physics, handles, faults, robot, acceleration, step, .. } = self;
+        let read = |state: &mut RobotState| sensors::read(physics, handles, *acceleration, robot.contact_threshold, state);
+        take(faults, *step, &read);
+    }
+
+    pub(super) fn begin_sensing(&mut self) {
+        if !self.faults.is_empty() {
+            self.sense_faults(SensorFaults::begin);
+        }
+    }
+
+    /// Reads the sensors, with their faults, into `state`, whose lengths must be those of the robot.
     pub fn sense(&self, state: &mut RobotState) {
+        if self.faults.is_empty() {
+            self.truth(state);
+        } else {
+            self.faults.sense(state);
+        }
+    }
+
+    /// What sensors without faults would read.
+    pub fn truth(&self, state: &mut RobotState) {
         sensors::read(&self.physics, &self.handles, self.acceleration, self.robot.contact_threshold, state);
+    }
+
+    /// Torque of each motor in the last physics step \[N m\], in joint order.
+    pub fn motor_torques(&self, torques: &mut [f32]) {
+        for (index, (torque, joint)) in torques.iter_mut().zip(&self.robot.joints).enumerate() {
+            *torque = self.motors.torque(index, joint, self.angles[index], self.speeds[index]);
+        }
+    }
+
+    /// What the motors used since the start of the episode.
+    pub fn energy(&self) -> Energy {
+        self.motors.energy
+    }
+
+    /// Momentum of the robot in the world: linear \[N s\], and angular about its centre of mass \[N m s\].
+    pub fn momentum(&self) -> ([f32; 3], [f32; 3]) {
+        let Momentum { linear, angular, .. } = Momentum::of(&self.physics, &self.handles);
+        (linear.to_array(), angular.to_array())
+    }
+
+    /// Centre of mass of the robot in the world \[m\].
+    pub fn centre_of_mass(&self) -> [f32; 3] {
+        Momentum::of(&self.physics, &self.handles).centre.to_array()
+    }
+
+    /// The ground around the robot, to look at.
+    pub fn ground_shapes(&self) -> Vec<GroundShape> {
+        self.ground.shapes(self.physics.bodies[self.handles.base()].translation(), &self.physics.colliders)
+    }
+
+    /// What joints were told in the last physics step: what [`World::bare_step`] needs to repeat it.
+    #[doc(hidden)]
+    pub fn drives(&self) -> &[Drive] {
+        &self.motors.drives
+    }
+
+    /// One physics step of rapier in which joints are told `drives`, and nothing else: what benchmarks compare with.
+    #[doc(hidden)]
+    pub fn bare_step(&mut self, drives: &[Drive]) {
+        if let Some(tree) = self.physics.multibody_joints.get_multibody_mut(self.handles.multibody) {
+            for (&link, drive) in self.handles.joint_links.iter().zip(drives) {
+                if let Some(link) = tree.link_mut(link) {
+                    drive.tell(&mut link.joint.data);
+                }
+            }
+        }
+        self.step_rapier();
+    }
+
+    /// How far the base is over the level of the ground where it is, along the ground's normal \[m\]. Relief and gaps do not count.
+    pub fn base_height(&self) -> f32 {
+        self.ground.over_level(self.physics.bodies[self.handles.base()].translation())
     }
 
     /// Pose and velocity of the base link: the ground truth that no policy sees.
     pub fn base(&self) -> BasePose {
-        let base = &self.physics.bodies[self.handles.bodies[0]];
+        let base = &self.physics.bodies[self.handles.base()];
         let Pose { rotation: q, translation, .. } = *base.position();
         BasePose {
             position: translation.to_array(),
@@ -301,7 +446,7 @@ impl World {
     }
 
     /// The robot in this world.
-    pub fn robot(&self) -> &std::sync::Arc<RobotModel> {
+    pub fn robot(&self) -> &Arc<RobotModel> {
         &self.robot
     }
 

@@ -21,6 +21,34 @@ pub fn state_of(robot: &RobotModel) -> RobotState {
     RobotState::at_rest(robot.joints.len(), robot.feet.len())
 }
 
+/// A world of the beetle on `terrain`.
+pub fn beetle_on(terrain: hebbian_locomotion::simulation::Terrain) -> hebbian_locomotion::simulation::World {
+    let settings = hebbian_locomotion::simulation::SimulationSettings { terrain, ..Default::default() };
+    hebbian_locomotion::simulation::World::new(beetle(), settings).unwrap()
+}
+
+/// Lets `world` go on for `seconds`.
+pub fn run(world: &mut hebbian_locomotion::simulation::World, seconds: f32) {
+    for _ in 0..(seconds * world.settings().control_rate).round() as u32 {
+        world.control_step();
+    }
+}
+
+/// What the sensors of `world` read.
+pub fn sensed(world: &hebbian_locomotion::simulation::World) -> RobotState {
+    let mut state = state_of(world.robot());
+    world.sense(&mut state);
+    state
+}
+
+/// The bits of all numbers in `state`.
+pub fn bits(state: &RobotState) -> Vec<u32> {
+    let q = state.orientation;
+    let vectors = [&state.angular_velocity[..], &state.linear_acceleration, &[q.x, q.y, q.z, q.w]];
+    let lists = [&state.joint_position[..], &state.joint_velocity, &state.foot_force];
+    vectors.into_iter().chain(lists).flatten().map(|value| value.to_bits()).collect()
+}
+
 use hebbian_locomotion::evolution::Experiment;
 use hebbian_locomotion::policy::PolicyFile;
 

@@ -4,7 +4,9 @@ Each test has a ROS domain of its own, so that tests never hear each other or an
 """
 
 import itertools
+import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -23,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS", ROOT / "target/release"))
 POLICY = ROOT / "config/policies/beetle.safetensors"
 ROBOT = ROOT / "config/robots/beetle.yaml"
+# What the policy node needs in simulation beside its defaults, which are those of a robot.
+SIMULATION = ROOT / "config/policy_simulation.yaml"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Generous: the machine may be busy. Every wait ends as soon as what it waits for is there.
 TIMEOUT = 30.0
@@ -86,8 +90,17 @@ class World:
     def start_simulator(self, **parameters):
         return self.start("simulator", **{"robot": ROBOT, **parameters})
 
-    def start_policy(self, **parameters):
-        return self.start("policy", **{"policy": POLICY, "robot": ROBOT, **parameters})
+    def start_policy(self, *arguments, **parameters):
+        """Starts a policy node that walks at once in simulation."""
+        given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **parameters}
+        return self.start("policy", "--ros-args", "--params-file", SIMULATION, *arguments, **given)
+
+    def start_viewer(self, **parameters):
+        """Starts a viewer; returns its process and the address that it prints."""
+        process = self.start("viewer", **{"port": 0, **parameters})
+        printed = re.compile(r"^viewer: (http://\S+)$", re.MULTILINE)
+        self.spin_until(lambda: printed.search(process.output()), "address of the viewer", process.output)
+        return process, printed.search(process.output()).group(1)
 
     def collect(self, message_type, topic, qos=500):
         """A list that fills with the messages of `topic`."""
@@ -146,6 +159,14 @@ def hebb(*arguments):
     """Runs the command line; returns the finished process."""
     command = [PROGRAMS / "hebb", *arguments]
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=600, check=False)
+
+
+def analyze(path):
+    """The figures of `hebb analyze` of a recording or trace; the report is beside it."""
+    figures = path.with_name(f"{path.name}.json")
+    done = hebb("analyze", path, "--json", figures, "--out", path.with_name(f"{path.name}-report"))
+    assert done.returncode == 0, done.stderr
+    return json.loads(figures.read_text())
 
 
 def read_tensors(path):

@@ -7,7 +7,7 @@ import sys
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from conftest import ROOT
+from conftest import POLICY, ROBOT, ROOT, analyze, hebb
 
 KEYS = [
     "distance_m",
@@ -55,6 +55,35 @@ def test_the_demo_walks_records_and_writes_its_figures(world):
             counts[connection.topic] = counts.get(connection.topic, 0) + 1
     assert counts["/policy/plasticity"] >= figures["control_steps"] - 3, counts
     assert counts["/policy/weights"] >= 35 and counts["/robot_description"] == 1, counts
+
+
+def record_in_lockstep(world, seed):
+    """A recording of the demo in which no weights are missing, and its steps.
+
+    As fast as it can, on few cores, the policy may be ahead of the recorder by more than its history; nobody waits.
+    """
+    for attempt in range(4):
+        bag = world.folder / f"bag{attempt}"
+        done = run(world, "--duration", 6, "--seed", seed, "--mode", "lockstep", "--record", bag)
+        assert done.returncode == 0, done.stdout + done.stderr
+        with AnyReader([bag]) as reader:
+            connections = [one for one in reader.connections if one.topic == "/policy/weights"]
+            messages = reader.messages(connections)
+            steps = [reader.deserialize(data, one.msgtype).step for one, _, data in messages]
+        if steps == list(range(len(steps))):
+            return bag, len(steps)
+    raise AssertionError("weights are missing in each of four recordings")
+
+
+def test_a_recording_of_the_demo_has_the_components_of_the_same_episode_in_process(world):
+    bag, steps = record_in_lockstep(world, seed=21)
+    assert steps >= 300
+    trace = world.folder / "trace.safetensors"
+    done = hebb("trace", POLICY, trace, "--robot", ROBOT, "--seed", 21, "--duration", steps * 0.02, "--weights")
+    assert done.returncode == 0, done.stderr
+    of_bag, of_trace = analyze(bag), analyze(trace)
+    assert of_bag["explained"] == of_trace["explained"] and of_bag["fitted"] == of_trace["fitted"]
+    assert of_bag["recordings"][0]["components"] == of_trace["recordings"][0]["components"]
 
 
 def test_wrong_options_are_refused_before_anything_starts(world):

@@ -102,7 +102,12 @@ def test_parameters_are_listed_described_and_guarded(world):
     assert {"policy", "seed", "gate", "trigger", "weights_every", "use_sim_time"} <= set(names), names
     request = DescribeParameters.Request(names=["gate"])
     described = world.call(DescribeParameters, "policy/describe_parameters", request).descriptors[0]
-    assert "plasticity gate" in described.description and described.type == 3
+    assert "plasticity gate" in described.description and described.type == 3 and not described.read_only
+    bounds = described.floating_point_range[0]
+    assert (bounds.from_value, bounds.to_value) == (0.0, 1.0)
+    request = DescribeParameters.Request(names=["autostart", "seed"])
+    autostart, seed = world.call(DescribeParameters, "policy/describe_parameters", request).descriptors
+    assert autostart.read_only and "unconfigured" in seed.additional_constraints, (autostart, seed)
     request = GetParameters.Request(names=["gate", "seed"])
     values = world.call(GetParameters, "policy/get_parameters", request).values
     assert (values[0].double_value, values[1].integer_value) == (1.0, 0)

@@ -2,6 +2,8 @@
 
 import numpy
 from hebbian_locomotion.msg import FootContacts, WeightSnapshot
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
@@ -50,7 +52,13 @@ def test_lockstep_over_topics_is_the_in_process_episode_bit_for_bit(world):
     }
     messages = {topic: world.collect(kind, topic, 2000) for topic, kind in kinds.items()}
     world.start_simulator(mode="lockstep", seed=seed)
-    world.start_policy(seed=seed, weights_every=1)
+    world.start_policy(seed=seed, weights_every=1, autostart="false")
+    # The first step waits until somebody sees it.
+    for topic in messages:
+        world.spin_until(lambda topic=topic: world.client.count_publishers(topic) > 0, f"publisher of {topic}")
+    for label in ["configure", "activate"]:
+        request = ChangeState.Request(transition=Transition(label=label))
+        assert world.call(ChangeState, "policy/change_state", request).success, label
     last = (STEPS + UNSEEN) * PERIOD
     world.spin_until(
         lambda: messages["policy/weights"] and stamp(messages["policy/weights"][-1]) > last + PERIOD,

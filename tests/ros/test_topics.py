@@ -9,7 +9,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
-from conftest import LATCHED, POLICY, ROBOT, stamp
+from conftest import LATCHED, ROBOT, stamp
 
 JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
@@ -77,7 +77,7 @@ def test_two_robots_in_two_namespaces_do_not_hear_each_other(world):
     for name, seed in zip(names, [1, 2], strict=True):
         namespace = ["--ros-args", "-r", f"__ns:=/{name}"]
         world.start("simulator", *namespace, robot=ROBOT, seed=seed)
-        world.start("policy", *namespace, policy=POLICY, seed=seed)
+        world.start_policy(*namespace, seed=seed)
     world.spin_until(lambda: all(len(commands[name]) > 20 for name in names), "commands of both robots")
     first = {name: list(commands[name][0].position) for name in names}
     assert first["one"] != first["two"], "two seeds gave the same first command"

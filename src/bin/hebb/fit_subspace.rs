@@ -56,7 +56,7 @@ struct Report<'a> {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut file, hash) = PolicyFile::load(&arguments.policy)?;
     let robot = arguments.world.robot(&arguments.policy, &file)?;
-    let episode = Episode::new(robot, arguments.world.settings(&file))?;
+    let episode = Episode::new(robot, arguments.world.settings(&file)?)?;
     let fit = fit_subspace(&file, &episode, arguments.episodes, arguments.components, arguments.seed)?;
     let figures = &fit.figures;
 

@@ -109,7 +109,7 @@ fn terms(arguments: &Arguments, file: &PolicyFile) -> Result<Option<Vec<TermSize
         return Ok(None);
     }
     let robot = arguments.world.robot(&arguments.policy, file)?;
-    let mut episode = Episode::new(robot, arguments.world.settings(file))?;
+    let mut episode = Episode::new(robot, arguments.world.settings(file)?)?;
     let Some(terms) = term_sizes(file, &mut episode, held_out_seeds(0, 1)[0])? else { return Ok(None) };
     println!("terms of the update, mean magnitude and share, in an episode of {} s", arguments.world.duration);
     let names = if plastic.convention.is_swapped() { ["eta B y", "eta C x"] } else { ["eta B x", "eta C y"] };
@@ -135,7 +135,8 @@ fn inspect_checkpoint(arguments: &Arguments) -> Result<(), Failure> {
         experiment.robot.display()
     );
     print_network(&network, genome.len())?;
-    println!("search      population {}, {} episodes per candidate", settings.population, settings.episodes);
+    let episodes = experiment.episodes_per_candidate();
+    println!("search      population {}, {episodes} episodes per candidate", settings.population);
     println!(
         "            sigma {}, learning rate {} (now)",
         settings.sigma.at(generation),

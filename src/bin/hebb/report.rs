@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hebbian_locomotion::durable::write_durably;
+use hebbian_locomotion::evidence::Verdict;
 use hebbian_locomotion::policy::Ablation;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -33,12 +34,15 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// Prints an ablation as a table.
+/// Prints an ablation as a table, and what it says about plasticity.
 pub fn print_ablation(ablation: &Ablation) {
     println!("{} held-out episodes of {} s each (seed {})", ablation.episodes, ablation.duration, ablation.seed);
     println!("{:<28} {:>18} {:>9} {:>6}", "variant", "speed [m/s]", "retained", "falls");
     for row in &ablation.results {
         let speed = format!("{:.3} ± {:.3}", row.speed_mean, row.speed_sd);
         println!("{:<28} {speed:>18} {:>8.0}% {:>6}", row.variant, 100.0 * row.speed_retained, row.falls);
+    }
+    if let Some(verdict) = Verdict::of(ablation) {
+        println!("is it plasticity? {verdict}");
     }
 }

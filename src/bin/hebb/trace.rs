@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use hebbian_locomotion::episode::{Episode, Fitness, Trace};
+use hebbian_locomotion::episode::{Episode, Fitness, StepView, Trace};
+use hebbian_locomotion::evidence::TermMeter;
 use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::PolicyFile;
 
@@ -23,7 +24,7 @@ pub struct Arguments {
     /// Plasticity gate, 0 to 1.
     #[arg(long, default_value_t = 1.0)]
     gate: f32,
-    /// Keep all weights of every step.
+    /// Keep all weights of every step, and what the rule did.
     #[arg(long)]
     weights: bool,
 }
@@ -32,12 +33,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (file, _) = PolicyFile::load(&arguments.policy)?;
     let robot = arguments.world.robot(&arguments.policy, &file)?;
     let mut policy = file.policy()?;
-    let mut episode = Episode::new(robot, arguments.world.settings(&file))?;
+    let mut episode = Episode::new(robot, arguments.world.settings(&file)?)?;
     episode.check(&policy, file.metadata.control_rate)?;
     let gate = Gate::new(arguments.gate, GateSource::Parameter)?;
     let fitness = Fitness::default();
     let mut trace = Trace::new(arguments.weights);
-    let result = episode.run(&mut policy, arguments.seed, &fitness, |_| gate, |view| trace.push(view, gate.value()));
+    let mut meter = if arguments.weights { TermMeter::new(&file, &policy) } else { None };
+    let watch = |view: &StepView| {
+        trace.push(view, gate.value());
+        if let Some(meter) = &mut meter {
+            meter.note(view.policy);
+        }
+    };
+    let result = episode.run(&mut policy, arguments.seed, &fitness, |_| gate, watch);
+    if let Some(meter) = meter {
+        trace.note_rule(meter.traced());
+    }
     trace.save(&arguments.out)?;
     println!("{} control steps, {:.3} m/s, in {}", result.control_steps, result.speed, arguments.out.display());
     Ok(())

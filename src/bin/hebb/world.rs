@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hebbian_locomotion::config::parse_description;
 use hebbian_locomotion::episode::EpisodeSettings;
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
 use hebbian_locomotion::simulation::{Mount, SimulationSettings, StartNoise};
+use serde::de::DeserializeOwned;
 
 use crate::Failure;
 
@@ -27,6 +29,12 @@ pub struct WorldArguments {
     /// Joint speed limit [rad/s] instead of the robot's.
     #[arg(long)]
     velocity_limit: Option<f32>,
+    /// The ground, as in an experiment file: '{slope: 0.1}', or a file that holds it.
+    #[arg(long, value_name = "YAML|FILE", default_value = "", hide_default_value = true)]
+    terrain: String,
+    /// What is wrong with the robot, as in an experiment file: '[{limp_joint: {joint: FT1}}]', or a file that holds it.
+    #[arg(long, value_name = "YAML|FILE", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    damage: String,
 }
 
 impl WorldArguments {
@@ -52,9 +60,22 @@ impl WorldArguments {
     }
 
     /// The settings of an episode of the policy `file`.
-    pub fn settings(&self, file: &PolicyFile) -> EpisodeSettings {
+    pub fn settings(&self, file: &PolicyFile) -> Result<EpisodeSettings, Failure> {
         let mount = if self.suspended { Mount::Suspended } else { Mount::Free };
-        let simulation = SimulationSettings { physics_rate: self.physics_rate, control_rate: file.metadata.control_rate, mount };
-        EpisodeSettings { duration: self.duration, start_noise: StartNoise::default(), simulation }
+        let (physics_rate, control_rate) = (self.physics_rate, file.metadata.control_rate);
+        let terrain = described("--terrain", &self.terrain)?;
+        let simulation = SimulationSettings { physics_rate, control_rate, mount, terrain, ..Default::default() };
+        let damage = described("--damage", &self.damage)?;
+        Ok(EpisodeSettings { duration: self.duration, start_noise: StartNoise::default(), simulation, damage })
     }
+}
+
+/// What the value of `option` describes: itself, or the file of that name.
+fn described<T: DeserializeOwned + Default>(option: &str, given: &str) -> Result<T, Failure> {
+    let path = Path::new(given);
+    if path.is_file() {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{option} {given}: {error}"))?;
+        return parse_description(&text).map_err(|error| format!("{option} {given}: {error}").into());
+    }
+    parse_description(given).map_err(|error| format!("{option}: {error} (there is no file of that name either)").into())
 }

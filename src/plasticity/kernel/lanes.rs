@@ -9,6 +9,30 @@ pub(in crate::plasticity) const LANES: usize = 8;
 /// Numbers of eight neighbouring columns.
 pub(in crate::plasticity) type Lanes = [f32; LANES];
 
+/// In memory where no register's worth straddles two cache lines, which would cost a second access.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(32))]
+pub(in crate::plasticity) struct Aligned<T>(pub T);
+
+/// Weights from one input to eight neighbouring columns.
+pub(in crate::plasticity) type Row = Aligned<Lanes>;
+
+impl<T> std::ops::Deref for Aligned<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> std::ops::DerefMut for Aligned<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
 /// `lanes!(|k| expression of k)`: the array of its values.
 macro_rules! lanes {
     (|$k:ident| $value:expr) => {{

@@ -1,6 +1,6 @@
 //! One layer's memory, and the choice of how a step is carried out.
 
-use super::lanes::{LANES, Lanes};
+use super::lanes::{Aligned, LANES, Lanes, Row, lanes};
 use super::pass::{Deviation, Gather, Instructions, Pass, Pending, Step, Tiles, Update, UpdateOnly};
 use crate::network::Layer;
 use crate::plasticity::{Normalisation, Term};
@@ -16,9 +16,9 @@ pub(in crate::plasticity) struct KernelLayer {
     pub(super) rows: usize,
     pub(super) columns: usize,
     /// Not yet normalised weights: W = (v - mean) scale.
-    pub(super) weights: Vec<Lanes>,
+    pub(super) weights: Vec<Row>,
     /// eta A, eta B, eta C, eta D.
-    pub(super) coefficients: Vec<[Lanes; 4]>,
+    pub(super) coefficients: Vec<Aligned<[Lanes; 4]>>,
     pub(super) gathered: Vec<Lanes>,
     /// Sum of |W| that [`Normalisation::Mass`] keeps.
     pub(super) mass: f32,
@@ -42,8 +42,8 @@ impl KernelLayer {
         let mut new = Self {
             rows,
             columns,
-            weights: vec![[0.0; LANES]; rows * tiles],
-            coefficients: vec![[[0.0; LANES]; 4]; rows * tiles],
+            weights: vec![Row::default(); rows * tiles],
+            coefficients: vec![Aligned::default(); rows * tiles],
             gathered: vec![[0.0; LANES]; tiles],
             mass: 0.0,
             mean: 0.0,
@@ -67,7 +67,7 @@ impl KernelLayer {
         let (tile, lane) = self.place(index);
         match term {
             Term::Eta => {
-                for coefficient in &mut self.coefficients[tile] {
+                for coefficient in self.coefficients[tile].iter_mut() {
                     coefficient[lane] = super::careful::saturate(f64::from(coefficient[lane]) * f64::from(value));
                 }
             }
@@ -79,7 +79,7 @@ impl KernelLayer {
     pub(in crate::plasticity) fn fold(&mut self) {
         self.strength = [0.0; 4];
         for coefficients in &self.coefficients {
-            for (strength, coefficient) in self.strength.iter_mut().zip(coefficients) {
+            for (strength, coefficient) in self.strength.iter_mut().zip(&coefficients.0) {
                 *strength = coefficient.iter().fold(*strength, |largest, value| largest.max(value.abs()));
             }
         }
@@ -169,12 +169,12 @@ impl KernelLayer {
     }
 
     /// The memory of the weights, after [`Self::settle`].
-    pub(in crate::plasticity) fn settled(&self) -> &[Lanes] {
+    pub(in crate::plasticity) fn settled(&self) -> &[Row] {
         &self.weights
     }
 
     /// Puts settled weights back that were copied before.
-    pub(in crate::plasticity) fn restore(&mut self, settled: &[Lanes]) {
+    pub(in crate::plasticity) fn restore(&mut self, settled: &[Row]) {
         self.weights.copy_from_slice(settled);
         self.set_settled();
         self.limit = self.normalised_limit(self.largest_weight()).max(self.largest_weight());
@@ -263,7 +263,11 @@ impl KernelLayer {
     }
 
     fn gathered_largest(&self) -> f32 {
-        largest(self.gathered.as_flattened())
+        // None is negative or NaN, so that one comparison each is enough.
+        let larger = |a: f32, b: f32| if a > b { a } else { b };
+        let lanes = self.gathered.iter().fold([0.0; LANES], |largest, tile| lanes!(|k| larger(tile[k], largest[k])));
+        let [a, b, c, d, e, f, g, h] = lanes;
+        larger(larger(larger(a, e), larger(b, f)), larger(larger(c, g), larger(d, h)))
     }
 
     /// Sum of `gathered` over the columns that exist.
@@ -275,7 +279,7 @@ impl KernelLayer {
     }
 
     fn multiply(&mut self, factor: f64) {
-        for v in self.weights.iter_mut().flatten() {
+        for v in self.weights.iter_mut().flat_map(|row| &mut row.0) {
             *v = super::careful::saturate(f64::from(*v) * factor);
         }
     }
@@ -320,7 +324,7 @@ impl KernelLayer {
     }
 
     fn largest_weight(&self) -> f32 {
-        largest(self.weights.as_flattened())
+        largest_weight(&self.weights)
     }
 
     /// Where a synapse lies: index of its row in a tile, and lane.
@@ -332,6 +336,15 @@ impl KernelLayer {
 
 /// Largest |value|; 0 for none. Infinite or NaN when a value is.
 pub(in crate::plasticity) fn largest(values: &[f32]) -> f32 {
+    largest_of(values)
+}
+
+/// Largest |w|, likewise.
+pub(in crate::plasticity) fn largest_weight(weights: &[Row]) -> f32 {
+    largest_of(weights.iter().flat_map(|row| &row.0))
+}
+
+fn largest_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> f32 {
     // Magnitudes are ordered as their bits are, and the largest of integers may be taken in any order, thus many at once.
-    f32::from_bits(values.iter().fold(0, |largest, value| largest.max(value.abs().to_bits())))
+    f32::from_bits(values.into_iter().fold(0, |largest, value| largest.max(value.abs().to_bits())))
 }

@@ -1,262 +1,315 @@
 //! The control thread: one policy step per control period, and nothing that could make it wait.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_queue::ArrayQueue;
-
-use crate::network::NetworkError;
-use crate::plasticity::{CommandedGate, GateError, GateReason, LayerActivity};
-use crate::policy::Policy;
-use crate::robot::{SensorFrame, Stamp};
-use crate::ros::outbox::Outbox;
+use super::report::{PlasticityReport, SafetyReport};
+use super::requests::{ControlHandle, Request};
+use super::session::{Life, Session, Trigger};
+use crate::robot::Stamp;
+use crate::ros::clock::steady_now;
+use crate::ros::realtime::Realtime;
 use crate::ros::stop::Stop;
+use crate::safety::{FaultKind, Phase, Proposal, Sensors};
 
 /// Longest time that the thread sleeps without looking for a stop request.
-const STOP_LATENCY: Duration = Duration::from_millis(20);
-/// Requests that can wait for the next step.
-const REQUESTS: usize = 64;
+const STOP_LATENCY: i64 = 20_000_000;
 
-/// What makes the policy step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// Each complete set of sensor values with one stamp: simulation.
-    Sensors,
-    /// The steady clock, with the latest values: a robot.
-    Timer {
-        /// Control period.
-        period: Duration,
-        /// Sensor values older than this give no command.
-        timeout: Duration,
-    },
-}
-
-/// Steady time since the program started \[ns\].
-pub fn steady_now() -> i64 {
-    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    START.elapsed().as_nanos() as i64
-}
-
-/// The gate as other threads see it: requests for the control thread, and the value in force.
-#[derive(Clone)]
-pub struct GateControl {
-    requests: Arc<ArrayQueue<CommandedGate>>,
-    layers: usize,
-    present: Arc<AtomicU32>,
-}
-
-impl GateControl {
-    /// Open, for a network of `layers` layers.
-    pub fn new(layers: usize) -> Self {
-        Self { requests: Arc::new(ArrayQueue::new(REQUESTS)), layers, present: Arc::new(AtomicU32::new(1f32.to_bits())) }
-    }
-
-    /// Asks for `gate` from the next step on; the newest request wins.
-    ///
-    /// # Errors
-    /// [`GateError::Layers`] when it names another number of layers.
-    pub fn request(&self, gate: impl Into<CommandedGate>) -> Result<(), GateError> {
-        let gate = gate.into();
-        gate.check(self.layers)?;
-        self.requests.force_push(gate);
-        Ok(())
-    }
-
-    /// Lowest g of the last step.
-    pub fn present(&self) -> f32 {
-        f32::from_bits(self.present.load(Ordering::Relaxed))
-    }
-}
-
-/// What one control step leaves for publishing. Reused: all vectors keep their lengths.
-#[derive(Debug)]
-pub struct StepReport {
-    /// Of the sensor values.
-    pub stamp: Stamp,
-    /// Joint targets \[rad\].
-    pub targets: Vec<f32>,
-    /// What the step did to the weights; absent when the command of a step is sent again.
-    pub plasticity: Option<PlasticityReport>,
-    /// Layers, valid with `plasticity`.
-    pub layers: Vec<LayerActivity>,
-    /// Gate of each layer, valid with `plasticity`.
-    pub gates: Vec<f32>,
-    /// Whether `weights` are those of this step.
-    pub has_weights: bool,
-    /// All weights.
-    pub weights: Vec<f32>,
-    /// Why there was no step; nothing else in the report counts then.
-    pub refused: Option<NetworkError>,
-}
-
-/// Numbers of one step.
-#[derive(Clone, Copy, Debug)]
-pub struct PlasticityReport {
-    /// Control step of the episode, from 0.
-    pub step: u64,
-    /// Lowest g of all layers.
-    pub gate: f32,
-    /// What determines it.
-    pub reason: GateReason,
-    /// Duration of the step \[s\].
-    pub compute_time: f32,
-    /// Age of the oldest sensor value \[s\].
-    pub sensor_age: f32,
-    /// Steps missed since start.
-    pub missed_steps: u64,
-}
-
-impl StepReport {
-    /// An empty report for `policy`.
-    pub fn new(policy: &Policy) -> Self {
-        Self {
-            stamp: 0,
-            targets: policy.targets().to_vec(),
-            plasticity: None,
-            layers: policy.layers().to_vec(),
-            gates: policy.gates().gates().to_vec(),
-            has_weights: false,
-            weights: policy.network().plastic().map_or_else(Vec::new, |network| network.weights()),
-            refused: None,
-        }
-    }
-}
-
-/// The control thread's world.
+/// The control thread's world: a session, while the node is configured.
 pub struct Control {
-    /// The policy, at the start of its episode.
-    pub policy: Policy,
-    /// Requests for the gate.
-    pub gate_control: GateControl,
-    /// Sensor values.
-    pub frames: triple_buffer::Output<SensorFrame>,
-    /// To the publishing thread.
-    pub outbox: Outbox<StepReport>,
-    /// What makes it step.
-    pub trigger: Trigger,
-    /// Control period \[ns\], by which missed steps are counted.
-    pub period: i64,
-    /// Every how many steps the weights are published; 0 for never.
-    pub weights_every: Arc<AtomicU32>,
+    handle: ControlHandle,
+    session: Option<Box<Session>>,
+    /// Whether an emergency stop holds that no session knows of.
+    is_stopped: bool,
+}
+
+/// One control step, as far as it is known before it begins.
+#[derive(Clone, Copy)]
+struct Due {
+    /// When it was to begin \[ns\].
+    at: i64,
+    /// Whether there are sensor values to step on; else it only watches over the robot.
+    is_new: bool,
+    /// Whether the step comes late.
+    is_late: bool,
 }
 
 impl Control {
-    /// Steps until a stop is requested.
-    pub fn run(mut self, stop: &Stop) {
-        match self.trigger {
-            Trigger::Sensors => self.run_on_sensors(stop),
-            Trigger::Timer { period, timeout } => self.run_on_timer(stop, period, timeout),
-        }
+    /// A control thread without a session, that does what `handle` asks.
+    pub fn new(handle: ControlHandle) -> Self {
+        Self { handle, session: None, is_stopped: false }
     }
 
-    fn run_on_sensors(&mut self, stop: &Stop) {
-        let (mut last, mut missed, mut answered) = (None, 0, false);
+    /// Steps until a stop is requested; returns what there was to drive.
+    pub fn run(mut self, realtime: &Realtime, stop: &Stop) -> Option<Box<Session>> {
+        for refused in realtime.apply() {
+            tracing::warn!("{refused}");
+        }
         while !stop.is_requested() {
-            if !self.frames.update() {
-                // The spin thread wakes this one with every frame.
-                std::thread::park_timeout(STOP_LATENCY);
-                continue;
+            self.serve();
+            match self.session.as_ref().map(|session| session.trigger) {
+                None => park(STOP_LATENCY),
+                Some(Trigger::Sensors) => self.on_sensors(),
+                Some(Trigger::Timer) => self.on_timer(),
             }
-            let stamp = self.frames.output_buffer().stamp;
-            match last {
+        }
+        self.session
+    }
+
+    /// Steps when a complete set of sensor values has come; watches when none comes.
+    fn on_sensors(&mut self) {
+        let now = steady_now();
+        let Some(session) = self.session.as_deref_mut() else { return };
+        if session.frames.update() {
+            session.has_frame = true;
+            let stamp = session.frames.output_buffer().stamp;
+            if session.last_stamp == Some(stamp) && session.answered {
                 // The simulator repeats its sensor values when the command got lost: send it again, without a step.
-                Some(last) if stamp == last => {
-                    if answered {
-                        self.send_again(stamp);
-                    }
-                }
-                _ => {
-                    missed += last.map_or(0, |last| missed_between(last, stamp, self.period));
-                    last = Some(stamp);
-                    answered = self.step(missed);
-                }
+                return send_again(session, stamp);
             }
+            let missed = session.last_stamp.map_or(0, |last| missed_between(last, stamp, session.period));
+            session.missed += missed;
+            session.last_stamp = Some(stamp);
+            session.next_watch = now + session.period.max(session.life.supervisor.sensor_timeout());
+            let arrived = self.handle.received().into_iter().flatten().max().unwrap_or(now);
+            self.step(Due { at: arrived, is_new: true, is_late: missed > 0 });
+        } else if now >= session.next_watch {
+            session.next_watch = now + session.period;
+            self.step(Due { at: now, is_new: false, is_late: false });
+        } else {
+            // The spin thread wakes this one with every frame.
+            park(session.next_watch - now);
         }
     }
 
-    fn run_on_timer(&mut self, stop: &Stop, period: Duration, timeout: Duration) {
-        let (mut missed, mut started) = (0, false);
-        let mut deadline = Instant::now();
-        while !stop.is_requested() {
-            deadline += period;
-            let now = Instant::now();
-            if let Some(wait) = deadline.checked_duration_since(now) {
-                std::thread::sleep(wait);
-            } else {
-                // Too late for this deadline: go on from now rather than catch up in a burst.
-                missed += 1;
-                deadline = now;
+    /// Steps when the steady clock says so, on the latest sensor values.
+    fn on_timer(&mut self) {
+        let now = steady_now();
+        let Some(session) = self.session.as_deref_mut() else { return };
+        if now < session.deadline {
+            // A sensor's silence is not waited out until the next step.
+            let silent = session.life.supervisor.silent_at(self.handle.received()).unwrap_or(i64::MAX);
+            if now < silent {
+                return park(session.deadline.min(silent) - now);
             }
-            started |= self.frames.update();
-            let age = steady_now() - self.frames.output_buffer().oldest_received;
-            if !started {
-                continue;
-            }
-            if age > timeout.as_nanos() as i64 {
-                // No command: whoever drives the motors has a watchdog, and a policy must not walk on old sensor values.
-                missed += 1;
-                continue;
-            }
-            self.step(missed);
+            return self.step(Due { at: now, is_new: false, is_late: false });
         }
+        session.has_frame |= session.frames.update();
+        let (at, late) = (session.deadline, now - session.deadline);
+        // Deadlines stay on their grid; those that passed are left out rather than caught up in a burst.
+        let passed = if session.deadline == 0 { 0 } else { late / session.period };
+        session.deadline = if session.deadline == 0 { now + session.period } else { at + (passed + 1) * session.period };
+        session.missed += passed as u64;
+        let at = if at == 0 { now } else { at };
+        let due = Due { at, is_new: session.has_frame, is_late: passed > 0 || now - at > session.period / 2 };
+        self.step(due);
     }
 
-    /// One control step; false when the sensor values allow none.
-    fn step(&mut self, missed_steps: u64) -> bool {
-        while let Some(gate) = self.gate_control.requests.pop() {
-            // Requests were checked when they came.
-            let _ = self.policy.set_gate(gate);
-        }
+    /// One control step: the supervisor looks, the policy proposes, the supervisor commands.
+    fn step(&mut self, due: Due) {
+        let Some(session) = self.session.as_deref_mut() else { return };
         let begin = steady_now();
-        let frame = self.frames.output_buffer();
-        if let Err(error) = self.policy.step(&frame.state) {
-            // Messages with values that are not finite are refused on arrival; a scale that makes one infinite ends here. No command,
-            // as for sensor values that are too old.
-            self.outbox.send(|report| report.refused = Some(error));
-            return false;
+        let Life { policy, supervisor, ring, outbox, .. } = &mut *session.life;
+        let received = self.handle.received();
+        let mut ages = received.map(|received| received.map(|received| (begin - received).max(0)));
+        if !session.has_frame && ages.iter().all(Option::is_some) {
+            // All have spoken, but never of one instant.
+            ages[0] = None;
         }
-        let gate = self.policy.gates().gates().iter().copied().fold(1.0, f32::min);
-        let plasticity = PlasticityReport {
-            step: self.policy.steps() - 1,
-            gate,
-            reason: self.policy.gates().reason(),
-            compute_time: seconds(steady_now() - begin),
-            sensor_age: seconds(begin - frame.oldest_received),
-            missed_steps,
-        };
-        let weights_every = u64::from(self.weights_every.load(Ordering::Relaxed));
-        let (policy, stamp) = (&self.policy, frame.stamp);
-        self.outbox.send(|report| {
-            report.refused = None;
-            report.stamp = stamp;
-            report.targets.copy_from_slice(policy.targets());
-            report.plasticity = Some(plasticity);
-            report.layers.copy_from_slice(policy.layers());
-            report.gates.copy_from_slice(policy.gates().gates());
-            report.has_weights = false;
-            if let Some(network) = policy.network().plastic()
-                && weights_every > 0
-                && plasticity.step.is_multiple_of(weights_every)
-            {
-                network.copy_weights(&mut report.weights);
-                report.has_weights = true;
+        let frame = session.frames.output_buffer();
+        let sensors = Sensors { state: &frame.state, ages, faults: self.handle.faults() };
+        if due.is_new {
+            supervisor.note_lateness(due.is_late);
+        }
+        let (mut refused, mut has_stepped) = (None, false);
+        if supervisor.admit(begin, &sensors) && due.is_new {
+            match policy.step(&frame.state) {
+                Ok(_) => has_stepped = true,
+                Err(error) => refused = Some(error),
             }
+        }
+        let proposal = if has_stepped {
+            let larger = |largest: f32, size: f32| if size <= largest { largest } else { size };
+            Proposal::Targets(policy.targets(), policy.layers().iter().map(|layer| layer.max_abs).fold(0.0, larger))
+        } else if refused.is_some() {
+            Proposal::Refused
+        } else {
+            Proposal::None
+        };
+        // Without new values a robot in motion waits for them; only what must not depend on them goes on.
+        let is_held = matches!(supervisor.phase(), Phase::Fallback | Phase::Stopped);
+        let mut has_command = false;
+        if (due.is_new || is_held)
+            && let Some(command) = supervisor.command(begin, &sensors, proposal)
+        {
+            session.command.copy_from_slice(command);
+            has_command = true;
+        }
+        if due.is_new {
+            session.answered = has_command;
+        }
+        let end = steady_now();
+        if end - begin > session.period {
+            supervisor.note_lateness(true);
+        }
+        let plasticity = has_stepped.then(|| PlasticityReport {
+            step: policy.steps() - 1,
+            gate: policy.gates().gates().iter().copied().fold(1.0, f32::min),
+            reason: policy.gates().reason(),
+            compute_time: seconds(end - begin),
+            sensor_age: ages.into_iter().flatten().max().map_or(0.0, seconds),
         });
-        self.gate_control.present.store(gate.to_bits(), Ordering::Relaxed);
-        true
+        if due.is_new {
+            let oldest = received.into_iter().flatten().min().unwrap_or(begin);
+            session.timing.note(due.at, begin, end, oldest);
+        }
+        let timing = session.timing.take(begin);
+        let safety = SafetyReport::of(supervisor);
+        let is_news = safety.is_news(&session.reported);
+        let has_weights = plasticity.is_some_and(|plasticity| {
+            let every = u64::from(self.handle.weights_every.load(std::sync::atomic::Ordering::Relaxed));
+            let is_due = every > 0 && plasticity.step.is_multiple_of(every);
+            self.handle.weights_wanted.swap(false, std::sync::atomic::Ordering::Relaxed) || is_due
+        });
+        if has_command || has_stepped || refused.is_some() || is_news || timing.is_some() {
+            let (command, stamp, state) = (&session.command, frame.stamp, &frame.state);
+            let (missed, unpublished) = (session.missed, session.unpublished);
+            let is_sent = outbox.send(|report| {
+                report.stamp = stamp;
+                report.has_command = has_command;
+                report.command.copy_from_slice(command);
+                report.plasticity = plasticity;
+                if has_stepped {
+                    report.input.note(policy, state);
+                    report.targets.copy_from_slice(policy.targets());
+                }
+                report.layers.copy_from_slice(policy.layers());
+                report.gates.copy_from_slice(policy.gates().gates());
+                report.has_weights = false;
+                if has_weights && let Some(network) = policy.network().plastic() {
+                    network.copy_weights(&mut report.weights);
+                    report.has_weights = true;
+                }
+                (report.refused, report.safety, report.timing) = (refused, safety, timing);
+                (report.missed_steps, report.unpublished_steps) = (missed, unpublished);
+            });
+            session.unpublished += u64::from(!is_sent);
+            if is_sent {
+                session.reported = safety;
+            }
+        }
+        if let Some(plasticity) = plasticity {
+            self.handle.set_present_gate(plasticity.gate);
+            ring.push(policy);
+        }
     }
 
-    fn send_again(&mut self, stamp: Stamp) {
-        let policy = &self.policy;
-        self.outbox.send(|report| {
-            report.refused = None;
-            report.stamp = stamp;
-            report.targets.copy_from_slice(policy.targets());
-            report.plasticity = None;
-            report.has_weights = false;
-        });
+    /// Does what was asked since the last step.
+    fn serve(&mut self) {
+        let now = steady_now();
+        if self.handle.take_emergency_stop() {
+            match self.session.as_deref_mut() {
+                Some(session) => {
+                    session.life.supervisor.emergency_stop(now);
+                    // At once, not at the next deadline.
+                    self.step(Due { at: now, is_new: false, is_late: false });
+                }
+                None => self.is_stopped = true,
+            }
+        }
+        while let Some(request) = self.handle.next() {
+            self.answer(request, now);
+        }
     }
+
+    /// Whoever asked may have gone; then nobody hears the answer.
+    fn answer(&mut self, request: Request, now: i64) {
+        let Some(session) = self.session.as_deref_mut() else {
+            match request {
+                Request::Configure(mut session) => {
+                    if self.is_stopped {
+                        session.life.supervisor.emergency_stop(now);
+                    }
+                    self.session = Some(session);
+                }
+                Request::Release(answer) => {
+                    let _ = answer.send(std::mem::take(&mut self.is_stopped));
+                }
+                // Dropped with the channel for its answer, which says that the node is unconfigured.
+                _ => {}
+            }
+            return;
+        };
+        let Life { policy, supervisor, ring, .. } = &mut *session.life;
+        match request {
+            // The node configures only after it cleaned up.
+            Request::Configure(_) => {}
+            Request::CleanUp(answer) => {
+                self.is_stopped = supervisor.fault().is_some_and(|fault| fault.kind == FaultKind::EmergencyStop);
+                if let Some(session) = self.session.take() {
+                    let _ = answer.send(session);
+                }
+            }
+            Request::Activate => supervisor.activate(now),
+            Request::Deactivate(answer) => {
+                supervisor.deactivate(now);
+                let _ = answer.send(());
+            }
+            Request::Release(answer) => {
+                let _ = answer.send(supervisor.release(now));
+            }
+            Request::Gate(gate) => {
+                // Requests were checked when they came.
+                let _ = policy.set_gate(gate);
+            }
+            Request::Reset(seed, answer) => {
+                session.life.seed = seed.unwrap_or(session.life.seed);
+                let Life { policy, supervisor, ring, seed, .. } = &mut *session.life;
+                policy.start(*seed);
+                ring.clear();
+                supervisor.fade_in(now);
+                let _ = answer.send(*seed);
+            }
+            Request::Save(mut snapshot, answer) => {
+                // It was made of a policy of the same sizes.
+                let _ = policy.save(&mut snapshot);
+                let _ = answer.send(snapshot);
+            }
+            Request::Restore(snapshot, answer) => {
+                let result = policy.restore_network(&snapshot);
+                let _ = answer.send((snapshot, result));
+            }
+            Request::RollBack(back, answer) => {
+                let now = policy.steps();
+                let result = ring.roll_back(now, back).map(|snapshot| {
+                    // The ring is this policy's.
+                    let _ = policy.restore_network(snapshot);
+                    now - snapshot.steps()
+                });
+                let _ = answer.send(result);
+            }
+            Request::Load(mut life, answer) => {
+                life.supervisor.take_over(supervisor, now);
+                std::mem::swap(&mut session.life, &mut life);
+                let _ = answer.send(life);
+            }
+        }
+    }
+}
+
+fn send_again(session: &mut Session, stamp: Stamp) {
+    let (command, safety) = (&session.command, session.reported);
+    session.life.outbox.send(|report| {
+        report.stamp = stamp;
+        report.has_command = true;
+        report.command.copy_from_slice(command);
+        (report.plasticity, report.refused, report.timing, report.has_weights) = (None, None, None, false);
+        report.safety = safety;
+    });
+}
+
+/// Sleeps for `wait` \[ns\], but not so long that a stop would go unnoticed. Whoever has a request ends it.
+fn park(wait: i64) {
+    std::thread::park_timeout(Duration::from_nanos(wait.clamp(0, STOP_LATENCY) as u64));
 }
 
 fn seconds(nanoseconds: i64) -> f32 {

@@ -1,62 +1,62 @@
-//! Putting the policy node together.
+//! Putting the policy node together, and its lifecycle.
 
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
-use r2r::ParameterValue;
-use r2r::hebbian_locomotion::msg::FootContacts;
-use r2r::hebbian_locomotion::srv::SetGate;
-use r2r::sensor_msgs::msg::{Imu, JointState};
-use r2r::std_msgs::msg::Float32;
+use futures::channel::oneshot::Receiver;
+use r2r::hebbian_locomotion::msg::WeightsLayout;
+use r2r::{ParameterValue, Publisher};
 
-use super::control::{Control, GateControl, StepReport, Trigger, steady_now};
-use super::telemetry::{Telemetry, layout};
-use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
-use crate::policy::PolicyFile;
-use crate::robot::{RobotModel, SensorFrame};
-use crate::ros::convert::{MessageError, SensorReader};
+use super::commands::{CommandMap, CommandPublisher};
+use super::control::Control;
+use super::declarations::declarations;
+use super::diagnostics::{THRESHOLDS, Thresholds};
+use super::keeping::{Keeping, KeptAt};
+use super::requests::{ControlHandle, Request};
+use super::sensors::{Sensing, SharedSensing};
+use super::session::{Known, Life, Session, Trigger};
+use super::telemetry::{Publishing, Subject, Telemetry, layout};
+use super::{Reports, sensors, services};
+use crate::plasticity::{Gate, GateSource};
+use crate::robot::{ContactDescription, DriverDescription, RobotState, SensorFrame};
+use crate::ros::lifecycle::Managed;
+use crate::ros::logging::robot_warnings;
 use crate::ros::node::{NodeError, Shell};
-use crate::ros::outbox::outbox;
-use crate::ros::parameters::Declaration;
+use crate::ros::parameters::{ParameterError, SharedParameters};
 use crate::ros::qos;
+use crate::ros::realtime::Realtime;
 use crate::ros::rejection::{RejectionCount, Rejections};
+use crate::ros::sensor_reader::{OrderRules, SensorReader};
+use crate::safety::{MessageFaults, Reaction, SafetyDescription};
 
-/// Steps that publishing may lag behind.
-const OUTBOX: usize = 32;
+/// Steps that a recorder which comes late still gets: 20 s at 50 Hz, about half a megabyte.
+const LATCHED_STEPS: usize = 1000;
+/// The same for what is larger: 4 s at 50 Hz, in which a recorder finds the node or may be held up. Of the shipped policy's weights these are
+/// 3.5 MB.
+const LATCHED: usize = 200;
+/// Longest time that a transition waits for the control thread.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-fn declarations() -> Vec<Declaration> {
-    vec![
-        Declaration::string("policy", "", "policy file (.safetensors)"),
-        Declaration::string(
-            "robot",
-            "",
-            "robot description (YAML) to check the policy against; empty: no check but by names in messages",
-        ),
-        Declaration::integer("seed", 0, (0, i64::MAX), "seed of the episode's initial weights"),
-        Declaration::double("gate", 1.0, (0.0, 1.0), "plasticity gate: 1 fully plastic, 0 weights frozen").changeable(),
-        Declaration::choice(
-            "trigger",
-            &["sensors", "timer"],
-            "what makes a control step: each set of sensor values with one stamp (simulation), or the steady clock (robot)",
-        ),
-        Declaration::double(
-            "sensor_timeout",
-            0.1,
-            (0.001, 10.0),
-            "with the trigger timer: older sensor values give no command [s]",
-        ),
-        Declaration::integer(
-            "weights_every",
-            5,
-            (0, i64::from(u32::MAX)),
-            "publish all weights every so many control steps; 0: never",
-        )
-        .changeable(),
-    ]
+/// What the spin thread keeps of a policy node; shared by lifecycle and services.
+pub struct PolicyNode {
+    /// The control thread.
+    pub control: ControlHandle,
+    /// The parameters.
+    pub parameters: SharedParameters,
+    /// The policy, while the node is configured.
+    pub known: RefCell<Option<Known>>,
+    /// Where weights are kept.
+    pub keeping: Keeping,
+    driver: DriverDescription,
+    sensing: SharedSensing,
+    subjects: Sender<Subject>,
+    publisher: Thread,
+    layouts: Publisher<WeightsLayout>,
 }
 
 /// Makes the policy node's parts in `shell`.
@@ -64,185 +64,257 @@ fn declarations() -> Vec<Declaration> {
 /// # Errors
 /// [`NodeError`] names the parameter, file or robot that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
-    let weights_every = Arc::new(AtomicU32::new(0));
-    // The parameters come first, because they name the policy whose layers the gate is for.
-    let gate_control = Arc::new(std::sync::OnceLock::<GateControl>::new());
+    let (control, thresholds) = (ControlHandle::default(), Thresholds::default());
     let parameters = {
-        let (weights_every, gate_control) = (weights_every.clone(), gate_control.clone());
-        let request = move |value: f32| {
-            if let Some(control) = gate_control.get() {
-                warn(request_gate(control, value, GateSource::Parameter));
+        let (control, thresholds) = (control.clone(), thresholds.clone());
+        shell.parameters(declarations(), move |name, value| apply(&control, &thresholds, name, value))?
+    };
+    let (driver, realtime, autostart, keep_every) = {
+        let parameters = parameters.read();
+        for name in THRESHOLDS.into_iter().chain(["weights_every", "emergency_stop"]) {
+            if let Some(value) = parameters.value(name) {
+                apply(&control, &thresholds, name, value);
             }
+        }
+        let file = parameters.string("driver");
+        let driver = if file.is_empty() { DriverDescription::default() } else { DriverDescription::load(Path::new(file))? };
+        let processors =
+            Realtime::processors(parameters.string("realtime.processors")).map_err(|part| ParameterError::Value {
+                name: "realtime.processors".to_owned(),
+                given: format!("`{part}`"),
+                expected: "numbers of processors, such as `2,3`".to_owned(),
+            })?;
+        let realtime = Realtime {
+            priority: parameters.integer("realtime.priority") as u8,
+            lock_memory: parameters.bool("realtime.lock_memory"),
+            processors,
         };
-        shell.parameters(declarations(), move |name, value| match (name, value) {
-            ("gate", ParameterValue::Double(value)) => request(*value as f32),
-            ("gate", ParameterValue::Integer(value)) => request(*value as f32),
-            ("weights_every", ParameterValue::Integer(value)) => weights_every.store(*value as u32, Ordering::Relaxed),
-            _ => {}
-        })?
+        let keep_every = Duration::from_secs_f64(parameters.double("keep_weights_every"));
+        (driver, realtime, parameters.bool("autostart"), keep_every)
     };
-    let parameters = parameters.read();
-    weights_every.store(parameters.integer("weights_every") as u32, Ordering::Relaxed);
-
-    let (file, hash) = PolicyFile::load(Path::new(parameters.required("policy")?))?;
-    let metadata = &file.metadata;
-    let robot = parameters.string("robot");
-    if !robot.is_empty() {
-        metadata.robot.check(&RobotModel::load(Path::new(robot))?)?;
-    }
-    let mut policy = file.policy()?;
-    policy.start(parameters.integer("seed") as u64);
-    let period = Duration::from_secs_f64(1.0 / f64::from(metadata.control_rate));
-    let trigger = match parameters.string("trigger") {
-        "timer" => Trigger::Timer { period, timeout: Duration::from_secs_f64(parameters.double("sensor_timeout")) },
-        _ => Trigger::Sensors,
-    };
-    let gate_control = gate_control.get_or_init(|| GateControl::new(metadata.gate_dimensions().layers)).clone();
-    // The parameter's range is the gate's.
-    warn(request_gate(&gate_control, parameters.double("gate") as f32, GateSource::Parameter));
 
     let rejected = RejectionCount::default();
-    let joints = metadata.robot.joint_names();
-    let mut telemetry = Telemetry {
-        commands: shell.publisher("joint_commands", qos::command())?,
-        plasticity: shell.publisher("~/plasticity", qos::telemetry())?,
-        weights: shell.publisher("~/weights", qos::telemetry())?,
-        joints: joints.map(str::to_owned).collect(),
+    let telemetry = Telemetry {
+        commands: CommandPublisher::new(shell, &driver)?,
+        steps: shell.publisher("~/steps", qos::history(LATCHED_STEPS))?,
+        plasticity: shell.publisher("~/plasticity", qos::history(LATCHED))?,
+        weights: shell.publisher("~/weights", qos::history(LATCHED))?,
+        safety: shell.publisher("~/safety", qos::latched())?,
+        timing: shell.publisher("~/timing", qos::telemetry())?,
+        diagnostics: shell.publisher("/diagnostics", qos::diagnostics())?,
+        node: shell.full_name()?,
+        thresholds,
         rejected: rejected.clone(),
         refused: Rejections::new("sensor values", &rejected),
     };
     let layouts = shell.publisher("~/weights_layout", qos::latched())?;
-    layouts
-        .publish(&layout(metadata, &hash))
-        .map_err(|source| NodeError::Ros { what: "cannot publish ~/weights_layout".to_owned(), source })?;
-
-    let (outbox, inbox) = outbox(OUTBOX, || StepReport::new(&policy));
+    let (subjects, received_subjects) = channel();
     let stop = shell.stop().clone();
-    let publisher = shell.thread("publish", move || inbox.run(&stop, |report| telemetry.publish(report)))?;
+    let publisher = shell.thread("publish", move || Publishing::new(telemetry).run(&received_subjects, &stop))?;
 
-    let feet = metadata.robot.feet.iter().map(String::as_str);
-    let reader = SensorReader::new(metadata.robot.joint_names(), feet, metadata.observation.needs_velocity());
-    let empty = SensorFrame {
-        stamp: 0,
-        state: crate::robot::RobotState::at_rest(metadata.robot.joints.len(), metadata.robot.feet.len()),
-        oldest_received: 0,
-    };
-    let (frames_in, frames_out) = triple_buffer::TripleBuffer::new(&empty).split();
-    let mut control = Control {
-        policy,
-        gate_control: gate_control.clone(),
-        frames: frames_out,
-        outbox,
-        trigger,
-        period: period.as_nanos() as i64,
-        weights_every,
-    };
-    control.outbox.wakes(publisher);
-    let stop = shell.stop().clone();
-    let control = shell.thread("control", move || control.run(&stop))?;
-
-    subscribe_sensors(shell, reader, frames_in, control, trigger == Trigger::Sensors, &rejected)?;
-    serve_gate(shell, gate_control, &rejected)?;
-    tracing::info!(
-        "policy `{}` for the robot `{}` at {} Hz, sha256 {hash:.12}…",
-        metadata.name,
-        metadata.robot.name,
-        metadata.control_rate
-    );
-    Ok(())
-}
-
-/// What the three sensor subscriptions share; all run on the spin thread.
-struct Sensors {
-    reader: SensorReader,
-    frames: triple_buffer::Input<SensorFrame>,
-    control: std::thread::Thread,
-    /// Whether only complete sets of one stamp count.
-    matched: bool,
-}
-
-impl Sensors {
-    /// Hands the present frame to the control thread.
-    fn forward(&mut self) {
-        let assembler = self.reader.assembler();
-        if let Some(frame) = if self.matched { assembler.matched() } else { assembler.latest() } {
-            self.frames.input_buffer_mut().clone_from(frame);
-            self.frames.publish();
-            self.control.unpark();
+    let (stop, handle, keeping) = (shell.stop().clone(), control.clone(), Keeping::default());
+    let kept = keeping.clone();
+    let thread = shell.thread("control", move || {
+        // What remains of a walk is kept when there is no more step that could be late.
+        if let Some(session) = Control::new(handle.clone()).run(&realtime, &stop) {
+            kept.keep(&session.life.policy);
         }
-    }
-}
-
-fn subscribe_sensors(
-    shell: &mut Shell,
-    reader: SensorReader,
-    frames: triple_buffer::Input<SensorFrame>,
-    control: std::thread::Thread,
-    matched: bool,
-    rejected: &RejectionCount,
-) -> Result<(), NodeError> {
-    let sensors = Rc::new(RefCell::new(Sensors { reader, frames, control, matched }));
-    // One subscription: `take` checks a message and puts it into the reader.
-    let subscription = |topic: &'static str| (sensors.clone(), Rejections::new(topic, rejected));
-    fn receive(
-        sensors: &RefCell<Sensors>,
-        rejections: &mut Rejections,
-        take: impl FnOnce(&mut SensorReader, i64) -> Result<(), MessageError>,
-    ) {
-        let mut sensors = sensors.borrow_mut();
-        match take(&mut sensors.reader, steady_now()) {
-            Ok(()) => sensors.forward(),
-            Err(error) => rejections.note(&error),
-        }
-    }
-    let (shared, mut rejections) = subscription("joint_states");
-    shell.subscribe("joint_states", qos::sensor_subscriber(), move |message: JointState| {
-        receive(&shared, &mut rejections, |reader, now| reader.joint_state(&message, now));
+        handle.close();
     })?;
-    let (shared, mut rejections) = subscription("imu/data");
-    shell.subscribe("imu/data", qos::sensor_subscriber(), move |message: Imu| {
-        receive(&shared, &mut rejections, |reader, now| reader.imu(&message, now));
-    })?;
-    let (shared, mut rejections) = subscription("foot_contacts");
-    shell.subscribe("foot_contacts", qos::sensor_subscriber(), move |message: FootContacts| {
-        receive(&shared, &mut rejections, |reader, now| reader.foot_contacts(&message, now));
-    })
+    control.set_thread(thread);
+
+    let sensing = SharedSensing::default();
+    sensors::subscribe(shell, &driver, &sensing, &control, &rejected)?;
+    let known = RefCell::new(None);
+    let node = Rc::new(PolicyNode { control, parameters, known, keeping, driver, sensing, subjects, publisher, layouts });
+    services::serve(shell, &node, &rejected)?;
+    services::keep_regularly(shell, &node, keep_every)?;
+    shell.manage(Lifecycle(node), autostart)
 }
 
-fn request_gate(control: &GateControl, value: f32, source: GateSource) -> Result<(), GateError> {
-    control.request(Gate::new(value, source)?)
-}
-
-fn warn(result: Result<(), GateError>) {
-    if let Err(error) = result {
-        tracing::warn!("{error}");
-    }
-}
-
-fn serve_gate(shell: &mut Shell, control: GateControl, rejected: &RejectionCount) -> Result<(), NodeError> {
-    let (by_topic, mut rejections) = (control.clone(), Rejections::new("~/gate", rejected));
-    shell.subscribe("~/gate", qos::command(), move |message: Float32| {
-        if let Err(error) = request_gate(&by_topic, message.data, GateSource::Topic) {
-            rejections.note(&error);
-        }
-    })?;
-    shell.serve::<SetGate::Service, _>("~/set_gate", move |request| {
-        let previous_gate = control.present();
-        let set = || {
-            let gates = &request.layer_gates[..];
-            match gates {
-                [] => request_gate(&control, request.gate, GateSource::Service).map(|()| format!("gate {}", request.gate)),
-                _ => control
-                    .request(CommandedGate::per_layer(gates, GateSource::Service)?)
-                    .map(|()| format!("gates {gates:?} of the layers")),
+/// A parameter's present value takes effect.
+fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &ParameterValue) {
+    match (name, value) {
+        ("gate", ParameterValue::Double(value)) => {
+            // The parameter's range is the gate's, and one value fits any network. An unconfigured node reads it later.
+            if let Ok(gate) = Gate::new(*value as f32, GateSource::Parameter) {
+                let _ = control.request_gate(gate);
             }
+        }
+        ("weights_every", ParameterValue::Integer(value)) => control.weights_every.store(*value as u32, Ordering::Relaxed),
+        ("emergency_stop", ParameterValue::Bool(true)) => control.emergency_stop(),
+        ("emergency_stop", ParameterValue::Bool(false)) => drop(control.ask(Request::Release)),
+        (name, ParameterValue::Double(value)) => thresholds.set(name, *value),
+        _ => {}
+    }
+}
+
+impl PolicyNode {
+    /// Tells everyone of the policy that now runs.
+    ///
+    /// # Errors
+    /// [`NodeError`] when the driver does not fit, or ROS refuses.
+    pub fn announce(&self, known: &Known, inbox: Reports) -> Result<(), NodeError> {
+        let robot = &known.metadata.robot;
+        let period = 1.0 / known.metadata.control_rate;
+        let names: Vec<&str> = robot.joint_names().collect();
+        let map = CommandMap::new(&self.driver, &names, (f64::from(period) * 1e9) as i64)?;
+        let joints = names.into_iter().map(str::to_owned).collect();
+        // The receiver lives as long as the node.
+        let _ = self.subjects.send(Subject { inbox, map, robot: robot.name.clone(), joints, period });
+        self.publisher.unpark();
+        let message = layout(&known.metadata, &known.hash);
+        let cannot = |source| NodeError::Ros { what: "cannot publish ~/weights_layout".to_owned(), source };
+        self.layouts.publish(&message).map_err(cannot)?;
+        tracing::info!(
+            "policy `{}` for the robot `{}` at {} Hz, sha256 {:.12}…",
+            known.metadata.name,
+            robot.name,
+            known.metadata.control_rate,
+            known.hash
+        );
+        Ok(())
+    }
+
+    /// What reads another policy, on any thread.
+    pub fn loader(&self) -> Loader {
+        Loader { parameters: self.parameters.clone(), publisher: self.publisher.clone() }
+    }
+
+    /// `new` now runs in place of the policy before.
+    ///
+    /// # Errors
+    /// [`NodeError`] when ROS refuses.
+    pub fn take_over(&self, new: Known, inbox: Reports) -> Result<(), NodeError> {
+        if let Some(sensing) = self.sensing.borrow_mut().as_mut() {
+            sensing.reader.set_needs_velocity(new.metadata.observation.needs_velocity());
+        }
+        self.control.set_layers(new.metadata.gate_dimensions().layers);
+        if let Some(place) = self.keeping.place() {
+            self.keeping.set(Some(KeptAt::new(place.path, &new)));
+        }
+        self.announce(&new, inbox)?;
+        *self.known.borrow_mut() = Some(new);
+        Ok(())
+    }
+
+    fn configure(&self) -> Result<(), NodeError> {
+        let parameters = self.parameters.read();
+        let policy = Path::new(parameters.required("policy")?);
+        let (mut life, inbox, mut known) = Life::load(policy, parameters.integer("seed") as u64, &parameters, &self.publisher)?;
+        robot_warnings(&known.metadata.robot.name, &known.warnings);
+        let trigger = if parameters.string("trigger") == "timer" { Trigger::Timer } else { Trigger::Sensors };
+        let by_foot = matches!(self.driver.contacts, ContactDescription::Bool { .. } | ContactDescription::Wrench { .. });
+        if by_foot && trigger == Trigger::Sensors {
+            return Err(NodeError::Contradiction(
+                "contacts that come foot by foot never carry one stamp: set the parameter trigger to `timer`".to_owned(),
+            ));
+        }
+        let kept = parameters.string("keep_weights");
+        let kept = (!kept.is_empty()).then(|| KeptAt::new(kept.into(), &known));
+        if let Some(place) = kept.as_ref().filter(|place| place.path.exists()) {
+            known.template.read(&place.path, &known.hash)?;
+            // It was made of this policy.
+            let _ = life.policy.restore_network(&known.template);
+            tracing::info!("weights of control step {} from {}", known.template.steps(), place.path.display());
+        }
+        let safety: SafetyDescription = parameters.section("safety")?;
+        let order = OrderRules {
+            clock_jump: (f64::from(safety.clock_jump) * 1e9) as i64,
+            drops_reordered: safety.reactions.reordered != Reaction::Off,
         };
-        let response = match set() {
-            Ok(what) => {
-                SetGate::Response { success: true, message: format!("{what} from the next control step on"), previous_gate }
-            }
-            Err(error) => SetGate::Response { success: false, message: error.to_string(), previous_gate },
-        };
-        std::future::ready(response)
-    })
+        let robot = &known.metadata.robot;
+        let (joints, feet): (Vec<&str>, Vec<&str>) =
+            (robot.joint_names().collect(), robot.feet.iter().map(String::as_str).collect());
+        let needs_velocity = known.metadata.observation.needs_velocity();
+        let reader = SensorReader::new(&self.driver, &joints, &feet, needs_velocity, order)?;
+        let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(joints.len(), feet.len()), oldest_received: 0 };
+        let (frames, received_frames) = triple_buffer::TripleBuffer::new(&empty).split();
+        let session = Session::new(life, received_frames, trigger, known.metadata.control_rate);
+        drop(parameters);
+
+        self.announce(&known, inbox)?;
+        let matched = trigger == Trigger::Sensors;
+        self.control.forget_sensors();
+        self.control.set_faults(MessageFaults::default());
+        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, matched, faults: MessageFaults::default() });
+        self.control.set_layers(known.metadata.gate_dimensions().layers);
+        self.keeping.set(kept);
+        *self.known.borrow_mut() = Some(known);
+        self.parameters.read().set_configured(true);
+        if self.control.send(Request::Configure(Box::new(session))) {
+            Ok(())
+        } else {
+            self.forget();
+            Err(NodeError::Contradiction("the control thread has too much to do".to_owned()))
+        }
+    }
+
+    fn forget(&self) {
+        *self.sensing.borrow_mut() = None;
+        self.control.set_layers(0);
+        *self.known.borrow_mut() = None;
+        self.keeping.set(None);
+        self.parameters.read().set_configured(false);
+    }
+}
+
+/// Reads a policy for the robot that the node drives.
+pub struct Loader {
+    parameters: SharedParameters,
+    publisher: Thread,
+}
+
+impl Loader {
+    /// Reads the policy at `path` and begins its life with weights of `seed`.
+    ///
+    /// # Errors
+    /// [`NodeError`] when it is not usable.
+    pub fn load(&self, path: &Path, seed: u64) -> Result<(Life, Reports, Known), NodeError> {
+        // A copy, so that a slow disk holds up no parameter service.
+        let parameters = self.parameters.read().clone();
+        Life::load(path, seed, &parameters, &self.publisher)
+    }
+}
+
+/// The policy node as a managed one.
+struct Lifecycle(Rc<PolicyNode>);
+
+impl Managed for Lifecycle {
+    fn configure(&mut self) -> Result<(), NodeError> {
+        self.0.configure()
+    }
+
+    fn activate(&mut self) -> Result<(), NodeError> {
+        if self.0.control.send(Request::Activate) {
+            Ok(())
+        } else {
+            Err(NodeError::Contradiction("the control thread has too much to do".to_owned()))
+        }
+    }
+
+    fn deactivate(&mut self) {
+        // No command after the transition.
+        let _ = wait(self.0.control.ask(Request::Deactivate));
+    }
+
+    fn cleanup(&mut self) {
+        if let Some(session) = wait(self.0.control.ask(Request::CleanUp)) {
+            self.0.keeping.keep(&session.life.policy);
+        }
+        self.0.forget();
+    }
+}
+
+/// Waits for an answer of the control thread. `None` when it has none.
+fn wait<T>(mut answer: Receiver<T>) -> Option<T> {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        match answer.try_recv() {
+            Ok(Some(answer)) => return Some(answer),
+            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+            Err(_) => return None,
+        }
+    }
+    None
 }

@@ -1,55 +1,198 @@
 //! The publishing thread: step reports as messages.
 
+use std::sync::mpsc::Receiver;
+
 use r2r::Publisher;
-use r2r::hebbian_locomotion::msg::{PlasticityState, WeightSnapshot, WeightsLayout};
-use r2r::sensor_msgs::msg::JointState;
+use r2r::diagnostic_msgs::msg::DiagnosticArray;
+use r2r::hebbian_locomotion::msg::{
+    LoopTiming as LoopTimingMessage, PlasticityState, PolicyStep, SafetyState, WeightSnapshot, WeightsLayout,
+};
 use r2r::std_msgs::msg::Header;
 
-use super::control::StepReport;
+use super::commands::{CommandMap, CommandPublisher};
+use super::diagnostics::{Thresholds, diagnostics};
+use super::report::{SafetyReport, StepReport};
+use super::timing::LoopTiming;
 use crate::policy::PolicyMetadata;
+use crate::robot::Stamp;
 use crate::ros::convert;
+use crate::ros::outbox::Inbox;
 use crate::ros::rejection::{RejectionCount, Rejections};
+use crate::ros::stop::Stop;
+use crate::safety::{Fault, FaultKind, Phase};
 
 /// The policy node's publishers.
 pub struct Telemetry {
     /// Joint targets.
-    pub commands: Publisher<JointState>,
+    pub commands: CommandPublisher,
+    /// What each step saw and answered: what a replay needs.
+    pub steps: Publisher<PolicyStep>,
     /// What each step did.
     pub plasticity: Publisher<PlasticityState>,
     /// All weights, now and then.
     pub weights: Publisher<WeightSnapshot>,
-    /// Names of the joints, in order.
-    pub joints: Vec<String>,
+    /// What the supervisor says.
+    pub safety: Publisher<SafetyState>,
+    /// Timing of the loop.
+    pub timing: Publisher<LoopTimingMessage>,
+    /// For those who look at many nodes.
+    pub diagnostics: Publisher<DiagnosticArray>,
+    /// Name of the node.
+    pub node: String,
+    /// From when on timing is worth a warning.
+    pub thresholds: Thresholds,
     /// Messages refused so far.
     pub rejected: RejectionCount,
     /// Sets of sensor values that allowed no step.
     pub refused: Rejections,
 }
 
-impl Telemetry {
-    /// Publishes one report, the command first.
-    pub fn publish(&mut self, report: &StepReport) {
-        if let Some(error) = &report.refused {
-            self.refused.note(error);
-            return;
+/// What the reports of one policy mean.
+pub struct Subject {
+    /// The reports.
+    pub inbox: Inbox<StepReport>,
+    /// How targets become commands.
+    pub map: CommandMap,
+    /// Name of the robot.
+    pub robot: String,
+    /// The policy's names of the joints.
+    pub joints: Vec<String>,
+    /// Control period \[s\].
+    pub period: f32,
+}
+
+/// The publishing thread's state.
+pub struct Publishing {
+    telemetry: Telemetry,
+    subject: Option<Subject>,
+    timing: LoopTiming,
+    said: Option<SafetyReport>,
+}
+
+impl Publishing {
+    /// A publishing thread without a policy.
+    pub fn new(telemetry: Telemetry) -> Self {
+        Self { telemetry, subject: None, timing: LoopTiming::default(), said: None }
+    }
+
+    /// Publishes the reports of whichever policy comes through `subjects`, until a stop is requested.
+    pub fn run(mut self, subjects: &Receiver<Subject>, stop: &Stop) {
+        while !stop.is_requested() {
+            while let Ok(next) = subjects.try_recv() {
+                // The reports of the policy before come first.
+                self.publish_all();
+                self.subject = Some(next);
+            }
+            self.publish_all();
+            Inbox::<StepReport>::wait();
         }
-        note(self.commands.publish(&convert::command(report.stamp, &self.joints, &report.targets)));
-        if report.plasticity.is_some() {
-            note(self.plasticity.publish(&self.plasticity_state(report)));
-        }
-        if let (true, Some(plasticity)) = (report.has_weights, report.plasticity) {
-            let weights = WeightSnapshot { header: header(report), step: plasticity.step, weights: report.weights.clone() };
-            note(self.weights.publish(&weights));
+        self.publish_all();
+    }
+
+    fn publish_all(&mut self) {
+        if let Some(subject) = self.subject.take() {
+            subject.inbox.drain(|report| self.publish(&subject, report));
+            self.subject = Some(subject);
         }
     }
 
+    /// Publishes one report, the command first.
+    fn publish(&mut self, subject: &Subject, report: &StepReport) {
+        if report.has_command {
+            note(self.telemetry.commands.publish(report.stamp, &subject.map, &report.command));
+        }
+        if let Some(error) = &report.refused {
+            self.telemetry.refused.note(error);
+        }
+        if let Some(plasticity) = report.plasticity {
+            note(self.telemetry.steps.publish(&report.input.message(header(report.stamp), plasticity.step, &report.targets)));
+            note(self.telemetry.plasticity.publish(&self.telemetry.plasticity_state(report)));
+        }
+        if let (true, Some(plasticity)) = (report.has_weights, report.plasticity) {
+            let weights = report.weights.clone();
+            let header = header(report.stamp);
+            note(self.telemetry.weights.publish(&WeightSnapshot { header, step: plasticity.step, weights }));
+        }
+        let is_news = self.said.is_none_or(|said| report.safety.is_news(&said));
+        if is_news {
+            say(subject, &report.safety);
+            self.said = Some(report.safety);
+        }
+        if let Some(timing) = report.timing {
+            self.timing = timing;
+            note(self.telemetry.timing.publish(&timing_message(subject, report, &timing)));
+        }
+        if is_news || report.timing.is_some() {
+            note(self.telemetry.safety.publish(&safety_state(subject, report)));
+            let describe = |safety: &SafetyReport| (subject.describe(safety.fault), subject.describe(safety.warning));
+            let Telemetry { node, thresholds, .. } = &self.telemetry;
+            let message = diagnostics(node, &subject.robot, report, &self.timing, thresholds, describe);
+            note(self.telemetry.diagnostics.publish(&message));
+        }
+    }
+}
+
+impl Subject {
+    fn describe(&self, fault: Option<Fault>) -> String {
+        fault.map_or_else(String::new, |fault| fault.describe(self.joints.iter().map(String::as_str)))
+    }
+}
+
+/// Tells the log what people want to hear at once.
+fn say(subject: &Subject, safety: &SafetyReport) {
+    let (phase, fault) = (safety.phase.as_str(), subject.describe(safety.fault));
+    match safety.phase {
+        Phase::Stopped => tracing::error!("{phase}: {fault}; release it with ~/emergency_stop false"),
+        Phase::Fallback => tracing::error!("{phase}: {fault}"),
+        _ if fault.is_empty() => tracing::info!("{phase}"),
+        _ => tracing::warn!("{phase}: {fault}"),
+    }
+}
+
+fn safety_state(subject: &Subject, report: &StepReport) -> SafetyState {
+    let SafetyReport { phase, fault, warning, counts } = report.safety;
+    let kind = |fault: Option<Fault>| fault.map_or_else(String::new, |fault| fault.kind.as_str().to_owned());
+    SafetyState {
+        header: header(report.stamp),
+        phase: phase.as_str().to_owned(),
+        fault: kind(fault),
+        fault_detail: subject.describe(fault),
+        warning: kind(warning),
+        warning_detail: subject.describe(warning),
+        checks: FaultKind::ALL.map(|kind| kind.as_str().to_owned()).into(),
+        counts: counts.into(),
+    }
+}
+
+fn timing_message(subject: &Subject, report: &StepReport, timing: &LoopTiming) -> LoopTimingMessage {
+    LoopTimingMessage {
+        header: header(report.stamp),
+        nominal_period: subject.period,
+        steps: timing.steps,
+        period_mean: timing.period.mean,
+        period_min: timing.period.min,
+        period_max: timing.period.max,
+        jitter: timing.period.deviation,
+        wake_up_mean: timing.wake_up.mean,
+        wake_up_max: timing.wake_up.max,
+        compute_mean: timing.compute.mean,
+        compute_max: timing.compute.max,
+        sensor_age_mean: timing.sensor_age.mean,
+        sensor_age_max: timing.sensor_age.max,
+        missed_steps: report.missed_steps,
+        unpublished_steps: report.unpublished_steps,
+    }
+}
+
+impl Telemetry {
     fn plasticity_state(&self, report: &StepReport) -> PlasticityState {
         let layers = |value: fn(&crate::plasticity::LayerActivity) -> f32| report.layers.iter().map(value).collect();
         let mut message = PlasticityState {
-            header: header(report),
+            header: header(report.stamp),
             weights_max_abs: layers(|layer| layer.max_abs),
             weights_norm: layers(|layer| layer.norm),
             weight_change_mean: layers(|layer| layer.change_mean),
+            missed_steps: report.missed_steps,
             rejected_messages: self.rejected.get(),
             ..PlasticityState::default()
         };
@@ -61,7 +204,6 @@ impl Telemetry {
             message.gate_detail = plasticity.reason.to_string();
             message.compute_time = plasticity.compute_time;
             message.sensor_age = plasticity.sensor_age;
-            message.missed_steps = plasticity.missed_steps;
         }
         message
     }
@@ -81,8 +223,8 @@ pub fn layout(metadata: &PolicyMetadata, hash: &str) -> WeightsLayout {
     }
 }
 
-fn header(report: &StepReport) -> Header {
-    Header { stamp: convert::time(report.stamp), frame_id: String::new() }
+fn header(stamp: Stamp) -> Header {
+    Header { stamp: convert::time(stamp), frame_id: String::new() }
 }
 
 fn note(result: r2r::Result<()>) {

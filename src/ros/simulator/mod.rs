@@ -1,7 +1,9 @@
 //! The simulator node: the world as a robot's driver would show it.
 
+mod diagnostics;
 mod node;
 mod pace;
+mod requests;
 mod sensors;
 mod simulation;
 

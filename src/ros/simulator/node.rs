@@ -2,27 +2,25 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use futures::channel::oneshot;
-use r2r::hebbian_locomotion::srv::Reset;
 use r2r::sensor_msgs::msg::JointState;
-use r2r::std_srvs::srv::SetBool;
+use serde::de::DeserializeOwned;
 
 use super::pace::Mode;
+use super::requests::serve;
 use super::sensors::SensorPublishers;
-use super::simulation::{Command, Request, Simulation};
+use super::simulation::{Command, Simulation};
+use crate::config::parse_description;
 use crate::robot::{NameMap, RobotModel};
 use crate::ros::convert;
+use crate::ros::logging::robot_warnings;
 use crate::ros::node::{NodeError, Shell};
-use crate::ros::parameters::{Declaration, Parameters};
+use crate::ros::parameters::{Declaration, ParameterError, Parameters};
 use crate::ros::qos;
 use crate::ros::rejection::{RejectionCount, Rejections};
-use crate::simulation::{Mount, SimulationSettings, StartNoise, World};
-
-/// What a service answers when the node ends before its request took effect.
-const ENDING: &str = "the simulator is ending";
+use crate::simulation::{CommandWatchdog, Damage, Mount, SimulationSettings, StartNoise, World};
 
 fn declarations() -> Vec<Declaration> {
     let rate = (1.0, 10_000.0);
@@ -35,6 +33,13 @@ fn declarations() -> Vec<Declaration> {
         ),
         Declaration::double("speed_factor", 1.0, (0.01, 100.0), "with the mode real_time: simulated over real time"),
         Declaration::bool("wait_for_command", true, "hold the world until the first command arrives"),
+        Declaration::double(
+            "command_timeout",
+            0.5,
+            (0.0, 3600.0),
+            "with the modes real_time and free_running: silence, simulated and real, after which the robot holds its pose until a command \
+             comes [s]; 0: never",
+        ),
         Declaration::integer("seed", 0, (0, i64::MAX), "seed of the start pose"),
         Declaration::double(
             "start_noise.position",
@@ -52,6 +57,15 @@ fn declarations() -> Vec<Declaration> {
             "joint speed limit [rad/s] instead of the robot's; 0: the robot's own",
         ),
         Declaration::bool("suspended", false, "hold the base so that no foot reaches the ground"),
+        Declaration::double(
+            "actuator_delay",
+            0.0,
+            (0.0, 1.0),
+            "time from a command to the motors' answer [s], in whole physics steps",
+        ),
+        Declaration::string("terrain", "", "the ground (YAML, as in an experiment file); empty: flat"),
+        Declaration::string("damage", "", "what is wrong with the robot (YAML list, as in an experiment file); empty: nothing"),
+        Declaration::bool("ground_markers", false, "publish the ground around the robot as markers on ~/ground"),
     ]
 }
 
@@ -63,11 +77,15 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let parameters = shell.parameters(declarations(), |_, _| ())?;
     let parameters = parameters.read();
     let robot = Arc::new(load_robot(&parameters)?);
+    robot_warnings(&robot.name, &robot.warnings);
     let settings = SimulationSettings {
         physics_rate: parameters.double("physics_rate") as f32,
         control_rate: parameters.double("control_rate") as f32,
         mount: if parameters.bool("suspended") { Mount::Suspended } else { Mount::Free },
+        actuator_delay: parameters.double("actuator_delay") as f32,
+        terrain: described(&parameters, "terrain")?,
     };
+    let damage: Vec<Damage> = described(&parameters, "damage")?;
     let noise = StartNoise {
         position: parameters.double("start_noise.position") as f32,
         velocity: parameters.double("start_noise.velocity") as f32,
@@ -78,8 +96,9 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         _ => Mode::RealTime { factor: parameters.double("speed_factor") },
     };
     let seed = parameters.integer("seed") as u64;
-    let start = World::new(robot.clone(), settings)?;
-    let sensors = SensorPublishers::new(shell, &robot)?;
+    let mut start = World::new(robot.clone(), settings)?;
+    start.set_damage(&damage)?;
+    let sensors = SensorPublishers::new(shell, &robot, parameters.bool("ground_markers"))?;
     let description = shell.publisher("robot_description", qos::latched())?;
     let urdf = r2r::std_msgs::msg::String { data: robot.urdf.clone() };
     description
@@ -94,10 +113,12 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let simulation = Simulation {
         world: start.start_of_episode(seed, noise),
         start,
+        damage,
         noise,
         seed,
         mode,
         wait_for_command: parameters.bool("wait_for_command"),
+        watchdog: CommandWatchdog::new(Duration::from_secs_f64(parameters.double("command_timeout"))),
         period: Duration::from_nanos((1e9 / f64::from(settings.control_rate)).round() as u64),
         commands,
         requests,
@@ -108,7 +129,15 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let stop = shell.stop().clone();
     let thread = shell.thread("simulation", move || simulation.run(&stop))?;
     subscribe_commands(shell, &joints, no_command, commands_in, thread, &rejected)?;
-    serve_requests(shell, requests_in)
+    serve(shell, requests_in, &joints)
+}
+
+/// The value of a parameter that holds a description.
+fn described<T: DeserializeOwned + Default>(parameters: &Parameters, name: &str) -> Result<T, NodeError> {
+    parse_description(parameters.string(name)).map_err(|reason| {
+        let (given, name) = (parameters.string(name).to_owned(), name.to_owned());
+        NodeError::Parameter(ParameterError::Value { name, given, expected: format!("a description ({reason})") })
+    })
 }
 
 fn load_robot(parameters: &Parameters) -> Result<RobotModel, NodeError> {
@@ -140,35 +169,6 @@ fn subscribe_commands(
                 simulation.unpark();
             }
             Err(error) => rejections.note(&error),
-        }
-    })
-}
-
-fn serve_requests(shell: &mut Shell, requests: Sender<Request>) -> Result<(), NodeError> {
-    let resets = requests.clone();
-    shell.serve::<Reset::Service, _>("~/reset", move |request| {
-        let (answer, done) = oneshot::channel();
-        let seed = (!request.keep_seed).then_some(request.seed);
-        // Without a receiver `done` ends at once, and the answer says so.
-        let _ = resets.send(Request::Reset(seed, answer));
-        async {
-            match done.await {
-                Ok(seed) => {
-                    Reset::Response { success: true, message: format!("at the start of the episode with seed {seed}"), seed }
-                }
-                Err(_) => Reset::Response { success: false, message: ENDING.to_owned(), seed: 0 },
-            }
-        }
-    })?;
-    shell.serve::<SetBool::Service, _>("~/pause", move |request| {
-        let (answer, done) = oneshot::channel();
-        let _ = requests.send(Request::Pause(request.data, answer));
-        async move {
-            let state = if request.data { "simulated time stands still" } else { "simulated time goes on" };
-            match done.await {
-                Ok(()) => SetBool::Response { success: true, message: state.to_owned() },
-                Err(_) => SetBool::Response { success: false, message: ENDING.to_owned() },
-            }
         }
     })
 }

@@ -1,17 +1,22 @@
 //! What the simulator publishes.
 
 use r2r::Publisher;
+use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use r2r::hebbian_locomotion::msg::{FootContacts, SimulatorStatus};
 use r2r::nav_msgs::msg::Odometry;
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sensor_msgs::msg::{Imu, JointState};
 use r2r::std_msgs::msg::Header;
+use r2r::visualization_msgs::msg::MarkerArray;
 
 use crate::robot::{RobotModel, RobotState, Stamp};
 use crate::ros::convert;
 use crate::ros::node::{NodeError, Shell};
 use crate::ros::qos;
 use crate::simulation::World;
+
+/// Way of the base after which the ground around it is shown anew \[m\].
+const SHOWN_ANEW: f32 = 1.5;
 
 /// The simulator's publishers, with the names that its messages carry.
 pub struct SensorPublishers {
@@ -21,6 +26,12 @@ pub struct SensorPublishers {
     contacts: Publisher<FootContacts>,
     odometry: Publisher<Odometry>,
     status: Publisher<SimulatorStatus>,
+    diagnostics: Publisher<DiagnosticArray>,
+    node: String,
+    /// The ground as markers, where wanted.
+    ground: Option<Publisher<MarkerArray>>,
+    /// Where the base was when the ground was last shown; `None` when it has changed since.
+    shown_at: Option<[f32; 3]>,
     joint_names: Vec<String>,
     foot_names: Vec<String>,
     imu_link: String,
@@ -29,11 +40,11 @@ pub struct SensorPublishers {
 }
 
 impl SensorPublishers {
-    /// Publishers for `robot`.
+    /// Publishers for `robot`; `ground_markers`: for the ground, too.
     ///
     /// # Errors
     /// [`NodeError::Ros`] when ROS refuses.
-    pub fn new(shell: &mut Shell, robot: &RobotModel) -> Result<Self, NodeError> {
+    pub fn new(shell: &mut Shell, robot: &RobotModel, ground_markers: bool) -> Result<Self, NodeError> {
         Ok(Self {
             clock: shell.publisher("/clock", qos::clock())?,
             joints: shell.publisher("joint_states", qos::sensor_publisher())?,
@@ -41,6 +52,10 @@ impl SensorPublishers {
             contacts: shell.publisher("foot_contacts", qos::sensor_publisher())?,
             odometry: shell.publisher("odom", qos::sensor_publisher())?,
             status: shell.publisher("~/status", qos::telemetry())?,
+            diagnostics: shell.publisher("/diagnostics", qos::diagnostics())?,
+            node: shell.full_name()?,
+            ground: if ground_markers { Some(shell.publisher("~/ground", qos::latched())?) } else { None },
+            shown_at: None,
             joint_names: robot.joint_names().map(str::to_owned).collect(),
             foot_names: robot.foot_names().map(str::to_owned).collect(),
             imu_link: robot.imu_link.clone(),
@@ -51,6 +66,7 @@ impl SensorPublishers {
 
     /// Publishes time and all sensors of `world` as of `stamp`.
     pub fn publish(&mut self, stamp: Stamp, world: &World) {
+        self.show_ground(stamp, world);
         world.sense(&mut self.state);
         let state = &self.state;
         // Time first: a node that computes an age when a sensor value arrives must not find it in the future.
@@ -61,10 +77,33 @@ impl SensorPublishers {
         note(self.joints.publish(&convert::joint_state(stamp, &self.joint_names, state)));
     }
 
+    /// Notes that the ground is another one.
+    pub fn ground_changed(&mut self) {
+        self.shown_at = None;
+    }
+
+    /// Publishes the ground around the robot when it changed or the robot has left it.
+    fn show_ground(&mut self, stamp: Stamp, world: &World) {
+        let Some(publisher) = &self.ground else {
+            return;
+        };
+        let at = world.base().position;
+        let near = |shown: [f32; 3]| shown.iter().zip(at).all(|(shown, at)| (shown - at).abs() < SHOWN_ANEW);
+        if !self.shown_at.is_some_and(near) && at.iter().all(|value| value.is_finite()) {
+            note(publisher.publish(&convert::ground_markers(stamp, &world.ground_shapes())));
+            self.shown_at = Some(at);
+        }
+    }
+
     /// Publishes `status` as of `stamp`.
     pub fn publish_status(&self, stamp: Stamp, status: SimulatorStatus) {
         let header = Header { stamp: convert::time(stamp), frame_id: String::new() };
         note(self.status.publish(&SimulatorStatus { header, ..status }));
+    }
+
+    /// Publishes what `diagnose` makes of the node's name.
+    pub fn publish_diagnostics(&self, diagnose: impl FnOnce(&str) -> DiagnosticArray) {
+        note(self.diagnostics.publish(&diagnose(&self.node)));
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use futures::channel::oneshot;
 use r2r::hebbian_locomotion::msg::SimulatorStatus;
 
+use super::diagnostics::command_diagnostics;
 use super::pace::{Mode, Pace};
+use super::requests::{Action, Done, Request};
 use super::sensors::SensorPublishers;
 use crate::robot::Stamp;
 use crate::ros::rejection::RejectionCount;
 use crate::ros::stop::Stop;
-use crate::simulation::{StartNoise, World};
+use crate::simulation::{Alarm, CommandWatchdog, Damage, SimulationSettings, StartNoise, StartPose, Terrain, World};
 
 /// Longest time that the thread sleeps without looking for requests and stops.
 const REQUEST_LATENCY: Duration = Duration::from_millis(10);
@@ -19,6 +21,10 @@ const REQUEST_LATENCY: Duration = Duration::from_millis(10);
 const REPEAT: Duration = Duration::from_millis(100);
 /// A command that is awaited for this long is worth a message in the log.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How often `/diagnostics` are published; a change goes out at once.
+const DIAGNOSTICS: Duration = Duration::from_secs(1);
+/// Longest time that one request may step \[s\].
+const LONGEST_STEPPING: f64 = 3600.0;
 
 /// The latest command.
 #[derive(Clone, Debug)]
@@ -31,20 +37,14 @@ pub struct Command {
     pub number: u64,
 }
 
-/// What services ask of the simulation. Each is answered when it took effect.
-pub enum Request {
-    /// Back to the start of the episode of this seed; `None`: of the present one. Answered with the seed.
-    Reset(Option<u64>, oneshot::Sender<u64>),
-    /// Whether simulated time stands still.
-    Pause(bool, oneshot::Sender<()>),
-}
-
 /// A simulated robot and the topics around it.
 pub struct Simulation {
     /// The world, at the start of the first episode.
     pub world: World,
     /// A world that was never stepped.
     pub start: World,
+    /// What is wrong with its robot.
+    pub damage: Vec<Damage>,
     /// Spread of start poses.
     pub noise: StartNoise,
     /// Seed of the present episode.
@@ -53,6 +53,8 @@ pub struct Simulation {
     pub mode: Mode,
     /// Whether the first step waits for the first command.
     pub wait_for_command: bool,
+    /// What notices that commands have stopped; lockstep waits for them instead.
+    pub watchdog: CommandWatchdog,
     /// Control period.
     pub period: Duration,
     /// Commands.
@@ -71,10 +73,23 @@ struct Running<'a> {
     pace: Pace,
     stamp: Stamp,
     paused: bool,
+    /// Control steps that are still to be done during a pause, and who asked for them.
+    stepping: Option<(u32, oneshot::Sender<Result<Done, String>>)>,
     /// Number of the last command that was applied.
     applied: u64,
     control_steps: u64,
     unanswered: u64,
+    /// When the watchdog last looked, or a pause ended.
+    looked: Instant,
+    /// When `/diagnostics` were last published.
+    diagnosed: Option<Instant>,
+}
+
+impl Running<'_> {
+    /// Whether simulated time stands still.
+    fn stands(&self) -> bool {
+        self.paused && self.stepping.is_none()
+    }
 }
 
 impl Simulation {
@@ -87,9 +102,12 @@ impl Simulation {
             // Time begins after zero, which in ROS means "no time yet".
             stamp: period,
             paused: false,
+            stepping: None,
             applied: 0,
             control_steps: 0,
             unanswered: 0,
+            looked: Instant::now(),
+            diagnosed: None,
         };
         self.sensors.publish(run.stamp, &self.world);
         while !stop.is_requested() {
@@ -102,16 +120,40 @@ impl Simulation {
             if stop.is_requested() {
                 break;
             }
-            let command = self.commands.output_buffer();
-            run.unanswered += u64::from(command.number == run.applied);
-            run.applied = command.number;
-            self.world.set_targets(&command.targets);
+            self.apply_command(&mut run);
             self.world.control_step();
             run.control_steps += 1;
             run.stamp += period;
             self.sensors.publish(run.stamp, &self.world);
             let factor = run.pace.note_step(Instant::now());
             self.publish_status(&run, factor);
+            self.note_stepped(&mut run);
+        }
+    }
+
+    /// Hands the motors the newest command, if it is new, or lets them hold the robot's pose when there was none for too long.
+    fn apply_command(&mut self, run: &mut Running<'_>) {
+        let command = self.commands.output_buffer();
+        let is_new = command.number != run.applied;
+        run.applied = command.number;
+        run.unanswered += u64::from(!is_new);
+        if is_new {
+            // Otherwise those of before hold, or after a reset the start pose.
+            self.world.set_targets(&command.targets);
+        }
+        let real = std::mem::replace(&mut run.looked, Instant::now());
+        let alarm = self.watchdog.look(is_new, self.period, run.looked.duration_since(real));
+        match alarm {
+            Some(Alarm::Silent(time)) => {
+                self.world.hold_joints();
+                tracing::warn!("no command on joint_commands for {time:.2?}: the robot holds its pose until one comes");
+            }
+            Some(Alarm::Over(time)) => tracing::info!("commands on joint_commands again, after {time:.2?}"),
+            None => {}
+        }
+        if alarm.is_some() || run.diagnosed.is_none_or(|published| published.elapsed() >= DIAGNOSTICS) {
+            self.sensors.publish_diagnostics(|node| command_diagnostics(node, &self.world.robot().name, &self.watchdog));
+            run.diagnosed = Some(run.looked);
         }
     }
 
@@ -122,7 +164,7 @@ impl Simulation {
         while !run.stop.is_requested() {
             self.commands.update();
             let command = self.commands.output_buffer();
-            if command.number != run.applied && command.stamp == run.stamp && !run.paused {
+            if command.number != run.applied && command.stamp == run.stamp && !run.stands() {
                 run.pace.restart(Instant::now());
                 return;
             }
@@ -132,7 +174,7 @@ impl Simulation {
                 self.sensors.publish(run.stamp, &self.world);
                 sent = Instant::now();
             }
-            if !said && !run.paused && begin.elapsed() >= SILENCE {
+            if !said && !run.stands() && begin.elapsed() >= SILENCE {
                 tracing::warn!(
                     "no command on joint_commands answers the sensor values of {:.2} s; waiting for it",
                     run.stamp as f64 * 1e-9
@@ -156,37 +198,119 @@ impl Simulation {
                 self.sensors.publish(run.stamp, &self.world);
             }
             let wait = deadline.saturating_duration_since(Instant::now());
-            if run.stop.is_requested() || (wait.is_zero() && !run.paused) {
+            if run.stop.is_requested() || run.stepping.is_some() || (wait.is_zero() && !run.paused) {
                 break;
             }
             let latency = if run.paused { REQUEST_LATENCY } else { REQUEST_LATENCY.min(wait) };
             std::thread::park_timeout(latency);
             if run.paused {
-                run.pace.restart(Instant::now());
+                run.looked = Instant::now();
+                run.pace.restart(run.looked);
             }
         }
         self.commands.update();
     }
 
     fn serve_requests(&mut self, run: &mut Running<'_>) {
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::Reset(seed, answer) => {
-                    self.seed = seed.unwrap_or(self.seed);
-                    self.world = self.start.start_of_episode(self.seed, self.noise);
-                    // New sensor values need a new stamp.
-                    run.stamp += self.period.as_nanos() as i64;
-                    self.commands.update();
-                    run.applied = self.commands.output_buffer().number;
-                    // Whoever asked may have gone.
-                    let _ = answer.send(self.seed);
+        while let Ok(Request { action, answer }) = self.requests.try_recv() {
+            let outcome = match action {
+                Action::Step(steps) => {
+                    match self.check_stepping(run, steps) {
+                        // Answered when they are done.
+                        Ok(()) => run.stepping = Some((steps, answer)),
+                        Err(reason) => _ = answer.send(Err(reason)),
+                    }
+                    continue;
                 }
-                Request::Pause(paused, answer) => {
-                    run.paused = paused;
-                    let _ = answer.send(());
+                Action::Reset(seed, pose) => self.reset(run, seed, &pose),
+                Action::Pause(paused) => Ok(self.pause(run, paused)),
+                Action::Terrain(terrain) => self.set_terrain(run, terrain),
+                Action::Damage(damage) => self.set_damage(damage),
+                Action::Push(push) => {
+                    let pushed = self.world.push(&push);
+                    pushed.map(|()| "pushed".to_owned()).map_err(|error| error.to_string())
                 }
+            };
+            // Whoever asked may have gone.
+            let _ = answer.send(outcome.map(|message| self.done(run, message)));
+        }
+    }
+
+    fn done(&self, run: &Running<'_>, message: String) -> Done {
+        Done { message, seed: self.seed, control_steps: run.control_steps }
+    }
+
+    fn reset(&mut self, run: &mut Running<'_>, seed: Option<u64>, pose: &StartPose) -> Result<String, String> {
+        for &(index, angle) in &pose.joints {
+            let joint = &self.world.robot().joints[index];
+            if !(joint.lower..=joint.upper).contains(&angle) {
+                let (name, lower, upper) = (&joint.name, joint.lower, joint.upper);
+                return Err(format!("the joint `{name}` at {angle} rad; it must be from {lower} to {upper} rad"));
             }
         }
+        self.seed = seed.unwrap_or(self.seed);
+        self.restart(run, pose);
+        Ok(format!("at the start of the episode with seed {}", self.seed))
+    }
+
+    fn restart(&mut self, run: &mut Running<'_>, pose: &StartPose) {
+        self.world = self.start.start_at(self.seed, self.noise, pose);
+        self.sensors.ground_changed();
+        // New sensor values need a new stamp.
+        run.stamp += self.period.as_nanos() as i64;
+        self.commands.update();
+        run.applied = self.commands.output_buffer().number;
+        self.watchdog.restart();
+    }
+
+    fn pause(&mut self, run: &mut Running<'_>, paused: bool) -> String {
+        run.paused = paused;
+        if let Some((left, answer)) = run.stepping.take() {
+            let _ = answer.send(Err(format!("`pause` was called with {left} steps still to do")));
+        }
+        if paused { "simulated time stands still" } else { "simulated time goes on" }.to_owned()
+    }
+
+    fn check_stepping(&self, run: &Running<'_>, steps: u32) -> Result<(), String> {
+        let most = (LONGEST_STEPPING / self.period.as_secs_f64()) as u32;
+        if !run.paused {
+            return Err("the simulation is not paused; call `pause` first".to_owned());
+        }
+        if run.stepping.is_some() {
+            return Err("another call of `step` is still under way".to_owned());
+        }
+        if steps == 0 || steps > most {
+            return Err(format!("{steps} steps; it must be from 1 to {most}"));
+        }
+        Ok(())
+    }
+
+    /// Counts a step done during a pause.
+    fn note_stepped(&self, run: &mut Running<'_>) {
+        match run.stepping.take() {
+            Some((1, answer)) => _ = answer.send(Ok(self.done(run, "stepped".to_owned()))),
+            Some((left, answer)) => run.stepping = Some((left - 1, answer)),
+            None => (),
+        }
+    }
+
+    /// All of it or nothing: the new world is complete before the old one goes.
+    fn set_terrain(&mut self, run: &mut Running<'_>, terrain: Terrain) -> Result<String, String> {
+        let settings = SimulationSettings { terrain, ..*self.start.settings() };
+        let mut start = World::new(self.start.robot().clone(), settings).map_err(|error| error.to_string())?;
+        start.set_damage(&self.damage).map_err(|error| error.to_string())?;
+        self.start = start;
+        self.restart(run, &StartPose::default());
+        Ok(format!("another ground, at the start of the episode with seed {}", self.seed))
+    }
+
+    fn set_damage(&mut self, damage: Vec<Damage>) -> Result<String, String> {
+        // Both have the same robot: if one takes it, so does the other.
+        self.start.set_damage(&damage).map_err(|error| error.to_string())?;
+        self.world.set_damage(&damage).map_err(|error| error.to_string())?;
+        let message = if damage.is_empty() { "healthy".to_owned() } else { format!("{} damages", damage.len()) };
+        self.damage = damage;
+        Ok(message)
     }
 
     fn publish_status(&self, run: &Running<'_>, real_time_factor: f64) {
@@ -199,6 +323,8 @@ impl Simulation {
             unanswered_steps: run.unanswered,
             real_time_factor,
             rejected_messages: self.rejected.get(),
+            work: self.world.energy().work,
+            torque_squared: self.world.energy().torque_squared,
             ..SimulatorStatus::default()
         };
         self.sensors.publish_status(run.stamp, status);

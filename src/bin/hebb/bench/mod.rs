@@ -1,7 +1,10 @@
 //! `hebb bench`: how fast the suite is, beside others and beside what the machine allows, in one run, as ratios.
 
 mod bandwidth;
+mod gait;
 mod peers;
+mod search;
+mod sim;
 mod step;
 
 use std::time::Instant;
@@ -20,11 +23,17 @@ pub struct Arguments {
 enum What {
     /// One step of the plastic network: beside numpy and jax, and beside the memory traffic that it cannot do without.
     Step(step::Arguments),
+    /// The simulated world: beside a bare loop over rapier's step, beside MuJoCo, on several threads, and how fast an episode starts anew.
+    Sim(sim::Arguments),
+    /// The searches on test functions: what they reach, beside the same algorithms of evosax.
+    Search(search::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.what {
         What::Step(arguments) => step::run(arguments),
+        What::Sim(arguments) => sim::run(arguments),
+        What::Search(arguments) => search::run(arguments),
     }
 }
 
@@ -74,6 +83,19 @@ fn time(calls: usize, mut work: impl FnMut()) -> f64 {
     let start = Instant::now();
     (0..calls).for_each(|_| work());
     start.elapsed().as_secs_f64() / calls as f64
+}
+
+/// Seconds that the processor has spent on this thread: whoever else uses the machine does not count.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// CPU seconds that `work` takes.
+fn cpu_seconds_of(work: impl FnOnce()) -> f64 {
+    let begin = cpu_seconds();
+    work();
+    cpu_seconds() - begin
 }
 
 /// What /proc/cpuinfo calls the processor.

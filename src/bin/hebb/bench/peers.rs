@@ -1,45 +1,13 @@
-//! The same step by others: a Python process (`benches/peers/step.py`) that takes turns with this one.
+//! The same by others: a Python process (of a program in `benches/peers`) that takes turns with this one.
 //!
-//! One line of JSON is asked, one is answered: first the networks, answered by the weights after some steps; then, for each round,
-//! the times of one step.
+//! One line of JSON is asked, one is answered: first what is to be done, answered by what came out; then, for each round, how long it took.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
-/// The program; part of this one, so that it works wherever that is installed.
-const PROGRAM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/step.py"));
-
-/// Contestants by name, for each network in turn.
-pub type PerNet<T> = Vec<BTreeMap<String, T>>;
-
-/// One network, as others are told of it.
-#[derive(Serialize)]
-pub struct Task {
-    /// Neurons per layer, input first.
-    pub layers: Vec<usize>,
-    /// Weights at the start, layer after layer, row-major \[inputs, outputs\].
-    pub weights: Vec<f32>,
-    /// eta A, eta B, eta C and eta D in the same order.
-    pub coefficients: [Vec<f32>; 4],
-    /// Inputs of the steps.
-    pub inputs: Vec<Vec<f32>>,
-    /// For each network of the batch: what the coefficients are multiplied by.
-    pub batch: Vec<f32>,
-}
-
-/// The answer to the tasks.
-#[derive(Deserialize)]
-pub struct Ready {
-    /// Of Python and the packages.
-    pub versions: BTreeMap<String, String>,
-    /// Weights after one step for each input; of a batch, those of its last network.
-    pub weights: PerNet<Vec<f32>>,
-}
 
 /// What can go wrong with the others.
 #[derive(Debug, thiserror::Error)]
@@ -65,26 +33,26 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Starts `python` and waits until everything is compiled and warm.
+    /// Starts `program` (its text) in `python`, gives it `task`, and waits for the answer: by then everything is compiled and warm.
     ///
     /// # Errors
     /// [`PeersError`] when it does not start or does not answer.
-    pub fn start(python: &Path, tasks: &[Task]) -> Result<(Self, Ready), PeersError> {
-        let started = Command::new(python).args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    pub fn start<T: DeserializeOwned>(python: &Path, program: &str, task: &impl Serialize) -> Result<(Self, T), PeersError> {
+        let started = Command::new(python).args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = started.map_err(|source| PeersError::Start { python: python.display().to_string(), source })?;
         let (Some(questions), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(PeersError::Answer("no pipes".into()));
         };
         let mut peers = Self { process, questions, answers: BufReader::new(answers) };
-        let ready = peers.ask(&tasks)?;
-        Ok((peers, ready))
+        let answer = peers.ask(task)?;
+        Ok((peers, answer))
     }
 
-    /// Seconds that a step takes each of them: one round.
+    /// Seconds that each of them takes: one round.
     ///
     /// # Errors
     /// [`PeersError::Answer`] when the process has ended.
-    pub fn round(&mut self) -> Result<PerNet<f64>, PeersError> {
+    pub fn round<T: DeserializeOwned>(&mut self) -> Result<T, PeersError> {
         self.ask(&"round")
     }
 

@@ -9,10 +9,10 @@ use hebbian_locomotion::network::Shape;
 use hebbian_locomotion::plasticity::{InitialWeights, Instructions, Measurement, PlasticDescription, PlasticNetwork};
 use hebbian_locomotion::random::stream;
 use rand::RngExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bandwidth::{BYTES_MOVED, BYTES_READ, Traffic};
-use super::peers::{Peers, PeersError, Task};
+use super::peers::{Peers, PeersError};
 use super::{Rounds, Timing, cpu, quantile, time};
 use crate::Failure;
 use crate::report::{progress_bar, write_json};
@@ -47,6 +47,36 @@ const AGREEMENT: f32 = 1e-4;
 const SYNAPSES_PER_TIMING: usize = 4_000_000;
 /// Neurons of square layers, whose synapses go from a thousand to ten million in half decades. Multiples of eight fill the tiles.
 const SQUARES: [usize; 9] = [32, 56, 104, 176, 320, 560, 1000, 1776, 3160];
+
+/// What others do; part of this program, so that it works wherever that is installed.
+const PROGRAM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/step.py"));
+
+/// Contestants by name, for each network in turn.
+type PerNet<T> = Vec<BTreeMap<String, T>>;
+
+/// One network, as others are told of it.
+#[derive(Serialize)]
+struct Task {
+    /// Neurons per layer, input first.
+    layers: Vec<usize>,
+    /// Weights at the start, layer after layer, row-major \[inputs, outputs\].
+    weights: Vec<f32>,
+    /// eta A, eta B, eta C and eta D in the same order.
+    coefficients: [Vec<f32>; 4],
+    /// Inputs of the steps.
+    inputs: Vec<Vec<f32>>,
+    /// For each network of the batch: what the coefficients are multiplied by.
+    batch: Vec<f32>,
+}
+
+/// The answer to the tasks.
+#[derive(Deserialize)]
+struct Ready {
+    /// Of Python and the packages.
+    versions: BTreeMap<String, String>,
+    /// Weights after one step for each input; of a batch, those of its last network.
+    weights: PerNet<Vec<f32>>,
+}
 
 /// The JSON.
 #[derive(Serialize)]
@@ -118,7 +148,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut versions = BTreeMap::new();
     if let Some(python) = &arguments.peers {
         let tasks: Vec<_> = subjects.iter().map(Subject::task).collect();
-        let (running, ready) = Peers::start(python, &tasks)?;
+        let (running, ready): (_, Ready) = Peers::start(python, PROGRAM, &tasks)?;
         for (subject, weights) in subjects.iter_mut().zip(&ready.weights) {
             subject.agree(weights)?;
         }
@@ -128,7 +158,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bar = progress_bar(u64::from(rounds), "{bar:30} round {pos} of {len}");
     for _ in 0..rounds {
         if let Some(peers) = &mut peers {
-            for (subject, times) in subjects.iter_mut().zip(peers.round()?) {
+            let times: PerNet<f64> = peers.round()?;
+            for (subject, times) in subjects.iter_mut().zip(times) {
                 times.into_iter().for_each(|(name, time)| subject.peers.entry(name).or_default().push(time));
             }
         }

@@ -1,0 +1,68 @@
+"""An evolution and its workers on this machine; ends when the evolution ends."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+
+def nodes(context):
+    def node(executable, name, parameters, **more):
+        return Node(
+            package="hebbian_locomotion",
+            executable=executable,
+            name=name,
+            namespace=LaunchConfiguration("namespace"),
+            output="screen",
+            parameters=[*parameters, {"experiment": LaunchConfiguration("experiment")}],
+            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+            **more,
+        )
+
+    def integer(name):
+        return ParameterValue(LaunchConfiguration(name), value_type=int)
+
+    own = {"out": LaunchConfiguration("out"), "seed": integer("seed"), "generations": integer("generations")}
+    evolution = node("evolution", "evolution", [LaunchConfiguration("params_file"), own])
+    count = int(LaunchConfiguration("workers").perform(context))
+    workers = [
+        # Each with a name of its own, so that its parameters can be asked for.
+        node(
+            "episode_worker",
+            f"episode_worker_{number}",
+            [{"threads": integer("threads")}],
+            respawn=True,
+            respawn_delay=1.0,
+        )
+        for number in range(1, count + 1)
+    ]
+    end = RegisterEventHandler(OnProcessExit(target_action=evolution, on_exit=EmitEvent(event=Shutdown())))
+    return [end, evolution, *workers]
+
+
+def generate_launch_description():
+    config = PathJoinSubstitution([FindPackageShare("hebbian_locomotion"), "config"])
+    arguments = [
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes and their topics"),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=PathJoinSubstitution([config, "evolution.yaml"]),
+            description="parameters of the evolution node",
+        ),
+        DeclareLaunchArgument(
+            "experiment",
+            default_value=PathJoinSubstitution([config, "experiments", "beetle.yaml"]),
+            description="experiment file (YAML)",
+        ),
+        DeclareLaunchArgument("out", default_value="", description="folder for the results; empty: runs/NAME"),
+        DeclareLaunchArgument("seed", default_value="-1", description="seed; -1: the experiment's"),
+        DeclareLaunchArgument("generations", default_value="0", description="generations; 0: the experiment's"),
+        DeclareLaunchArgument("workers", default_value="1", description="worker processes on this machine"),
+        DeclareLaunchArgument("threads", default_value="0", description="threads of each; 0: one for each core"),
+        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=nodes)])

@@ -1,0 +1,50 @@
+"""Records topics: by `ros2 bag record` where it is installed with MCAP, else by the recorder node of this package."""
+
+import time
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+
+def is_installed(package):
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def start(context):
+    record = LaunchConfiguration("record").perform(context).strip()
+    if record.lower() in ("", "false"):
+        return []
+    folder = time.strftime("recording_%Y-%m-%d_%H-%M-%S") if record.lower() == "true" else record
+    if is_installed("ros2bag") and is_installed("rosbag2_storage_mcap"):
+        command = ["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", folder]
+        recorder = ExecuteProcess(cmd=command, output="screen")
+    else:
+        recorder = Node(
+            package="hebbian_locomotion",
+            executable="recorder",
+            namespace=LaunchConfiguration("namespace"),
+            output="screen",
+            parameters=[{"output": folder}],
+        )
+    return [LogInfo(msg=f"recording into {folder}"), recorder]
+
+
+def generate_launch_description():
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("namespace", default_value="", description="namespace of the recorded nodes"),
+            DeclareLaunchArgument(
+                "record",
+                default_value="true",
+                description="folder of the bag, or true for a new one named by the time; empty or false: no recording",
+            ),
+            OpaqueFunction(function=start),
+        ]
+    )

@@ -1,0 +1,63 @@
+"""The policy on a robot. `simulated:=true` puts the simulator in its place and leaves everything else as it is."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    share = FindPackageShare("hebbian_locomotion")
+    config = PathJoinSubstitution([share, "config"])
+    arguments = [
+        DeclareLaunchArgument("simulated", default_value="false", description="simulate the robot"),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes and their topics"),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=PathJoinSubstitution([config, "policy.yaml"]),
+            description="parameters of the policy node",
+        ),
+        DeclareLaunchArgument(
+            "policy",
+            default_value=PathJoinSubstitution([config, "policies", "beetle.safetensors"]),
+            description="policy file",
+        ),
+        DeclareLaunchArgument(
+            "robot",
+            default_value=PathJoinSubstitution([config, "robots", "beetle.yaml"]),
+            description="robot description (YAML)",
+        ),
+        DeclareLaunchArgument(
+            "driver", default_value="", description="how the robot's driver names its joints and topics (YAML)"
+        ),
+        DeclareLaunchArgument(
+            "autostart",
+            default_value="false",
+            description="walk at once; else somebody activates the node with `ros2 lifecycle set`",
+        ),
+        DeclareLaunchArgument("seed", default_value="0", description="seed of the initial weights"),
+        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
+    ]
+
+    def include(name, names, **fixed):
+        passed = {argument: LaunchConfiguration(argument) for argument in names}
+        return IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", f"{name}.launch.py"])),
+            launch_arguments={**passed, **fixed}.items(),
+        )
+
+    policy = ["namespace", "params_file", "policy", "robot", "driver", "autostart", "seed", "log_level"]
+    simulation_file = PathJoinSubstitution([config, "simulation.yaml"])
+    return LaunchDescription(
+        [
+            *arguments,
+            # In a scope of its own: the policy's argument of the same name means another file.
+            GroupAction(
+                [include("simulation", ["namespace", "robot", "seed", "log_level"], params_file=simulation_file)],
+                condition=IfCondition(LaunchConfiguration("simulated")),
+            ),
+            include("policy", policy, trigger="timer"),
+        ]
+    )

@@ -1,0 +1,59 @@
+//! `hebb analyze`: how weights moved in recordings and traces, or how runs of evolution went.
+
+mod runs;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+use hebbian_locomotion::durable::write_durably;
+use hebbian_locomotion::evidence::{PlotError, RunHistory};
+
+use crate::Failure;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Recordings: bags (folders or .mcap files) and traces of `hebb trace --weights` (.safetensors), compared in one basis. Or runs: folders
+    /// of `hebb evolve` or the evolution node, compared in one figure.
+    #[arg(required = true, value_name = "BAG|TRACE|RUN")]
+    paths: Vec<PathBuf>,
+    /// Full name of the policy node, for bags with several.
+    #[arg(long)]
+    node: Option<String>,
+    /// Policy file: also replay the bags, to measure the rule's terms and how much of the old weights an update leaves.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// Principal components of the weights.
+    #[arg(long, default_value_t = 3)]
+    components: usize,
+    /// Leave out so much of the start of each recording [s].
+    #[arg(long, default_value_t = 0.0)]
+    skip: f64,
+    /// Folder for the report (report.html, which needs nothing else) and the plots as SVG and PNG.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Write the figures as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (runs, recordings): (Vec<_>, Vec<_>) = arguments.paths.iter().partition(|path| RunHistory::is_at(path));
+    match (runs.first(), recordings.first()) {
+        (Some(run), Some(recording)) => {
+            let (run, recording) = (run.display(), recording.display());
+            Err(format!("{run} is a run of evolution, {recording} is none; give runs alone, or recordings alone").into())
+        }
+        (Some(_), None) => runs::run(arguments),
+        _ => weights::run(arguments),
+    }
+}
+
+/// Writes `page` to `folder`, and what `draw` draws beside it.
+fn write_report(folder: &Path, page: &str, draw: impl FnOnce() -> Result<(), PlotError>) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let report = folder.join("report.html");
+    write_durably(&report, page.as_bytes())?;
+    draw()?;
+    println!("\n{}; plots beside it as SVG and PNG", report.display());
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! `hebb evaluate --suite`: many policies under many conditions, resumable.
+
+use std::path::Path;
+
+use hebbian_locomotion::config::read_yaml;
+use hebbian_locomotion::evidence::statistics::Interval;
+use hebbian_locomotion::evidence::suite::{Entrant, Records, Suite, SuiteReport, run_suite};
+use hebbian_locomotion::policy::PolicyFile;
+
+use super::{Arguments, name_of};
+use crate::Failure;
+use crate::report::{progress_bar, write_json};
+
+pub fn run(arguments: &Arguments, suite: &Path) -> Result<(), Failure> {
+    let suite: Suite = read_yaml(suite)?;
+    let entrants = arguments.policies.iter().map(|path| entrant(arguments, path)).collect::<Result<Vec<_>, Failure>>()?;
+    if let Some((index, double)) =
+        entrants.iter().enumerate().find(|(index, entrant)| entrants[..*index].iter().any(|other| other.name == entrant.name))
+    {
+        return Err(format!(
+            "{} is named {:?} like another policy; rename its file",
+            arguments.policies[index].display(),
+            double.name
+        )
+        .into());
+    }
+    let baseline = arguments.baseline.as_deref().map(|name| index_of(name, &entrants)).transpose()?;
+    let mut records = match &arguments.records {
+        Some(path) => Records::open(path)?,
+        None => Records::in_memory(),
+    };
+    let bar = progress_bar(0, "{bar:30} {pos}/{len} episodes, {eta} left");
+    run_suite(&suite, &entrants, &mut records, |count| bar.set_length(count as u64), || bar.inc(1))?;
+    bar.finish_and_clear();
+    let report = SuiteReport::new(&suite, &entrants, &records, baseline)?;
+    print(&report);
+    if let Some(path) = &arguments.json {
+        write_json(path, &report)?;
+    }
+    Ok(())
+}
+
+/// A policy, named like its file.
+fn entrant(arguments: &Arguments, path: &Path) -> Result<Entrant, Failure> {
+    let (file, sha256) = PolicyFile::load(path)?;
+    let robot = arguments.world.robot(path, &file)?;
+    Ok(Entrant { name: name_of(path, &file), file, sha256, robot })
+}
+
+fn index_of(name: &str, entrants: &[Entrant]) -> Result<usize, Failure> {
+    entrants.iter().position(|entrant| entrant.name == name).ok_or_else(|| {
+        let names: Vec<&str> = entrants.iter().map(|entrant| entrant.name.as_str()).collect();
+        format!("no policy is named {name:?}; the baseline must be one of {}", names.join(", ")).into()
+    })
+}
+
+fn percent(interval: &Interval) -> String {
+    format!("{:.0} %", interval.map(|share| 100.0 * share))
+}
+
+fn print(report: &SuiteReport) {
+    println!("{} episodes each; intervals of {:.0} %", report.seeds.len(), 100.0 * report.level);
+    let width = report.conditions.iter().map(|row| row.condition.chars().count()).max().unwrap_or(0).max(9);
+    for rows in report.conditions.chunk_by(|a, b| a.policy == b.policy) {
+        println!("\n{}", rows[0].policy);
+        let head = ["speed [m/s]", "of the first", "falls", "J/m", "straight", "max |w|"];
+        println!(
+            "{:width$} {:>24} {:>20} {:>6} {:>7} {:>8} {:>8}",
+            "condition", head[0], head[1], head[2], head[3], head[4], head[5]
+        );
+        for row in rows {
+            let work = row.work_per_metre.map_or("-".to_owned(), |work| format!("{work:.0}"));
+            println!(
+                "{:width$} {:>24} {:>20} {:>4.0} % {work:>7} {:>8.2} {:>8.2}",
+                row.condition,
+                format!("{:.3}", row.speed),
+                percent(&row.retained),
+                100.0 * row.falls,
+                row.straightness,
+                row.weights_max_abs,
+            );
+        }
+    }
+    for rows in report.comparisons.chunk_by(|a, b| a.policy == b.policy) {
+        println!(
+            "\n{} against {}, seed by seed; p corrected for {} comparisons (Holm)",
+            rows[0].policy,
+            rows[0].baseline,
+            report.comparisons.len()
+        );
+        println!("{:width$} {:>24} {:>8} {:>8} {:>24}", "condition", "faster by [m/s]", "g", "p", "retains times as much");
+        for row in rows {
+            let effect = row.speed.effect_size.map_or("-".to_owned(), |g| format!("{g:.2}"));
+            let (faster, ratio) = (format!("{:.3}", row.speed.difference), format!("{:.2}", row.retained_ratio));
+            println!("{:width$} {faster:>24} {effect:>8} {:>8.3} {ratio:>24}", row.condition, row.p_adjusted);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `hebb study report`.
+
+use std::path::{Path, PathBuf};
+
+use hebbian_locomotion::durable::write_durably;
+use hebbian_locomotion::evidence::study::{ClaimResult, Evolved, Member, StudyFigures, WeightRecords, markdown, weight_figures};
+use hebbian_locomotion::evidence::suite::{Entrant, Records, SuiteReport, run_suite};
+use hebbian_locomotion::policy::PolicyFile;
+use serde::Serialize;
+
+use super::Opened;
+use crate::Failure;
+use crate::report::{progress_bar, write_json};
+
+const PREFACE: &str = "# Results\n\nWhat policies of this suite were measured to do, and what that says about published claims. \
+This page is made by `hebb study report`; do not edit it.\n\n";
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The studies (YAML).
+    #[arg(required = true)]
+    studies: Vec<PathBuf>,
+    /// Folder of the episodes that were run, and of the figures; what is there is not run again.
+    #[arg(long, default_value = "docs/results")]
+    records: PathBuf,
+    /// The page.
+    #[arg(long, default_value = "docs/results.md")]
+    out: PathBuf,
+}
+
+/// The JSON of a study.
+#[derive(Serialize)]
+struct Report<'a> {
+    claims: &'a [ClaimResult],
+    #[serde(flatten)]
+    figures: &'a StudyFigures,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    std::fs::create_dir_all(&arguments.records)?;
+    let mut page = PREFACE.to_owned();
+    for (index, path) in arguments.studies.iter().enumerate() {
+        if index > 0 {
+            page.push('\n');
+        }
+        page.push_str(&report(path, &arguments.records)?);
+    }
+    write_durably(&arguments.out, page.as_bytes())?;
+    println!("{}", arguments.out.display());
+    Ok(())
+}
+
+/// The section of the study at `path`.
+fn report(path: &Path, folder: &Path) -> Result<String, Failure> {
+    let opened = Opened::read(path)?;
+    let Opened { study, suite, .. } = &opened;
+    let there = study.members().filter(|member| opened.policy_path(member).exists());
+    let (members, entrants): (Vec<Member>, Vec<Entrant>) =
+        there.map(|member| Ok((member, entrant(&opened, &member)?))).collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
+    let named = |ending: &str| folder.join(format!("{}.{ending}", study.name));
+
+    let mut records = Records::open(&named("episodes.jsonl"))?;
+    let bar = progress_bar(0, "{bar:30} {pos}/{len} episodes, {eta} left");
+    run_suite(suite, &entrants, &mut records, |count| bar.set_length(count as u64), || bar.inc(1))?;
+    bar.finish_and_clear();
+    let report = SuiteReport::new(suite, &entrants, &records, None)?;
+
+    let mut weight_records = WeightRecords::open(&named("weights.jsonl"))?;
+    let mut policies = Vec::new();
+    for (member, entrant) in members.into_iter().zip(&entrants) {
+        let weights = match &study.weights {
+            Some(conditions) => weight_figures(suite, conditions, entrant, &mut weight_records)?,
+            None => None,
+        };
+        policies.push(Evolved { member, file: entrant.file.clone(), sha256: entrant.sha256.clone(), weights });
+    }
+    let figures = StudyFigures::new(study, suite, &policies, &report);
+    let claims: Vec<ClaimResult> = study.claims.iter().map(|claim| claim.judge(&figures)).collect();
+    write_json(&named("json"), &Report { claims: &claims, figures: &figures })?;
+    for ClaimResult { claim, verdict, evidence } in &claims {
+        println!("{claim}: {verdict} ({evidence})");
+    }
+    Ok(markdown(&path.display().to_string(), study, suite, &figures, &claims))
+}
+
+fn entrant(opened: &Opened, member: &Member) -> Result<Entrant, Failure> {
+    let path = opened.policy_path(member);
+    let (file, sha256) = PolicyFile::load(&path)?;
+    let (experiment, robot) = member.experiment(&opened.folder)?;
+    member.check_policy(&path, &file, &experiment, &robot)?;
+    Ok(Entrant { name: member.name(), file, sha256, robot })
+}

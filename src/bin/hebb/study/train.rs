@@ -1,0 +1,44 @@
+//! `hebb study train`.
+
+use std::path::PathBuf;
+
+use hebbian_locomotion::evolution::Continuation;
+
+use super::Opened;
+use crate::Failure;
+use crate::evolve::{ABLATION_EPISODES, evolve_to_file};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The study (YAML).
+    study: PathBuf,
+    /// Folder for the runs' checkpoints and histories.
+    #[arg(long, default_value = "runs")]
+    runs: PathBuf,
+    /// Evolve at most so many policies.
+    #[arg(long)]
+    most: Option<usize>,
+    /// Threads [default: all cores].
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let opened = Opened::read(&arguments.study)?;
+    if let Some(threads) = arguments.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    let lacking: Vec<_> = opened.study.members().filter(|member| !opened.policy_path(member).exists()).collect();
+    println!("{}: {} of {} policies are still to be evolved", opened.study.name, lacking.len(), opened.study.members().count());
+    std::fs::create_dir_all(opened.folder.join(&opened.study.policies))?;
+    for member in lacking.iter().take(arguments.most.unwrap_or(usize::MAX)) {
+        println!("\n{}", member.name());
+        let (experiment, robot) = member.experiment(&opened.folder)?;
+        let out = arguments.runs.join(member.name());
+        // No milestone: how fast a policy came to walk is in its history.
+        let milestone = f32::INFINITY;
+        let path = opened.policy_path(member);
+        evolve_to_file(experiment, robot, &out, Continuation::IfThere, milestone, ABLATION_EPISODES, &path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! How one series of weights moves: norms, sizes of updates, and whether it comes to rest, repeats itself, or neither.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::WeightSeries;
+
+/// Swing, as a share of the weights' norm, below which they count as at rest.
+const AT_REST: f64 = 0.01;
+/// Closest return up to which weights count as repeating themselves: walking beetles have 0.03, noise of their pace in three dimensions 0.3.
+const REPEATS: f64 = 0.15;
+/// Where a return is looked for, in periods: a gait has no clock.
+const RETURNS: std::ops::RangeInclusive<f64> = 0.6..=1.4;
+/// Late over early updates below which weights settle: the test for a fixed point of the authors of arXiv 2603.22512.
+const SETTLES: f64 = 0.4;
+/// The early part, by the same test.
+const EARLY: f64 = 0.05;
+/// Most samples of the late part that recurrence is looked for in.
+const MOST_LATE: usize = 1000;
+
+/// A series in figures and curves.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dynamics {
+    /// Name of the series.
+    pub name: String,
+    /// Samples.
+    pub samples: usize,
+    /// Time from the first to the last \[s\].
+    pub duration: f64,
+    /// Layer by layer.
+    pub layers: Vec<LayerDynamics>,
+    /// Mean of the updates' norm, summed over layers, in the second half over that in the first 5 %.
+    pub late_over_early: f64,
+    /// Root mean square distance from their mean in the second half, as a share of that mean's norm.
+    pub swing: f64,
+    /// How the second half repeats itself; none where it is too short or never comes back.
+    pub recurrence: Option<Recurrence>,
+    /// What it comes to.
+    pub motion: Motion,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerDynamics {
+    /// Mean Frobenius norm of the weights.
+    pub norm_mean: f64,
+    /// Largest |w|.
+    pub max_abs: f32,
+    /// Mean norm of the change from sample to sample.
+    pub update_norm_mean: f64,
+    /// Mean |change| of a weight from sample to sample.
+    pub change_mean: f64,
+    /// Norm of each sample.
+    #[serde(skip)]
+    pub norms: Vec<f64>,
+    /// Norm of the change to each sample but the first.
+    #[serde(skip)]
+    pub updates: Vec<f64>,
+}
+
+/// After how long weights come back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Recurrence {
+    /// The period \[s\].
+    pub period: f64,
+    /// Mean squared difference after a period over that after any time: 0 for an exact repetition, 1 for none.
+    pub difference: f64,
+    /// The same, each time after the time from 0.6 to 1.4 periods at which the weights come closest: 0 for a cycle at whatever pace.
+    pub closest: f64,
+}
+
+/// What a motion comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Motion {
+    /// The weights stay where they are, within 1 % of their norm.
+    FixedPoint,
+    /// They repeat themselves.
+    LimitCycle,
+    /// They still move, but with updates under 40 % of the first ones.
+    Settling,
+    /// None of these.
+    Wandering,
+}
+
+impl Motion {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FixedPoint => "fixed point",
+            Self::LimitCycle => "limit cycle",
+            Self::Settling => "settling",
+            Self::Wandering => "wandering",
+        }
+    }
+}
+
+impl Dynamics {
+    /// The figures of `series`.
+    pub fn of(series: &WeightSeries) -> Self {
+        let layers: Vec<LayerDynamics> = (0..series.layers.len()).map(|layer| LayerDynamics::of(series, layer)).collect();
+        let updates: Vec<f64> =
+            (0..series.len().saturating_sub(1)).map(|update| layers.iter().map(|layer| layer.updates[update]).sum()).collect();
+        let early = ((updates.len() as f64 * EARLY).ceil() as usize).clamp(1, updates.len().max(1));
+        let (first, late) = (mean(&updates[..early.min(updates.len())]), mean(&updates[updates.len() / 2..]));
+        let late_over_early = if first > 0.0 { late / first } else { 0.0 };
+        let second_half = Late::of(series);
+        let (swing, recurrence) = (second_half.swing(), second_half.recurrence(series.period()));
+        let motion = match recurrence {
+            _ if swing < AT_REST => Motion::FixedPoint,
+            Some(recurrence) if recurrence.closest <= REPEATS => Motion::LimitCycle,
+            _ if late_over_early < SETTLES => Motion::Settling,
+            _ => Motion::Wandering,
+        };
+        let duration = series.times.last().copied().unwrap_or(0.0) - series.times.first().copied().unwrap_or(0.0);
+        let recurrence = recurrence.filter(|_| motion != Motion::FixedPoint);
+        Self { name: series.name.clone(), samples: series.len(), duration, layers, late_over_early, swing, recurrence, motion }
+    }
+}
+
+impl LayerDynamics {
+    fn of(series: &WeightSeries, layer: usize) -> Self {
+        let range = series.layers[layer].clone();
+        let of_layer = |index: usize| &series.sample(index)[range.clone()];
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+        let norms: Vec<f64> = (0..series.len()).map(|index| norm(&mut of_layer(index).iter().map(|&w| f64::from(w)))).collect();
+        let pairs = || (1..series.len()).map(|index| of_layer(index - 1).iter().zip(of_layer(index)));
+        let change = |(before, after): (&f32, &f32)| f64::from(*after) - f64::from(*before);
+        let updates: Vec<f64> = pairs().map(|pair| norm(&mut pair.map(change))).collect();
+        let changes: Vec<f64> =
+            pairs().map(|pair| pair.map(|pair| change(pair).abs()).sum::<f64>() / range.len() as f64).collect();
+        let max_abs = (0..series.len()).flat_map(of_layer).fold(0.0f32, |max, weight| max.max(weight.abs()));
+        Self { norm_mean: mean(&norms), max_abs, update_norm_mean: mean(&updates), change_mean: mean(&changes), norms, updates }
+    }
+}
+
+/// The second half of a series, about its mean.
+struct Late {
+    samples: Vec<Vec<f32>>,
+    mean_norm: f64,
+    /// Mean squared distance from the mean.
+    variance: f64,
+}
+
+impl Late {
+    fn of(series: &WeightSeries) -> Self {
+        let start = (series.len() / 2).max(series.len().saturating_sub(MOST_LATE));
+        let count = (series.len() - start).max(1) as f64;
+        let mut mean = vec![0.0f64; series.synapses()];
+        for index in start..series.len() {
+            mean.iter_mut().zip(series.sample(index)).for_each(|(mean, &weight)| *mean += f64::from(weight) / count);
+        }
+        let centred = |index: usize| -> Vec<f32> {
+            series.sample(index).iter().zip(&mean).map(|(&weight, mean)| (f64::from(weight) - mean) as f32).collect()
+        };
+        let samples: Vec<Vec<f32>> = (start..series.len()).map(centred).collect();
+        let variance = samples.iter().map(|sample| squared(sample)).sum::<f64>() / count;
+        Self { samples, mean_norm: mean.iter().map(|mean| mean * mean).sum::<f64>().sqrt(), variance }
+    }
+
+    fn swing(&self) -> f64 {
+        match (self.variance.sqrt(), self.mean_norm) {
+            (0.0, _) => 0.0,
+            (distance, norm) if norm > 0.0 => distance / norm,
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// Mean squared difference between weights `lag` samples apart, over that between weights of any two times (twice the variance).
+    fn difference(&self, lag: usize) -> f64 {
+        let pairs = self.samples.iter().zip(&self.samples[lag..]);
+        let count = self.samples.len() - lag;
+        pairs.map(|(a, b)| apart(a, b)).sum::<f64>() / (count as f64 * 2.0 * self.variance)
+    }
+
+    /// The first lag at which weights come back after they have gone: a dip of the difference, of all dips nearly as deep as the deepest
+    /// one the first, between samples by a parabola. A lag is looked at only when it fits in twice.
+    fn recurrence(&self, period: f64) -> Option<Recurrence> {
+        let longest = self.samples.len() / 2;
+        if self.variance <= 0.0 || longest < 4 {
+            return None;
+        }
+        let differences: Vec<f64> = (0..=longest).into_par_iter().map(|lag| self.difference(lag)).collect();
+        let gone = differences.iter().position(|&difference| difference > 0.5)?;
+        let is_dip = |&lag: &usize| differences[lag] <= differences[lag - 1] && differences[lag] < differences[lag + 1];
+        let dips: Vec<usize> = (gone.max(1)..longest).filter(is_dip).collect();
+        let deepest = dips.iter().map(|&lag| differences[lag]).fold(f64::INFINITY, f64::min);
+        // Multiples of the period are as deep; rounding and drift must not make one of them win.
+        let &lag = dips.iter().find(|&&lag| differences[lag] <= deepest + 0.05)?;
+        let (before, here, after) = (differences[lag - 1], differences[lag], differences[lag + 1]);
+        let curvature = before - 2.0 * here + after;
+        let offset = if curvature > 0.0 { (0.5 * (before - after) / curvature).clamp(-0.5, 0.5) } else { 0.0 };
+        Some(Recurrence { period: (lag as f64 + offset) * period, difference: here, closest: self.closest_return(lag) })
+    }
+
+    fn closest_return(&self, lag: usize) -> f64 {
+        let part = |share: f64| share * lag as f64;
+        let (first, last) = ((part(*RETURNS.start()) as usize).max(1), part(*RETURNS.end()).ceil() as usize);
+        let starts = self.samples.len().saturating_sub(last);
+        let closest = |start: usize| {
+            let here = &self.samples[start];
+            (first..=last.min(self.samples.len() - 1 - start))
+                .map(|lag| apart(here, &self.samples[start + lag]))
+                .fold(f64::INFINITY, f64::min)
+        };
+        let sum: f64 = (0..starts).into_par_iter().map(closest).collect::<Vec<_>>().iter().sum();
+        if starts == 0 { f64::INFINITY } else { sum / (starts as f64 * 2.0 * self.variance) }
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Squared distance.
+fn apart(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+}
+
+fn squared(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(samples: usize, weight: impl Fn(f32, usize) -> f32) -> WeightSeries {
+        let weights = (0..samples).flat_map(|sample| (0..12).map(move |i| (sample, i)));
+        let weights = weights.map(|(sample, i)| weight(sample as f32, i)).collect();
+        WeightSeries::new("test", 0.02, &[8, 4], weights)
+    }
+
+    #[test]
+    fn a_cycle_is_found_with_its_period_between_two_samples() {
+        let turn = std::f32::consts::TAU / 33.4;
+        let cycle = series(400, |t, i| 0.3 + 0.2 * (turn * t + i as f32).sin() + 0.05 * (2.0 * turn * t).cos());
+        let dynamics = Dynamics::of(&cycle);
+        assert_eq!(dynamics.motion, Motion::LimitCycle, "{dynamics:?}");
+        let recurrence = dynamics.recurrence.unwrap();
+        assert!((recurrence.period - 33.4 * 0.02).abs() < 0.003, "{recurrence:?}");
+        assert!(recurrence.difference < 0.05, "{recurrence:?}");
+    }
+
+    #[test]
+    fn a_cycle_at_a_changing_pace_is_one_all_the_same() {
+        // From 28 to 38 samples a turn.
+        let angle = |t: f32| std::f32::consts::TAU * (t / 33.0 + 0.9 * (t / 60.0).sin());
+        let dynamics = Dynamics::of(&series(500, |t, i| 0.3 + 0.2 * (angle(t) + i as f32).sin()));
+        let recurrence = dynamics.recurrence.unwrap();
+        assert_eq!(dynamics.motion, Motion::LimitCycle, "{recurrence:?}");
+        assert!(recurrence.closest < 0.1 && recurrence.difference > 2.0 * recurrence.closest, "{recurrence:?}");
+    }
+
+    #[test]
+    fn weights_that_come_to_rest_are_a_fixed_point_and_slowing_ones_settle() {
+        let rest = Dynamics::of(&series(300, |t, i| 0.5 + (-t / 10.0).exp() * (i as f32).cos()));
+        assert_eq!((rest.motion, rest.recurrence), (Motion::FixedPoint, None));
+        assert!(rest.late_over_early < 0.01);
+        let slowing = Dynamics::of(&series(300, |t, i| 0.5 + (-t / 120.0).exp() * (i as f32).cos()));
+        assert_eq!(slowing.motion, Motion::Settling, "{slowing:?}");
+        let still = Dynamics::of(&series(50, |_, _| 0.5));
+        assert_eq!((still.motion, still.late_over_early), (Motion::FixedPoint, 0.0));
+        // Of rounding alone.
+        assert!(still.swing < 1e-12, "{}", still.swing);
+    }
+
+    #[test]
+    fn a_walk_at_random_wanders() {
+        use rand::RngExt;
+        let mut random = crate::random::stream(7, "a walk", &[]);
+        let mut place = [0.5f32; 12];
+        let weights = (0..400).flat_map(|_| {
+            place.iter_mut().for_each(|place| *place += random.random_range(-0.1..0.1));
+            place
+        });
+        let walk = WeightSeries::new("walk", 0.02, &[12], weights.collect());
+        assert_eq!(Dynamics::of(&walk).motion, Motion::Wandering);
+    }
+
+    #[test]
+    fn layers_are_measured_by_themselves() {
+        let dynamics = Dynamics::of(&series(10, |t, i| if i < 8 { 0.5 } else { t }));
+        let [first, second] = &dynamics.layers[..] else { panic!("{dynamics:?}") };
+        assert!((first.norm_mean - 2f64.sqrt()).abs() < 1e-9 && first.update_norm_mean == 0.0 && first.max_abs == 0.5);
+        assert!((second.update_norm_mean - 2.0).abs() < 1e-9 && second.change_mean == 1.0 && second.max_abs == 9.0);
+    }
+}

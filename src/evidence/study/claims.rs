@@ -1,0 +1,332 @@
+//! Claims that others have published, and what the figures of a study say about them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::StudyError;
+use super::figures::{ComparisonFigures, Course, GroupFigures, PolicyFigures, StudyFigures};
+use super::weights::{COMPONENTS, WeightFigures};
+use crate::evidence::statistics::{Interval, mean, student_interval};
+
+/// Fewest policies on either side from which anything is concluded: of two, one may be an exception.
+const FEWEST: usize = 3;
+
+/// A claim, and which groups of the study bear on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Claim {
+    /// Normalisation keeps weights from diverging, and without it they do.
+    Bounded {
+        /// Groups with a normalisation.
+        with: Vec<String>,
+        /// The group without.
+        without: String,
+        /// Largest |w| from which on weights have diverged.
+        bound: f32,
+    },
+    /// One group walks faster than another.
+    Faster {
+        /// The group.
+        group: String,
+        /// The other.
+        than: String,
+    },
+    /// Weights move in few dimensions.
+    LowDimensional {
+        /// The group.
+        group: String,
+        /// Share of the variance that three components must explain.
+        share: f64,
+    },
+    /// On ground that they do not know, weights spread wider.
+    Wider {
+        /// The group.
+        group: String,
+    },
+    /// Without ground under its feet the robot does not walk.
+    StillInTheAir {
+        /// The group.
+        group: String,
+        /// The condition in the air.
+        condition: String,
+        /// Speed of the joints there, as a share of that under the first condition, up to which it stands still.
+        share: f64,
+    },
+    /// One group retains more of its speed than others.
+    MoreRobust {
+        /// The group.
+        group: String,
+        /// The others.
+        than: Vec<String>,
+        /// Under which of the study's outcomes.
+        outcome: String,
+    },
+}
+
+/// What figures say about a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimVerdict {
+    /// It holds here.
+    Holds,
+    /// Its contrary holds here.
+    Fails,
+    /// The data do not tell.
+    Open,
+    /// Its policies are not evolved yet.
+    Missing,
+}
+
+/// A claim with its verdict.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClaimResult {
+    /// The claim in words.
+    pub claim: String,
+    /// The verdict.
+    pub verdict: ClaimVerdict,
+    /// The numbers behind it.
+    pub evidence: String,
+}
+
+impl fmt::Display for ClaimVerdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Holds => "holds here",
+            Self::Fails => "does not hold here",
+            Self::Open => "not decided",
+            Self::Missing => "not measured yet",
+        })
+    }
+}
+
+/// The verdict of an interval that should lie above (or below) `bound`. One that is no number says nothing.
+fn side(interval: &Interval, bound: f64, above: bool) -> ClaimVerdict {
+    let Interval { estimate, low, high } = *interval;
+    if [estimate, low, high].iter().any(|value| !value.is_finite()) {
+        return ClaimVerdict::Open;
+    }
+    match (low > bound, high < bound) {
+        (true, _) if above => ClaimVerdict::Holds,
+        (_, true) if !above => ClaimVerdict::Holds,
+        (true, _) | (_, true) => ClaimVerdict::Fails,
+        _ => ClaimVerdict::Open,
+    }
+}
+
+impl Claim {
+    /// Names of the groups that it needs.
+    pub fn groups(&self) -> impl Iterator<Item = &String> {
+        let (one, more): (&String, &[String]) = match self {
+            Self::Bounded { with, without, .. } => (without, with),
+            Self::Faster { group, than } => (group, std::slice::from_ref(than)),
+            Self::LowDimensional { group, .. } | Self::Wider { group } | Self::StillInTheAir { group, .. } => (group, &[]),
+            Self::MoreRobust { group, than, .. } => (group, than),
+        };
+        std::iter::once(one).chain(more)
+    }
+
+    /// Name of the condition that it needs.
+    pub fn condition(&self) -> Option<&String> {
+        match self {
+            Self::StillInTheAir { condition, .. } => Some(condition),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about how weights move.
+    pub fn needs_weights(&self) -> bool {
+        matches!(self, Self::LowDimensional { .. } | Self::Wider { .. })
+    }
+
+    /// Group, baseline and outcome of the comparisons that it needs; `first` is the suite's first condition.
+    pub fn comparisons<'a>(&'a self, first: &'a str) -> Vec<(&'a String, &'a String, &'a str)> {
+        match self {
+            Self::Faster { group, than } => vec![(group, than, first)],
+            Self::MoreRobust { group, than, outcome } => than.iter().map(|than| (group, than, outcome.as_str())).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Checks its lists and numbers.
+    ///
+    /// # Errors
+    /// [`StudyError`] names what is wrong.
+    pub fn check(&self) -> Result<(), StudyError> {
+        let share = |share: f64| {
+            let expected = "more than 0 and at most 1";
+            let fits = share > 0.0 && share <= 1.0;
+            if fits { Ok(()) } else { Err(StudyError::Value { name: "share", value: share, expected }) }
+        };
+        match self {
+            Self::Bounded { with, .. } if with.is_empty() => Err(StudyError::Empty("`with` of a claim")),
+            Self::MoreRobust { than, .. } if than.is_empty() => Err(StudyError::Empty("`than` of a claim")),
+            Self::Bounded { bound, .. } if !(bound.is_finite() && *bound > 0.0) => {
+                Err(StudyError::Value { name: "bound", value: f64::from(*bound), expected: "a number above 0" })
+            }
+            Self::LowDimensional { share: of_claim, .. } | Self::StillInTheAir { share: of_claim, .. } => share(*of_claim),
+            _ => Ok(()),
+        }
+    }
+
+    /// What `figures` say about it. While policies of its groups are still to be evolved there is no verdict, whatever those that are there say:
+    /// who looks again and again until a test is passed will pass it.
+    pub fn judge(&self, figures: &StudyFigures) -> ClaimResult {
+        let groups: Vec<Option<&GroupFigures>> = self.groups().map(|name| figures.group(name)).collect();
+        let is_complete = groups.iter().all(|group| group.is_some_and(|group| group.policies.len() == group.planned));
+        let weighed = groups.iter().all(Option::is_some).then(|| self.weigh(figures)).flatten();
+        let (verdict, evidence) = match weighed {
+            Some((verdict, evidence)) if is_complete => (verdict, evidence),
+            Some((_, evidence)) => (ClaimVerdict::Missing, format!("so far: {evidence}")),
+            None if is_complete => (ClaimVerdict::Open, "too few policies walk".to_owned()),
+            None => (ClaimVerdict::Missing, String::new()),
+        };
+        ClaimResult { claim: self.to_string(), verdict, evidence }
+    }
+
+    /// Verdict and numbers; none when too few policies have the numbers.
+    fn weigh(&self, figures: &StudyFigures) -> Option<(ClaimVerdict, String)> {
+        let level = figures.level;
+        match self {
+            Self::Bounded { with, without, bound } => {
+                let with = with.iter().map(|name| figures.group(name)).collect::<Option<Vec<_>>>()?;
+                Some(bounded(&with, figures.group(without)?, *bound))
+            }
+            Self::Faster { group, than } => {
+                let comparison = figures.comparison(group, than, figures.outcomes.first()?)?;
+                let evidence = format!("faster by {:.3} m/s than {}", comparison.effect.difference, over(comparison));
+                Some((apart(comparison, level)?, evidence))
+            }
+            Self::LowDimensional { group, share } => {
+                let group = figures.group(group)?;
+                let explained = of_weights(group, |weights| Some(mean(&weights.explained)));
+                let interval = sure(&explained, level)?;
+                let of = of(group, explained.len());
+                let evidence = format!("three components explain {interval:.2} of the variance of an episode, {of}");
+                Some((side(&interval, *share, true), evidence))
+            }
+            Self::Wider { group } => {
+                let group = figures.group(group)?;
+                // Of ratios the logarithm has a mean that says which is larger: twice and half come to nothing.
+                let widening = of_weights(group, |weights| Some(weights.widening().ln()));
+                let interval = sure(&widening, level)?;
+                let one_by_one: Vec<String> = (0..COMPONENTS)
+                    .map(|component| {
+                        let ratios = of_weights(group, |weights| {
+                            Some((weights.unknown_spread.get(component)? / weights.known_spread.get(component)?).ln())
+                        });
+                        format!("{:.2}", mean(&ratios).exp())
+                    })
+                    .collect();
+                let evidence = format!(
+                    "spread along three components {:.2} times as wide, one by one {}, {}",
+                    interval.map(f64::exp),
+                    one_by_one.join(", "),
+                    of(group, widening.len())
+                );
+                Some((side(&interval, 0.0, true), evidence))
+            }
+            Self::StillInTheAir { group, condition, share } => {
+                let (group, air) = (figures.group(group)?, figures.outcome(condition)?);
+                let walkers = || group.policies.iter().filter(|policy| policy.walks);
+                let times = |value: fn(&Course) -> f64| -> Vec<f64> {
+                    walkers().map(|policy| value(&policy.outcomes[air].course) / value(&policy.outcomes[0].course)).collect()
+                };
+                let motion = times(|course| course.joint_speed);
+                let interval = sure(&motion, level)?;
+                let evidence = format!(
+                    "in the second half of an episode in the air joints move {interval:.2} times as fast as on the ground, {}; the weights' change per \
+                     step, start included, is {:.2} times that on the ground",
+                    of(group, motion.len()),
+                    mean(&times(|course| course.weight_change))
+                );
+                Some((side(&interval, *share, false), evidence))
+            }
+            Self::MoreRobust { group, than, outcome } => {
+                let comparisons: Vec<_> =
+                    than.iter().map(|than| figures.comparison(group, than, outcome)).collect::<Option<_>>()?;
+                let verdicts: Vec<ClaimVerdict> =
+                    comparisons.iter().map(|comparison| apart(comparison, level)).collect::<Option<_>>()?;
+                let verdict = if verdicts.contains(&ClaimVerdict::Fails) {
+                    ClaimVerdict::Fails
+                } else if verdicts.iter().all(|verdict| *verdict == ClaimVerdict::Holds) {
+                    ClaimVerdict::Holds
+                } else {
+                    ClaimVerdict::Open
+                };
+                let sentence = |comparison: &&ComparisonFigures| {
+                    format!("retains {:+.2} of its speed more than {}", comparison.effect.difference, over(comparison))
+                };
+                Some((verdict, comparisons.iter().map(sentence).collect::<Vec<_>>().join("; ")))
+            }
+        }
+    }
+}
+
+/// `value` of the weights of each policy that walks, where it is a number.
+fn of_weights(group: &GroupFigures, value: impl Fn(&WeightFigures) -> Option<f64>) -> Vec<f64> {
+    let weights = group.policies.iter().filter(|policy| policy.walks).filter_map(|policy| policy.weights.as_ref());
+    weights.filter_map(value).filter(|value| value.is_finite()).collect()
+}
+
+/// Interval of the mean of `values`, unless they are too few.
+fn sure(values: &[f64], level: f64) -> Option<Interval> {
+    (values.len() >= FEWEST).then(|| student_interval(values, level))
+}
+
+/// How many of a group's policies a number is from.
+fn of(group: &GroupFigures, count: usize) -> String {
+    format!("over {count} of {} policies", group.policies.len())
+}
+
+/// The other side of a comparison, how many policies there are on either, and p.
+fn over(comparison: &ComparisonFigures) -> String {
+    let [own, others] = comparison.policies;
+    format!("{} ({own} and {others} policies, corrected p {:.3})", comparison.baseline, comparison.p_adjusted)
+}
+
+/// Which side of a comparison is ahead: the corrected test and the interval must both say so, as an interval of few values is too narrow.
+fn apart(comparison: &ComparisonFigures, level: f64) -> Option<ClaimVerdict> {
+    if comparison.policies.iter().any(|&count| count < FEWEST) {
+        return None;
+    }
+    let is_sure = comparison.p_adjusted <= 1.0 - level;
+    Some(if is_sure { side(&comparison.effect.difference, 0.0, true) } else { ClaimVerdict::Open })
+}
+
+fn bounded(with: &[&GroupFigures], without: &GroupFigures, bound: f32) -> (ClaimVerdict, String) {
+    if let Some(fixed) = with.iter().chain([&without]).find(|group| group.plastic == 0) {
+        return (ClaimVerdict::Open, format!("{} has no plastic weights", fixed.name));
+    }
+    let kept = with.iter().flat_map(|group| &group.policies).map(PolicyFigures::largest_weight).fold(0.0, f32::max);
+    let (diverged, all) =
+        (without.policies.iter().filter(|policy| policy.largest_weight() > bound).count(), without.policies.len());
+    let verdict = match diverged {
+        _ if kept > bound => ClaimVerdict::Fails,
+        0 => ClaimVerdict::Fails,
+        count if count == all => ClaimVerdict::Holds,
+        _ => ClaimVerdict::Open,
+    };
+    (verdict, format!("with one |w| is at most {kept:.2e}; without, {diverged} of {all} policies exceed {bound:.0}"))
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Bounded { bound, .. } => {
+                write!(formatter, "normalisation prevents divergence, and without it |w| passes {bound:.0} within an episode")
+            }
+            Self::Faster { group, than } => write!(formatter, "{group} walks faster than {than}"),
+            Self::LowDimensional { group, share } => write!(
+                formatter,
+                "weights of {group} are low-dimensional: three components explain more than {:.0} % of their variance",
+                100.0 * share
+            ),
+            Self::Wider { group } => write!(formatter, "weights of {group} spread wider on ground that they do not know"),
+            Self::StillInTheAir { group, .. } => write!(formatter, "{group} does not walk in the air"),
+            Self::MoreRobust { group, than, outcome } => {
+                write!(formatter, "{group} is more robust than {}: {outcome}", than.join(" and "))
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What the policies of a study came to, group by group, and how far groups are apart.
+
+use serde::Serialize;
+
+use super::description::{Member, Outcome, Study};
+use super::weights::WeightFigures;
+use crate::evidence::statistics::{Interval, SampleEffect, compare_samples, holm, mean, mean_interval};
+use crate::evidence::suite::{ConditionReport, Suite, SuiteReport};
+use crate::evidence::{SLOWEST_WALK, Verdict};
+use crate::policy::PolicyFile;
+
+/// A policy of a study that is there.
+pub struct Evolved<'a> {
+    /// What it is.
+    pub member: Member<'a>,
+    /// Its file.
+    pub file: PolicyFile,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// How its weights move; none without plasticity, or where it was not asked for.
+    pub weights: Option<WeightFigures>,
+}
+
+/// A study in figures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StudyFigures {
+    /// Name of the study.
+    pub name: String,
+    /// Confidence of all intervals.
+    pub level: f64,
+    /// Episodes of each policy under each condition.
+    pub episodes: u32,
+    /// Names of the suite's conditions, then of the study's outcomes.
+    pub outcomes: Vec<String>,
+    /// The groups that have any policy.
+    pub groups: Vec<GroupFigures>,
+    /// The study's comparisons of groups that have policies.
+    pub comparisons: Vec<ComparisonFigures>,
+    /// Names of policies that are not evolved yet.
+    pub missing: Vec<String>,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupFigures {
+    /// Name.
+    pub name: String,
+    /// Policies that it is to have.
+    pub planned: usize,
+    /// Kind of network, as files call it.
+    pub kind: &'static str,
+    /// Numbers that evolve.
+    pub numbers: usize,
+    /// Weights that change in life; 0 without any.
+    pub plastic: usize,
+    /// Its policies.
+    pub policies: Vec<PolicyFigures>,
+    /// One for each of [`StudyFigures::outcomes`].
+    pub outcomes: Vec<OutcomeFigures>,
+}
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PolicyFigures {
+    /// Name.
+    pub name: String,
+    /// Seed of its evolution.
+    pub seed: u64,
+    /// Generations that it evolved.
+    pub generations: u64,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// Whether it walks under the first condition.
+    pub walks: bool,
+    /// What its ablation says; none without plasticity.
+    pub verdict: Option<Verdict>,
+    /// How its weights move; none without plasticity, or where it was not asked for.
+    pub weights: Option<WeightFigures>,
+    /// One for each of [`StudyFigures::outcomes`].
+    pub outcomes: Vec<PolicyOutcome>,
+}
+
+/// A policy under a condition, or several: means over conditions of means over episodes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PolicyOutcome {
+    /// Forward speed \[m/s\].
+    pub speed: f64,
+    /// Speed as a share of that under the first condition; none for a policy that does not walk.
+    pub retained: Option<f64>,
+    /// Share of episodes in which the robot fell.
+    pub falls: f64,
+    /// Course and cost.
+    pub course: Course,
+}
+
+/// How a policy gets on, beside its speed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Course {
+    /// Work of the motors per metre \[J/m\]; none where it hardly moved.
+    pub work_per_metre: Option<f64>,
+    /// Mean |joint velocity| in the second half of the episodes \[rad/s\].
+    pub joint_speed: f64,
+    /// Way forward as a share of the distance from start to end.
+    pub straightness: f64,
+    /// Mean |change of a weight| per control step.
+    pub weight_change: f64,
+    /// Largest |w| of any episode.
+    pub weights_max_abs: f32,
+}
+
+/// A group under a condition, or several. Intervals are over its policies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OutcomeFigures {
+    /// Forward speed \[m/s\].
+    pub speed: Interval,
+    /// Speed as a share of that under the first condition, over the policies that walk; none when none does.
+    pub retained: Option<Interval>,
+    /// Share of episodes in which the robot fell.
+    pub falls: f64,
+}
+
+/// Two groups under one outcome.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ComparisonFigures {
+    /// The group.
+    pub group: String,
+    /// The group that it is compared with.
+    pub baseline: String,
+    /// Name of the outcome.
+    pub outcome: String,
+    /// Whether speeds \[m/s\] are compared, or what is retained of them.
+    pub retained: bool,
+    /// Policies on either side.
+    pub policies: [usize; 2],
+    /// How far apart they are.
+    pub effect: SampleEffect,
+    /// The p value, corrected for all of the study's comparisons (Holm).
+    pub p_adjusted: f64,
+}
+
+impl StudyFigures {
+    /// The figures of `study`, of which `policies` are there. `report` is that of the suite with entrants of the members' names.
+    pub fn new(study: &Study, suite: &Suite, policies: &[Evolved<'_>], report: &SuiteReport) -> Self {
+        let each = suite.conditions.iter().map(|condition| condition.name.clone());
+        let each: Vec<Outcome> = each.map(|name| Outcome { name: name.clone(), conditions: vec![name] }).collect();
+        let outcomes: Vec<&Outcome> = each.iter().chain(&study.outcomes).collect();
+        let mut groups = Vec::new();
+        for group in &study.groups {
+            let own: Vec<&Evolved> = policies.iter().filter(|policy| policy.member.group.name == group.name).collect();
+            let Some(first) = own.first() else { continue };
+            let network = &first.file.metadata.network;
+            let figures = |policy: &&Evolved| {
+                let name = policy.member.name();
+                let rows: Vec<&ConditionReport> = report.conditions.iter().filter(|row| row.policy == name).collect();
+                PolicyFigures::new(policy, &outcomes, &rows)
+            };
+            let own: Vec<PolicyFigures> = own.iter().map(figures).collect();
+            let sum = |index: usize| OutcomeFigures::new(&own, index, suite.level, suite.seed);
+            groups.push(GroupFigures {
+                name: group.name.clone(),
+                planned: group.seeds.as_ref().unwrap_or(&study.seeds).len(),
+                kind: network.kind(),
+                numbers: network.genome_len(),
+                plastic: network.plastic().map_or(0, |plastic| plastic.layers.synapses()),
+                outcomes: (0..outcomes.len()).map(sum).collect(),
+                policies: own,
+            });
+        }
+        let is_there = |member: &Member| {
+            policies.iter().any(|policy| policy.member.group.name == member.group.name && policy.member.seed == member.seed)
+        };
+        let missing = study.members().filter(|member| !is_there(member));
+        let mut figures = Self {
+            name: study.name.clone(),
+            level: suite.level,
+            episodes: suite.episodes,
+            outcomes: outcomes.iter().map(|outcome| outcome.name.clone()).collect(),
+            groups,
+            comparisons: Vec::new(),
+            missing: missing.map(|member| member.name()).collect(),
+        };
+        figures.compare(study, suite);
+        figures
+    }
+
+    /// The group of this name, if any of its policies is there.
+    pub fn group(&self, name: &str) -> Option<&GroupFigures> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// Place of the outcome of this name, which may be that of a condition.
+    pub fn outcome(&self, name: &str) -> Option<usize> {
+        self.outcomes.iter().position(|outcome| outcome == name)
+    }
+
+    /// How what `group` retains under an outcome compares with what `baseline` does, or, under the first condition, their speeds.
+    pub fn comparison(&self, group: &str, baseline: &str, outcome: &str) -> Option<&ComparisonFigures> {
+        self.comparisons
+            .iter()
+            .find(|comparison| comparison.group == group && comparison.baseline == baseline && comparison.outcome == outcome)
+    }
+
+    fn compare(&mut self, study: &Study, suite: &Suite) {
+        let mut comparisons = Vec::new();
+        for wanted in &study.comparisons {
+            let (Some(group), Some(base)) = (self.group(&wanted.group), self.group(&wanted.baseline)) else { continue };
+            let Some(index) = self.outcome(&wanted.outcome) else { continue };
+            let retained = index != 0;
+            let [first, second] = [group, base].map(|group| if retained { group.retained(index) } else { group.speeds(index) });
+            // A spread is the least that a comparison needs.
+            if first.len() < 2 || second.len() < 2 {
+                continue;
+            }
+            let effect = compare_samples(&first, &second, suite.level, suite.seed);
+            comparisons.push(ComparisonFigures {
+                group: wanted.group.clone(),
+                baseline: wanted.baseline.clone(),
+                outcome: wanted.outcome.clone(),
+                retained,
+                policies: [first.len(), second.len()],
+                p_adjusted: effect.p_value,
+                effect,
+            });
+        }
+        let adjusted = holm(&comparisons.iter().map(|comparison| comparison.effect.p_value).collect::<Vec<_>>());
+        for (comparison, p) in comparisons.iter_mut().zip(adjusted) {
+            comparison.p_adjusted = p;
+        }
+        self.comparisons = comparisons;
+    }
+}
+
+impl GroupFigures {
+    /// Speed of each policy under an outcome \[m/s\].
+    pub fn speeds(&self, outcome: usize) -> Vec<f64> {
+        self.policies.iter().map(|policy| policy.outcomes[outcome].speed).collect()
+    }
+
+    /// What each policy that walks retains of its speed under an outcome.
+    pub fn retained(&self, outcome: usize) -> Vec<f64> {
+        self.policies.iter().filter_map(|policy| policy.outcomes[outcome].retained).collect()
+    }
+
+    /// Policies that walk.
+    pub fn walkers(&self) -> usize {
+        self.policies.iter().filter(|policy| policy.walks).count()
+    }
+}
+
+impl PolicyFigures {
+    /// Largest |w| in any episode.
+    pub fn largest_weight(&self) -> f32 {
+        self.outcomes.iter().map(|own| own.course.weights_max_abs).fold(0.0, f32::max)
+    }
+
+    /// Of `policy` under `outcomes`; `rows` are its conditions, the first one first.
+    fn new(policy: &Evolved<'_>, outcomes: &[&Outcome], rows: &[&ConditionReport]) -> Self {
+        let first = rows.first().map_or(0.0, |row| row.speed.estimate);
+        let walks = first >= SLOWEST_WALK.into();
+        let provenance = &policy.file.metadata.provenance;
+        let ablation = provenance.ablation.as_ref().filter(|_| policy.file.metadata.network.plastic().is_some());
+        let outcome = |outcome: &&Outcome| {
+            let own: Vec<&ConditionReport> =
+                rows.iter().copied().filter(|row| outcome.conditions.contains(&row.condition)).collect();
+            let mean_of = |value: &dyn Fn(&ConditionReport) -> f64| mean(&own.iter().map(|row| value(row)).collect::<Vec<_>>());
+            let works: Vec<f64> = own.iter().filter_map(|row| row.work_per_metre).collect();
+            let speed = mean_of(&|row| row.speed.estimate);
+            PolicyOutcome {
+                speed,
+                retained: walks.then_some(speed / first),
+                falls: mean_of(&|row| row.falls),
+                course: Course {
+                    work_per_metre: (!works.is_empty()).then(|| mean(&works)),
+                    joint_speed: mean_of(&|row| row.joint_speed),
+                    straightness: mean_of(&|row| row.straightness),
+                    weight_change: mean_of(&|row| row.weight_change),
+                    weights_max_abs: own.iter().map(|row| row.weights_max_abs).fold(0.0, f32::max),
+                },
+            }
+        };
+        Self {
+            name: policy.member.name(),
+            seed: policy.member.seed,
+            generations: provenance.generation,
+            sha256: policy.sha256.clone(),
+            walks,
+            verdict: ablation.and_then(Verdict::of),
+            weights: policy.weights.clone(),
+            outcomes: outcomes.iter().map(outcome).collect(),
+        }
+    }
+}
+
+impl OutcomeFigures {
+    fn new(policies: &[PolicyFigures], outcome: usize, level: f64, seed: u64) -> Self {
+        let own = || policies.iter().map(|policy| &policy.outcomes[outcome]);
+        let retained: Vec<f64> = own().filter_map(|own| own.retained).collect();
+        Self {
+            speed: mean_interval(&own().map(|own| own.speed).collect::<Vec<_>>(), level, seed),
+            retained: (!retained.is_empty()).then(|| mean_interval(&retained, level, seed)),
+            falls: mean(&own().map(|own| own.falls).collect::<Vec<_>>()),
+        }
+    }
+}

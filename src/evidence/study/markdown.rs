@@ -1,0 +1,220 @@
+//! A study as a page of Markdown.
+
+use std::fmt::Write;
+use std::path::{Component, Path, PathBuf};
+
+use super::claims::ClaimResult;
+use super::description::{Study, StudyGroup};
+use super::figures::{ComparisonFigures, GroupFigures, PolicyFigures, StudyFigures};
+use crate::evidence::statistics::mean;
+use crate::evidence::suite::Suite;
+use crate::evidence::{Motion, SLOWEST_WALK};
+
+/// What stands where there is no number.
+const NOTHING: &str = "–";
+
+/// The section of a study: what was run, what came out, what that says about each claim, and the commands that make the numbers again. `file` is
+/// the study's, as in these commands.
+pub fn markdown(file: &str, study: &Study, suite: &Suite, figures: &StudyFigures, claims: &[ClaimResult]) -> String {
+    let mut out = format!("## {}\n\n", study.name);
+    if figures.groups.is_empty() {
+        out.push_str("No policy of this study is evolved yet.\n");
+        return out;
+    }
+    let _ = writeln!(
+        out,
+        "`hebb study train {file}` evolves the policies, `hebb study report {file}` runs the suite `{}` and makes this page. {} held-out \
+         episodes of {} s for each policy under each condition, the same for all. Intervals ({:.0} %) and tests are over policies, not episodes: \
+         docs/evidence.md.\n",
+        study.suite.file_name().unwrap_or_default().to_string_lossy(),
+        suite.episodes,
+        suite.duration,
+        100.0 * figures.level
+    );
+    if !study.note.is_empty() {
+        let _ = writeln!(out, "{}\n", study.note.trim());
+    }
+    if !claims.is_empty() {
+        let row = |claim: &ClaimResult| vec![claim.claim.clone(), format!("**{}**", claim.verdict), claim.evidence.clone()];
+        table(&mut out, &["claim", "verdict", "numbers"], claims.iter().map(row));
+    }
+    groups(&mut out, figures);
+    policies(&mut out, figures);
+    conditions(&mut out, figures);
+    comparisons(&mut out, figures);
+    commands(&mut out, file, study, figures);
+    out
+}
+
+fn table(out: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let _ = writeln!(out, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
+    for row in rows {
+        // A bar in a cell would end it.
+        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+    out.push('\n');
+}
+
+fn or_nothing(text: Option<String>) -> String {
+    text.unwrap_or_else(|| NOTHING.to_owned())
+}
+
+fn groups(out: &mut String, figures: &StudyFigures) {
+    out.push_str("### Groups\n\n");
+    let head = [
+        "group",
+        "kind",
+        "numbers evolved",
+        "plastic weights",
+        "generations",
+        "policies",
+        "that walk",
+        "speed [m/s]",
+        "J/m",
+        "falls",
+    ];
+    let row = |group: &GroupFigures| {
+        let walkers = group.policies.iter().filter(|policy| policy.walks);
+        let works: Vec<f64> = walkers.filter_map(|policy| policy.outcomes[0].course.work_per_metre).collect();
+        vec![
+            group.name.clone(),
+            group.kind.to_owned(),
+            group.numbers.to_string(),
+            group.plastic.to_string(),
+            group.policies.iter().map(|policy| policy.generations).max().unwrap_or(0).to_string(),
+            format!("{} of {}", group.policies.len(), group.planned),
+            group.walkers().to_string(),
+            format!("{:.3}", group.outcomes[0].speed),
+            or_nothing((!works.is_empty()).then(|| format!("{:.0}", mean(&works)))),
+            format!("{:.0} %", 100.0 * group.outcomes[0].falls),
+        ]
+    };
+    table(out, &head, figures.groups.iter().map(row));
+    let first = &figures.outcomes[0];
+    let _ = writeln!(out, "Speed, work and falls are those under \"{first}\". A policy walks from {SLOWEST_WALK} m/s on.\n");
+}
+
+fn policies(out: &mut String, figures: &StudyFigures) {
+    out.push_str("### Policy by policy\n\n");
+    let head = [
+        "policy",
+        "speed [m/s]",
+        "largest w",
+        "three components explain",
+        "wider on unknown ground",
+        "motion of the weights",
+        "is it plasticity?",
+    ];
+    let row = |policy: &PolicyFigures| {
+        let (largest, weights) = (policy.largest_weight(), policy.weights.as_ref());
+        let digits = |value: f32| if value < 1000.0 { format!("{value:.2}") } else { format!("{value:.1e}") };
+        vec![
+            policy.name.clone(),
+            format!("{:.3}", policy.outcomes[0].speed),
+            or_nothing((largest > 0.0).then(|| digits(largest))),
+            or_nothing(weights.map(|weights| format!("{:.2}", mean(&weights.explained)))),
+            or_nothing(weights.map(|weights| format!("{:.2} times", weights.widening()))),
+            or_nothing(weights.map(|weights| motions(&weights.motions))),
+            or_nothing(policy.verdict.map(|verdict| verdict.to_string())),
+        ]
+    };
+    table(out, &head, figures.groups.iter().flat_map(|group| &group.policies).map(row));
+}
+
+/// How often each motion was seen, the most frequent first.
+fn motions(motions: &[Motion]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for motion in motions {
+        match counts.iter_mut().find(|(name, _)| *name == motion.as_str()) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((motion.as_str(), 1)),
+        }
+    }
+    counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    counts.iter().map(|(name, count)| format!("{name} {count} of {}", motions.len())).collect::<Vec<_>>().join(", ")
+}
+
+fn conditions(out: &mut String, figures: &StudyFigures) {
+    out.push_str("### What is left of the speed\n\nPercent of each policy's own speed under the first condition, over the policies that walk.\n\n");
+    let head: Vec<&str> = std::iter::once("condition").chain(figures.groups.iter().map(|group| group.name.as_str())).collect();
+    let rows = |cell: &dyn Fn(&GroupFigures, usize) -> String| -> Vec<Vec<String>> {
+        let row = |(index, name): (usize, &String)| {
+            std::iter::once(name.clone()).chain(figures.groups.iter().map(|group| cell(group, index))).collect()
+        };
+        figures.outcomes.iter().enumerate().map(row).collect()
+    };
+    let retained = |group: &GroupFigures, index: usize| {
+        let retained = group.outcomes[index].retained.as_ref();
+        or_nothing(retained.map(|retained| format!("{:.0}", retained.map(|share| 100.0 * share))))
+    };
+    table(out, &head, rows(&retained).split_off(1));
+    out.push_str("Falls, percent of episodes:\n\n");
+    table(out, &head, rows(&|group, index| format!("{:.0}", 100.0 * group.outcomes[index].falls)));
+}
+
+fn comparisons(out: &mut String, figures: &StudyFigures) {
+    if figures.comparisons.is_empty() {
+        return;
+    }
+    out.push_str("### Group against group\n\n");
+    let corrected = format!("p of {} (Holm)", figures.comparisons.len());
+    let head = ["compared", "in", "policies", "difference", "ratio", "Hedges' g", "p", &corrected];
+    let row = |comparison: &ComparisonFigures| {
+        let ComparisonFigures { group, baseline, outcome, policies, effect, .. } = comparison;
+        let what = if comparison.retained { "share retained" } else { "speed [m/s]" };
+        vec![
+            format!("{group} – {baseline}"),
+            format!("{what}, {outcome}"),
+            format!("{} and {}", policies[0], policies[1]),
+            format!("{:+.3}", effect.difference),
+            // Of means it means something only where both are above 0.
+            or_nothing((effect.ratio.low > 0.0).then(|| format!("{:.2}", effect.ratio))),
+            or_nothing(effect.effect_size.map(|g| format!("{g:.2}"))),
+            format!("{:.3}", effect.p_value),
+            format!("{:.3}", comparison.p_adjusted),
+        ]
+    };
+    table(out, &head, figures.comparisons.iter().map(row));
+}
+
+fn commands(out: &mut String, file: &str, study: &Study, figures: &StudyFigures) {
+    out.push_str("### The same policies again\n\n```\n");
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let command = |group: &StudyGroup, policy: &PolicyFigures| {
+        // JSON is YAML, too.
+        let json = |value| serde_json::to_string(value).unwrap_or_default();
+        let set: String = group.set.iter().map(|(key, value)| format!(" --set '{key}={}'", json(value))).collect();
+        format!(
+            "hebb evolve {}{set} --seed {} --generations {}    # {}",
+            without_detours(&folder.join(&group.experiment)).display(),
+            policy.seed,
+            policy.generations,
+            policy.sha256.get(..12).unwrap_or(&policy.sha256)
+        )
+    };
+    for group in &figures.groups {
+        let Some(of_study) = study.groups.iter().find(|other| other.name == group.name) else { continue };
+        for policy in &group.policies {
+            let _ = writeln!(out, "{}", command(of_study, policy));
+        }
+    }
+    out.push_str("```\n\nEach with the first digits of its file's SHA-256.\n");
+    if !figures.missing.is_empty() {
+        let _ = writeln!(out, "\nNot evolved yet: {}.", figures.missing.join(", "));
+    }
+}
+
+/// `path` without `name/..`.
+fn without_detours(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+                out.pop();
+            }
+            _ => out.push(part),
+        }
+    }
+    out
+}

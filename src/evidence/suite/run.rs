@@ -1,0 +1,101 @@
+//! Running what a suite still lacks, on all threads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::description::{Condition, Suite};
+use super::records::{Record, Records};
+use crate::episode::{Episode, EpisodeResult, Fitness};
+use crate::evidence::held_out_seeds;
+use crate::plasticity::Gate;
+use crate::policy::{Policy, PolicyFile};
+use crate::robot::RobotModel;
+
+/// A policy that takes part in a suite.
+pub struct Entrant {
+    /// Name in tables.
+    pub name: String,
+    /// The policy.
+    pub file: PolicyFile,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// The robot that it drives.
+    pub robot: Arc<RobotModel>,
+}
+
+/// An entrant under a condition, ready to run.
+struct Pairing<'a> {
+    entrant: &'a Entrant,
+    condition: Condition,
+    setting: String,
+    policy: Policy,
+    episode: Episode,
+}
+
+impl Entrant {
+    /// Names the whole setting of an episode except its seed: policy, robot and world.
+    pub(in crate::evidence) fn setting(&self, condition: &Condition) -> String {
+        let mut hash = Sha256::new();
+        // Debug prints every number of robot and world exactly.
+        for part in [&self.sha256, &format!("{:?}", self.robot), &format!("{:?}", condition.settings)] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Runs every episode of `suite` that `records` lack, on the threads of the present rayon pool. `begin` hears how many these are
+/// before the first, `done` of each that has ended. Nothing is run when any policy or condition does not fit its robot.
+///
+/// # Errors
+/// The first policy or condition that does not fit, or record that cannot be written.
+pub fn run_suite(
+    suite: &Suite,
+    entrants: &[Entrant],
+    records: &mut Records,
+    begin: impl FnOnce(usize),
+    done: impl Fn() + Sync,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut pairings = Vec::new();
+    for entrant in entrants {
+        for condition in suite.conditions(&entrant.robot, entrant.file.metadata.control_rate)? {
+            let named = |error: &dyn std::fmt::Display| format!("{} under {:?}: {error}", entrant.name, condition.name);
+            let episode = Episode::new(entrant.robot.clone(), condition.settings.clone()).map_err(|error| named(&error))?;
+            let policy = entrant.file.policy()?;
+            episode.check(&policy, entrant.file.metadata.control_rate).map_err(|error| named(&error))?;
+            let setting = entrant.setting(&condition);
+            pairings.push(Pairing { entrant, condition, setting, policy, episode });
+        }
+    }
+    let seeds = held_out_seeds(suite.seed, suite.episodes);
+    let jobs = pairings.iter().flat_map(|pairing| seeds.iter().map(move |&seed| (pairing, seed)));
+    let jobs: Vec<_> = jobs.filter(|(pairing, seed)| records.get(&pairing.setting, *seed).is_none()).collect();
+    begin(jobs.len());
+    let records = Mutex::new(records);
+    jobs.into_par_iter().try_for_each(|(pairing, seed)| {
+        let (mut episode, mut policy) = (pairing.episode.clone(), pairing.policy.clone());
+        let result = episode.run(&mut policy, seed, &Fitness::default(), |_| Gate::OPEN, |_| ());
+        let (policy, condition) = (pairing.entrant.name.clone(), pairing.condition.name.clone());
+        let record = Record { policy, condition, setting: pairing.setting.clone(), seed, result: finite(result) };
+        records.lock().unwrap_or_else(PoisonError::into_inner).add(record)?;
+        done();
+        Ok(())
+    })
+}
+
+/// `result` in numbers that JSON and statistics can hold: an episode whose simulation broke down is one in which the robot fell where it
+/// stood, and weights without bound are as large as numbers get.
+fn finite(result: EpisodeResult) -> EpisodeResult {
+    let EpisodeResult { fitness, distance, lateral_drift, speed, yaw, joint_speed, weight_change_mean, .. } = result;
+    let weights_max_abs = result.weights_max_abs.min(f32::MAX);
+    if [fitness, distance, lateral_drift, speed, yaw, joint_speed].iter().all(|value| value.is_finite())
+        && result.work.is_finite()
+    {
+        return EpisodeResult { weights_max_abs, weight_change_mean: weight_change_mean.min(f32::MAX), ..result };
+    }
+    let EpisodeResult { control_steps, physics_steps, .. } = result;
+    EpisodeResult { fell: true, control_steps, physics_steps, weights_max_abs, ..Default::default() }
+}

@@ -1,0 +1,180 @@
+//! Is it plasticity? What an ablation says about it, in a word and in numbers.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::ablation::{Control, Variant};
+use crate::plasticity::Term;
+use crate::policy::{Ablation, AblationResult};
+
+/// A policy whose mean speed is less than this \[m/s\] does not walk, and nothing can be said about what carries its gait.
+pub const SLOWEST_WALK: f32 = 0.02;
+/// A loss of no more than this share of the speed is none.
+const NO_LOSS: f32 = 0.1;
+/// Losses from which on activity, and change throughout life, count as what the gait is carried by.
+const ACTIVITY_CARRIES: f32 = 0.5;
+const CHANGE_CARRIES: f32 = 1.0 / 3.0;
+
+/// What carries the gait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    /// The robot does not walk.
+    Nothing,
+    /// D alone: a static net that the rule writes into the weights whatever the robot does.
+    StaticNet,
+    /// Activity, in the first second: the weights find their place and could stay there.
+    EarlyLife,
+    /// Change throughout life, but not by what happens in it: another episode's weights do, or the same changes in another order.
+    AnyLife,
+    /// Activity, throughout life.
+    WholeLife,
+    /// Some of it all: losses between the bounds.
+    Mixed,
+}
+
+/// What an ablation says about plasticity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// In a word.
+    pub carrier: Carrier,
+    /// Share of the speed that is lost without A, B and C, the terms that depend on activity.
+    pub activity: f32,
+    /// Share of the speed that is lost without D, the term that does not.
+    pub constant: f32,
+    /// Share of the speed that is lost when the weights stop changing after a second.
+    pub change: f32,
+    /// Share of the speed that is lost when the weights are those of another episode; none where that was not tried.
+    pub own: Option<f32>,
+    /// Share of the speed that is lost when the weights' changes come in another order; none where that was not tried.
+    pub order: Option<f32>,
+    /// Share of the speed that is lost when the rule is run in every second step only; none where that was not tried.
+    pub rate: Option<f32>,
+    /// Speed of the fastest control, a net without plasticity, as a share of the intact policy's; none without one.
+    pub control: Option<f32>,
+}
+
+impl Verdict {
+    /// The verdict on `ablation`; `None` if it lacks the variants that decide.
+    pub fn of(ablation: &Ablation) -> Option<Self> {
+        let find = |variant: Variant| -> Option<&AblationResult> {
+            let name = variant.name();
+            ablation.results.iter().find(|result| result.variant == name)
+        };
+        let lost = |variant| Some(1.0 - find(variant)?.speed_retained);
+        let activity = lost(Variant::Without(&[Term::A, Term::B, Term::C]))?;
+        let constant = lost(Variant::Without(&[Term::D]))?;
+        let change = lost(Variant::FrozenAfter(1.0))?;
+        let (own, order, rate) = (lost(Variant::OtherWeights), lost(Variant::ShuffledAfter(1.0)), lost(Variant::Every(2)));
+        let controls = ablation.results.iter().filter(|result| Control::is_row(&result.variant));
+        let control = controls.map(|result| result.speed_retained).reduce(f32::max);
+        let walks = find(Variant::Intact)?.speed_mean >= SLOWEST_WALK;
+        // Change that carries must be this life's own; where that was not tried nothing speaks against it.
+        let own_change = [own, order].into_iter().flatten().fold(change, f32::min);
+        let carrier = match () {
+            () if !walks => Carrier::Nothing,
+            () if activity <= NO_LOSS => Carrier::StaticNet,
+            () if activity > ACTIVITY_CARRIES && own_change > CHANGE_CARRIES => Carrier::WholeLife,
+            () if activity > ACTIVITY_CARRIES && change > CHANGE_CARRIES && own_change <= NO_LOSS => Carrier::AnyLife,
+            () if activity > ACTIVITY_CARRIES && change <= NO_LOSS => Carrier::EarlyLife,
+            () => Carrier::Mixed,
+        };
+        Some(Self { carrier, activity, constant, change, own, order, rate, control })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let word = match self.carrier {
+            Carrier::Nothing => return formatter.write_str("nothing can be said: the intact policy does not walk"),
+            Carrier::StaticNet => "no, it is a static net that D writes into the weights",
+            Carrier::EarlyLife => "in the first second only: then the weights could stay as they are",
+            Carrier::AnyLife => "in part: weights have to change all the time, but need not follow what happens in this life",
+            Carrier::WholeLife => "yes, weights that follow activity all the time",
+            Carrier::Mixed => "in part",
+        };
+        let losses = [
+            ("without A, B, C", Some(self.activity)),
+            ("without D", Some(self.constant)),
+            ("frozen after 1 s", Some(self.change)),
+            ("with another episode's weights", self.own),
+            ("updates shuffled", self.order),
+            ("every second update", self.rate),
+        ];
+        let losses = losses.into_iter().filter_map(|(what, loss)| Some(format!("{what}: {:.0} %", 100.0 * loss?)));
+        write!(formatter, "{word} (lost {})", losses.collect::<Vec<_>>().join("; "))?;
+        match self.control {
+            Some(speed) => write!(formatter, "; without plasticity the control has {:.0} % of its speed", 100.0 * speed),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ablation(speed: f32, without_activity: f32, frozen: f32) -> Ablation {
+        let result = |variant: &str, retained: f32| AblationResult {
+            variant: variant.to_owned(),
+            speed_mean: speed * retained,
+            speed_sd: 0.0,
+            speed_retained: retained,
+            falls: 0,
+        };
+        let results = vec![
+            result("intact", 1.0),
+            result("A=B=C=0", without_activity),
+            result("D=0", 0.0),
+            result("frozen after 1 s", frozen),
+        ];
+        Ablation { episodes: 1, duration: 1.0, seed: 0, results }
+    }
+
+    #[test]
+    fn the_verdict_follows_the_losses() {
+        let carrier = |speed, activity, frozen| Verdict::of(&ablation(speed, activity, frozen)).unwrap().carrier;
+        assert_eq!(carrier(0.3, 1.04, 0.2), Carrier::StaticNet);
+        assert_eq!(carrier(0.3, 0.04, 0.98), Carrier::EarlyLife);
+        assert_eq!(carrier(0.3, 0.04, 0.13), Carrier::WholeLife);
+        assert_eq!(carrier(0.3, 0.7, 0.5), Carrier::Mixed);
+        assert_eq!(carrier(0.01, 0.0, 0.0), Carrier::Nothing);
+    }
+
+    #[test]
+    fn weights_that_need_not_be_of_this_life_are_no_proof_of_plasticity() {
+        let with = |own: f32, order: f32| {
+            let mut ablation = ablation(0.3, 0.04, 0.13);
+            let row = |variant: String, speed_retained| AblationResult { variant, speed_retained, ..ablation.results[0].clone() };
+            let rows = [row(Variant::OtherWeights.name(), own), row(Variant::ShuffledAfter(1.0).name(), order)];
+            ablation.results.extend(rows);
+            Verdict::of(&ablation).unwrap()
+        };
+        assert_eq!(with(0.1, 0.2).carrier, Carrier::WholeLife);
+        assert_eq!(with(0.8, 0.2).carrier, Carrier::Mixed);
+        assert_eq!(with(0.95, 0.2).carrier, Carrier::AnyLife);
+        assert_eq!(with(0.1, 1.1).carrier, Carrier::AnyLife);
+        let text = with(0.1, 0.25).to_string();
+        assert!(text.contains("with another episode's weights: 90 %; updates shuffled: 75 %)"), "{text}");
+    }
+
+    #[test]
+    fn the_fastest_control_is_named_beside_the_losses() {
+        let mut ablation = ablation(0.3, 0.04, 0.13);
+        for speed_retained in [0.3, 0.75] {
+            let variant = "control beetle_history (history)".to_owned();
+            ablation.results.push(AblationResult { variant, speed_retained, ..ablation.results[0].clone() });
+        }
+        let verdict = Verdict::of(&ablation).unwrap();
+        assert_eq!((verdict.control, verdict.own), (Some(0.75), None));
+        assert!(verdict.to_string().ends_with("the control has 75 % of its speed"), "{verdict}");
+    }
+
+    #[test]
+    fn an_ablation_without_the_deciding_variants_has_no_verdict() {
+        let mut without = ablation(0.3, 0.0, 0.0);
+        without.results.truncate(1);
+        assert!(Verdict::of(&without).is_none());
+    }
+}

@@ -1,0 +1,572 @@
+//! Replay: what a policy saw, fed to it again, and what it then did compared bit for bit.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::message::{JointState, Message, PlasticityState, PolicyStep, WeightSnapshot, WeightsLayout};
+use super::{Bag, BagError, BagSummary, Integrity};
+use crate::network::NetworkError;
+use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
+use crate::policy::{MapError, Policy, PolicyFile, SeenState};
+use crate::robot::{Orientation, RobotState, Stamp};
+
+/// What to replay.
+#[derive(Clone, Debug, Default)]
+pub struct ReplaySettings {
+    /// Full name of the policy node, for a bag with several.
+    pub node: Option<String>,
+    /// Replay also with another policy file than the recorded one.
+    pub any_policy: bool,
+}
+
+/// Why a recording cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The bag is not readable.
+    #[error(transparent)]
+    Bag(#[from] BagError),
+    /// The policy file is not usable.
+    #[error(transparent)]
+    Policy(#[from] MapError),
+    /// No policy was recorded.
+    #[error("{path} holds no topic of type {}: what the policy saw was not recorded; record its `~/steps` (the recorder does by default). It holds {}", PolicyStep::TYPE, found.join(", "))]
+    NoSteps {
+        /// The bag.
+        path: String,
+        /// Topics that it holds.
+        found: Vec<String>,
+    },
+    /// Several policies were recorded, or another one.
+    #[error("the policy node {} was not recorded; choose one of {}", asked.as_deref().unwrap_or("(none named)"), nodes.join(", "))]
+    Node {
+        /// The node asked for.
+        asked: Option<String>,
+        /// Nodes in the bag.
+        nodes: Vec<String>,
+    },
+    /// Nothing says which policy was recorded.
+    #[error("{topic} is missing in the bag: nothing says which policy was recorded; give --any-policy to replay all the same")]
+    NoLayout {
+        /// The topic.
+        topic: String,
+    },
+    /// The policy file is another one.
+    #[error(
+        "the bag was recorded with the policy `{name}`, sha256 {recorded}; the file given has sha256 {given}. Give the recorded file, or --any-policy to see what differs"
+    )]
+    OtherPolicy {
+        /// Name of the recorded policy.
+        name: String,
+        /// Its hash.
+        recorded: String,
+        /// Hash of the file given.
+        given: String,
+    },
+    /// The recorded values do not fit the policy.
+    #[error("step {step} was recorded with {given} {what}; the policy has {expected}")]
+    Length {
+        /// Step.
+        step: u64,
+        /// Of what.
+        what: &'static str,
+        /// Recorded.
+        given: usize,
+        /// Of the policy.
+        expected: usize,
+    },
+    /// A recorded gate is no gate.
+    #[error("step {step}: {source}")]
+    Gate {
+        /// Step.
+        step: u64,
+        /// What is wrong with it.
+        source: GateError,
+    },
+    /// The policy refuses what it accepted when it was recorded.
+    #[error("the policy refuses the recorded sensor values of step {step}: {source}")]
+    Refused {
+        /// Step.
+        step: u64,
+        /// Its reason.
+        source: NetworkError,
+    },
+    /// No step could be replayed.
+    #[error("none of the {steps} recorded steps can be replayed: {reason}")]
+    Nothing {
+        /// Recorded steps.
+        steps: usize,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplayReport {
+    /// The policy node.
+    pub node: String,
+    /// Soundness of the bag.
+    pub integrity: Integrity,
+    /// Recorded steps.
+    pub steps: usize,
+    /// Steps that were replayed and compared.
+    pub replayed: usize,
+    /// Where steps could not be replayed, and why.
+    pub gaps: Vec<Gap>,
+    /// Joint targets.
+    pub commands: Comparison,
+    /// Plasticity gates of the layers.
+    pub gates: Comparison,
+    /// All weights.
+    pub weights: Comparison,
+    /// The first difference.
+    pub first_difference: Option<Difference>,
+    /// Published commands beside the policy's targets.
+    pub published: Published,
+}
+
+/// Rows of values that were compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Steps compared.
+    pub steps: usize,
+    /// Steps with a difference.
+    pub different: usize,
+    /// Largest |recorded - replayed|.
+    pub largest: f32,
+}
+
+/// Steps that were not replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Number of the first of them.
+    pub first_step: u64,
+    /// How many were recorded but not replayed.
+    pub steps: usize,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why steps do not follow from those before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The recording begins in the middle of an episode.
+    BeginsLate,
+    /// Steps were lost on the way into the bag.
+    Lost {
+        /// How many.
+        steps: u64,
+    },
+    /// Weights or state were put in from outside.
+    Intervention,
+}
+
+/// A value that came out differently.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Control step of the episode.
+    pub step: u64,
+    /// Stamp of its sensor values \[ns\].
+    pub stamp: Stamp,
+    /// Which value: `target of joint BC1`, `gate of layer 0`, `weight position/BC1 -> 17 of layer 0`.
+    pub of: String,
+    /// As recorded.
+    pub recorded: f32,
+    /// As replayed.
+    pub replayed: f32,
+}
+
+/// Commands on their topic, beside what the policy wanted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Published {
+    /// The topic.
+    pub topic: String,
+    /// Steps whose command is the policy's.
+    pub same: usize,
+    /// Steps whose command something changed on the way: limits, fading in.
+    pub changed: usize,
+    /// Steps without a command in the bag.
+    pub missing: usize,
+}
+
+impl ReplayReport {
+    /// Whether all that was compared is the same, bit for bit, and no step was lost.
+    pub fn is_identical(&self) -> bool {
+        let is_lost = |gap: &Gap| matches!(gap.reason, GapReason::Lost { .. });
+        self.first_difference.is_none() && self.replayed > 0 && !self.gaps.iter().any(is_lost)
+    }
+}
+
+/// Replays the policy `file`, whose bytes have the hash `hash`, on what `bag` recorded.
+///
+/// The bag is read and its checksums are compared first; then it is read again. `watch` sees the policy after every replayed step.
+///
+/// # Errors
+/// [`ReplayError`] when the bag is damaged, lacks a topic, or does not fit the policy. A difference is no error.
+pub fn replay(
+    bag: &Bag,
+    file: &PolicyFile,
+    hash: &str,
+    settings: &ReplaySettings,
+    watch: impl FnMut(&Policy),
+) -> Result<ReplayReport, ReplayError> {
+    let summary = bag.verify()?;
+    let topics = Topics::find(bag, &summary, settings)?;
+    let records = Records::read(bag, &topics)?;
+    records.check_policy(&topics, hash, settings)?;
+    let mut replay = Replay::new(file, &records, watch)?;
+    for message in bag.messages() {
+        let message = message?;
+        if message.topic() == topics.weights {
+            replay.take_weights(&message.decode()?)?;
+        }
+    }
+    replay.advance(records.steps.len())?;
+    replay.report(topics, summary.integrity)
+}
+
+/// Names of the topics of one policy node.
+struct Topics {
+    node: String,
+    steps: String,
+    plasticity: String,
+    weights: String,
+    layout: String,
+    commands: String,
+}
+
+impl Topics {
+    fn find(bag: &Bag, summary: &BagSummary, settings: &ReplaySettings) -> Result<Self, ReplayError> {
+        let steps = summary.topics.iter().filter(|(_, topic)| topic.kind == PolicyStep::TYPE);
+        let nodes: Vec<String> = steps.map(|(name, _)| name.strip_suffix("/steps").unwrap_or(name).to_owned()).collect();
+        if nodes.is_empty() {
+            let found = summary.topics.keys().cloned().collect();
+            return Err(ReplayError::NoSteps { path: bag.path().display().to_string(), found });
+        }
+        let wanted = |node: &&String| settings.node.as_ref().map_or(nodes.len() == 1, |asked| **node == *asked);
+        let Some(node) = nodes.iter().find(wanted).cloned() else {
+            return Err(ReplayError::Node { asked: settings.node.clone(), nodes });
+        };
+        let of = |name: &str| format!("{node}/{name}");
+        let namespace = node.rsplit_once('/').map_or("", |(namespace, _)| namespace);
+        Ok(Self {
+            steps: of("steps"),
+            plasticity: of("plasticity"),
+            weights: of("weights"),
+            layout: of("weights_layout"),
+            commands: format!("{namespace}/joint_commands"),
+            node,
+        })
+    }
+}
+
+/// A step by stamp and number: a stamp alone may stand for several episodes, a number too.
+type Key = (Stamp, u64);
+
+/// All that is small in the bag.
+struct Records {
+    steps: Vec<PolicyStep>,
+    gates: HashMap<Key, Vec<f32>>,
+    commands: HashMap<Stamp, BTreeMap<String, f64>>,
+    layouts: Vec<WeightsLayout>,
+}
+
+impl Records {
+    fn read(bag: &Bag, topics: &Topics) -> Result<Self, ReplayError> {
+        let mut records = Self { steps: Vec::new(), gates: HashMap::new(), commands: HashMap::new(), layouts: Vec::new() };
+        for message in bag.messages() {
+            let message = message?;
+            let topic = message.topic();
+            if topic == topics.steps {
+                records.steps.push(message.decode()?);
+            } else if topic == topics.plasticity {
+                let state: PlasticityState = message.decode()?;
+                records.gates.insert((state.header.stamp(), state.step), state.layer_gates);
+            } else if topic == topics.layout {
+                records.layouts.push(message.decode()?);
+            } else if topic == topics.commands && message.kind() == JointState::TYPE {
+                let command: JointState = message.decode()?;
+                records.commands.insert(command.header.stamp(), command.name.into_iter().zip(command.position).collect());
+            }
+        }
+        Ok(records)
+    }
+
+    fn check_policy(&self, topics: &Topics, hash: &str, settings: &ReplaySettings) -> Result<(), ReplayError> {
+        if settings.any_policy {
+            return Ok(());
+        }
+        if self.layouts.is_empty() {
+            return Err(ReplayError::NoLayout { topic: topics.layout.clone() });
+        }
+        match self.layouts.iter().find(|layout| layout.policy_hash != hash) {
+            None => Ok(()),
+            Some(other) => Err(ReplayError::OtherPolicy {
+                name: other.policy.clone(),
+                recorded: other.policy_hash.clone(),
+                given: hash.to_owned(),
+            }),
+        }
+    }
+}
+
+/// A replay on its way.
+struct Replay<'a, W> {
+    records: &'a Records,
+    index: HashMap<Key, usize>,
+    hidden_state: Option<&'static str>,
+    policy: Policy,
+    state: RobotState,
+    /// Recorded steps that are done with.
+    position: usize,
+    /// Whether the policy is what it was after the last of them.
+    is_in_step: bool,
+    replayed: usize,
+    gaps: Vec<Gap>,
+    commands: Comparison,
+    gates: Comparison,
+    weights: Comparison,
+    replayed_weights: Vec<f32>,
+    first_difference: Option<Difference>,
+    weight_names: WeightNames,
+    watch: W,
+}
+
+/// What is needed to name a weight: names of the network's inputs and outputs, and its layers.
+struct WeightNames {
+    layers: Vec<crate::network::Layer>,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+}
+
+impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
+    fn new(file: &PolicyFile, records: &'a Records, watch: W) -> Result<Self, ReplayError> {
+        let policy = file.policy()?;
+        let (metadata, robot) = (&file.metadata, &file.metadata.robot);
+        let index = records.steps.iter().enumerate().map(|(index, step)| ((step.header.stamp(), step.step), index)).collect();
+        Ok(Self {
+            records,
+            index,
+            hidden_state: metadata.hidden_state(),
+            state: RobotState::at_rest(robot.joints.len(), robot.feet.len()),
+            replayed_weights: policy.network().plastic().map_or_else(Vec::new, |network| network.weights()),
+            weight_names: WeightNames {
+                layers: metadata.network.layers().layers().collect(),
+                inputs: metadata.observation.names(robot),
+                outputs: robot.joint_names().map(str::to_owned).collect(),
+            },
+            policy,
+            position: 0,
+            is_in_step: false,
+            replayed: 0,
+            gaps: Vec::new(),
+            commands: Comparison::default(),
+            gates: Comparison::default(),
+            weights: Comparison::default(),
+            first_difference: None,
+            watch,
+        })
+    }
+
+    /// Compares recorded weights, or goes on from them where the replay has lost the thread.
+    fn take_weights(&mut self, snapshot: &WeightSnapshot) -> Result<(), ReplayError> {
+        let Some(&index) = self.index.get(&(snapshot.header.stamp(), snapshot.step)) else { return Ok(()) };
+        if index < self.position {
+            return Ok(());
+        }
+        self.advance(index + 1)?;
+        let Some(network) = self.policy.network().plastic() else { return Ok(()) };
+        length(snapshot.step, "weights", snapshot.weights.len(), network.shape().synapses())?;
+        let record = &self.records.steps[index];
+        if self.is_in_step {
+            network.copy_weights(&mut self.replayed_weights);
+            let differing = compare(&mut self.weights, &snapshot.weights, &self.replayed_weights);
+            if let Some(synapse) = differing {
+                let of = self.weight_names.name(synapse);
+                self.note(record, of, snapshot.weights[synapse], self.replayed_weights[synapse]);
+            }
+        } else if self.hidden_state.is_none() {
+            self.continue_from(record, &snapshot.weights)?;
+        }
+        Ok(())
+    }
+
+    fn continue_from(&mut self, record: &PolicyStep, weights: &[f32]) -> Result<(), ReplayError> {
+        let &PolicyStep { seed, step, interventions, ref action, .. } = record;
+        length(step, "actions", action.len(), self.policy.action().len())?;
+        let seen = SeenState { seed, steps: step + 1, interventions, action, weights };
+        self.policy.continue_from(&seen).map_err(|source| ReplayError::Refused { step, source })?;
+        self.is_in_step = true;
+        Ok(())
+    }
+
+    /// Replays up to the recorded step with index `end`.
+    fn advance(&mut self, end: usize) -> Result<(), ReplayError> {
+        while self.position < end {
+            let record = &self.records.steps[self.position];
+            if record.step == 0 && record.interventions == 0 {
+                self.policy.start(record.seed);
+                self.is_in_step = true;
+            } else if let Some(reason) = self.break_before(record) {
+                self.gaps.push(Gap { first_step: record.step, steps: 0, reason });
+                self.is_in_step = false;
+            }
+            self.position += 1;
+            if self.is_in_step {
+                self.step(record)?;
+            } else {
+                // Without plastic weights there is nothing to wait for.
+                if self.policy.network().plastic().is_none() && self.hidden_state.is_none() {
+                    self.continue_from(record, &[])?;
+                }
+                if let Some(gap) = self.gaps.last_mut() {
+                    gap.steps += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why `record` does not follow from the step before it, if it does not.
+    fn break_before(&self, record: &PolicyStep) -> Option<GapReason> {
+        let Some(before) = self.position.checked_sub(1).map(|index| &self.records.steps[index]) else {
+            return Some(GapReason::BeginsLate);
+        };
+        if (record.seed, record.interventions) != (before.seed, before.interventions) || record.step <= before.step {
+            return Some(GapReason::Intervention);
+        }
+        let lost = record.step - before.step - 1;
+        (lost > 0).then_some(GapReason::Lost { steps: lost })
+    }
+
+    fn step(&mut self, record: &PolicyStep) -> Result<(), ReplayError> {
+        let step = record.step;
+        self.set_state(record)?;
+        let gate = commanded(&record.gate_command).map_err(|source| ReplayError::Gate { step, source })?;
+        self.policy.set_gate(gate).map_err(|source| ReplayError::Gate { step, source })?;
+        self.policy.step(&self.state).map_err(|source| ReplayError::Refused { step, source })?;
+        self.replayed += 1;
+        (self.watch)(&self.policy);
+
+        let (targets, layers) = (self.policy.targets(), self.policy.gates().gates());
+        length(step, "targets", record.targets.len(), targets.len())?;
+        let mut found = None;
+        if let Some(gates) = self.records.gates.get(&(record.header.stamp(), step)) {
+            length(step, "gates", gates.len(), layers.len())?;
+            if let Some(layer) = compare(&mut self.gates, gates, layers) {
+                found = Some((format!("gate of layer {layer}"), gates[layer], layers[layer]));
+            }
+        }
+        if let Some(joint) = compare(&mut self.commands, &record.targets, targets) {
+            let name = self.weight_names.outputs.get(joint).map_or("?", String::as_str);
+            found = found.or_else(|| Some((format!("target of joint {name}"), record.targets[joint], targets[joint])));
+        }
+        if let Some((of, recorded, replayed)) = found {
+            self.note(record, of, recorded, replayed);
+        }
+        Ok(())
+    }
+
+    fn set_state(&mut self, record: &PolicyStep) -> Result<(), ReplayError> {
+        let PolicyStep { step, joint_position, joint_velocity, foot_contact, foot_force, .. } = record;
+        let state = &mut self.state;
+        let (joints, feet) = (state.joint_position.len(), state.foot_contact.len());
+        length(*step, "joint positions", joint_position.len(), joints)?;
+        length(*step, "joint velocities", joint_velocity.len(), joints)?;
+        length(*step, "foot contacts", foot_contact.len(), feet)?;
+        length(*step, "foot forces", foot_force.len(), feet)?;
+        state.joint_position.copy_from_slice(joint_position);
+        state.joint_velocity.copy_from_slice(joint_velocity);
+        state.foot_contact.copy_from_slice(foot_contact);
+        state.foot_force.copy_from_slice(foot_force);
+        let [x, y, z, w] = record.orientation;
+        state.orientation = Orientation { x, y, z, w };
+        (state.angular_velocity, state.linear_acceleration) = (record.angular_velocity, record.linear_acceleration);
+        Ok(())
+    }
+
+    fn note(&mut self, record: &PolicyStep, of: String, recorded: f32, replayed: f32) {
+        let stamp = record.header.stamp();
+        self.first_difference.get_or_insert(Difference { step: record.step, stamp, of, recorded, replayed });
+    }
+
+    fn report(self, topics: Topics, integrity: Integrity) -> Result<ReplayReport, ReplayError> {
+        let steps = self.records.steps.len();
+        if self.replayed == 0 {
+            let reason = match self.hidden_state {
+                _ if steps == 0 => format!("{} holds no message", topics.steps),
+                Some(hidden) => format!(
+                    "the recording begins after the episode did, and the policy has a state that it does not show ({hidden}); record from the start"
+                ),
+                None => format!(
+                    "the recording begins after the episode did, and {} has no weights to go on from; record from the start, or all weights (weights_every: 1)",
+                    topics.weights
+                ),
+            };
+            return Err(ReplayError::Nothing { steps, reason });
+        }
+        let mut published = Published { topic: topics.commands, ..Published::default() };
+        for record in &self.records.steps {
+            let wanted = self.weight_names.outputs.iter().zip(&record.targets);
+            match self.records.commands.get(&record.header.stamp()) {
+                None => published.missing += 1,
+                Some(sent) if wanted.clone().all(|(joint, target)| sent.get(joint) == Some(&f64::from(*target))) => {
+                    published.same += 1
+                }
+                Some(_) => published.changed += 1,
+            }
+        }
+        Ok(ReplayReport {
+            node: topics.node,
+            integrity,
+            steps,
+            replayed: self.replayed,
+            gaps: self.gaps,
+            commands: self.commands,
+            gates: self.gates,
+            weights: self.weights,
+            first_difference: self.first_difference,
+            published,
+        })
+    }
+}
+
+impl WeightNames {
+    fn name(&self, synapse: usize) -> String {
+        let Some((number, layer)) = self.layers.iter().enumerate().find(|(_, layer)| layer.range().contains(&synapse)) else {
+            return format!("weight {synapse}");
+        };
+        let (from, to) = ((synapse - layer.offset) / layer.outputs, (synapse - layer.offset) % layer.outputs);
+        let name = |names: &[String], is_named: bool, index: usize| {
+            names.get(index).filter(|_| is_named).cloned().unwrap_or_else(|| format!("neuron {index}"))
+        };
+        let (from, to) = (name(&self.inputs, number == 0, from), name(&self.outputs, number + 1 == self.layers.len(), to));
+        format!("weight {from} -> {to} of layer {number}")
+    }
+}
+
+/// Counts a comparison; returns the index of the first value with other bits.
+fn compare(comparison: &mut Comparison, recorded: &[f32], replayed: &[f32]) -> Option<usize> {
+    comparison.steps += 1;
+    let first = recorded.iter().zip(replayed).position(|(a, b)| a.to_bits() != b.to_bits())?;
+    comparison.different += 1;
+    let largest = recorded.iter().zip(replayed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    comparison.largest = comparison.largest.max(largest);
+    Some(first)
+}
+
+/// Recorded gates as a command. One for all where they are equal, since only so many can be named one by one.
+fn commanded(gates: &[f32]) -> Result<CommandedGate, GateError> {
+    match gates {
+        [] => Ok(Gate::OPEN.into()),
+        [first, rest @ ..] if rest.iter().all(|gate| gate == first) => Ok(Gate::new(*first, GateSource::Parameter)?.into()),
+        _ => CommandedGate::per_layer(gates, GateSource::Parameter),
+    }
+}
+
+fn length(step: u64, what: &'static str, given: usize, expected: usize) -> Result<(), ReplayError> {
+    if given == expected { Ok(()) } else { Err(ReplayError::Length { step, what, given, expected }) }
+}

@@ -1,0 +1,416 @@
+//! How a robot's driver names, turns and counts its joints and feet, and which messages it speaks.
+//!
+//! The default is the suite's own topics with the policy's names; `config/drivers/` holds examples for others.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ConfigError, nearest, read_yaml};
+
+/// A driver, as its YAML file describes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DriverDescription {
+    /// Unit of the driver's joint angles.
+    pub unit: AngleUnit,
+    /// Joints that the driver has by another name or turns another way, by the policy's name.
+    pub joints: BTreeMap<String, JointDriver>,
+    /// Where joint states come from.
+    pub joint_states: String,
+    /// How commands are sent.
+    pub command: CommandDescription,
+    /// The IMU.
+    pub imu: ImuDescription,
+    /// Where contacts come from.
+    pub contacts: ContactDescription,
+}
+
+impl Default for DriverDescription {
+    fn default() -> Self {
+        Self {
+            unit: AngleUnit::default(),
+            joints: BTreeMap::new(),
+            joint_states: "joint_states".to_owned(),
+            command: CommandDescription::default(),
+            imu: ImuDescription::default(),
+            contacts: ContactDescription::default(),
+        }
+    }
+}
+
+/// Unit of angles; speeds are the same per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AngleUnit {
+    /// Radian.
+    #[default]
+    Rad,
+    /// Degree.
+    Deg,
+}
+
+impl AngleUnit {
+    /// Radians in one unit.
+    pub fn radians(self) -> f64 {
+        match self {
+            Self::Rad => 1.0,
+            Self::Deg => std::f64::consts::PI / 180.0,
+        }
+    }
+}
+
+/// One joint as the driver has it: `driver angle = sign * policy angle + offset`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JointDriver {
+    /// Its name; default: the policy's.
+    pub name: Option<String>,
+    /// 1, or -1 when the driver turns it the other way.
+    pub sign: i8,
+    /// The driver's angle where the policy's is zero, in the driver's unit.
+    pub offset: f64,
+}
+
+impl Default for JointDriver {
+    fn default() -> Self {
+        Self { name: None, sign: 1, offset: 0.0 }
+    }
+}
+
+/// The messages that carry commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandForm {
+    /// sensor_msgs/JointState: names and positions.
+    #[default]
+    JointState,
+    /// std_msgs/Float64MultiArray: positions alone, in the order of `joints`, as ros2_control's forward controllers take them.
+    Array,
+    /// trajectory_msgs/JointTrajectory: one point, to be reached after one control period.
+    Trajectory,
+}
+
+/// How commands are sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandDescription {
+    /// Where to.
+    pub topic: String,
+    /// As what.
+    pub form: CommandForm,
+    /// Order of the joints, by the driver's names; default: that of the policy. The form `array` needs it.
+    pub joints: Vec<String>,
+}
+
+impl Default for CommandDescription {
+    fn default() -> Self {
+        Self { topic: "joint_commands".to_owned(), form: CommandForm::default(), joints: Vec::new() }
+    }
+}
+
+/// The IMU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImuDescription {
+    /// Where its messages come from.
+    pub topic: String,
+    /// Whose orientation is used.
+    pub orientation: OrientationSource,
+}
+
+impl Default for ImuDescription {
+    fn default() -> Self {
+        Self { topic: "imu/data".to_owned(), orientation: OrientationSource::default() }
+    }
+}
+
+/// Whose orientation is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum OrientationSource {
+    /// The message's own.
+    #[default]
+    Measured,
+    /// Estimated from angular velocity and acceleration by Madgwick's filter. Yaw drifts, as nothing measures it.
+    Estimated {
+        /// The filter's gain \[rad/s\]; 0.05 to 0.2 suits common sensors.
+        gain: f32,
+    },
+}
+
+/// Where contacts come from. Feet go by the policy's names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ContactDescription {
+    /// hebbian_locomotion/FootContacts.
+    FootContacts {
+        /// The topic.
+        topic: String,
+    },
+    /// One std_msgs/Bool for each foot.
+    Bool {
+        /// Topic of each foot.
+        feet: BTreeMap<String, String>,
+    },
+    /// One geometry_msgs/WrenchStamped for each foot.
+    Wrench {
+        /// Topic of each foot.
+        feet: BTreeMap<String, String>,
+        /// Force from which on a foot touches \[N\].
+        threshold: f64,
+    },
+    /// Estimated from the effort of a joint: a foot touches when it is large.
+    Effort {
+        /// The joint (by the policy's name) and threshold of each foot.
+        feet: BTreeMap<String, EffortContact>,
+    },
+}
+
+impl Default for ContactDescription {
+    fn default() -> Self {
+        Self::FootContacts { topic: "foot_contacts".to_owned() }
+    }
+}
+
+/// A contact told from a joint's effort.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EffortContact {
+    /// The joint, by the policy's name.
+    pub joint: String,
+    /// |effort| from which on the foot touches, in the driver's unit; below nine tenths of it the contact ends.
+    pub threshold: f64,
+}
+
+/// A driver that cannot serve a policy's robot.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// A name that the policy does not have.
+    #[error("the driver's {place} names the {kind} `{name}`, which the policy does not have{}", hint.as_ref().map(|hint| format!("; did you mean `{hint}`?")).unwrap_or_default())]
+    Unknown {
+        /// Which part of the description.
+        place: &'static str,
+        /// "joint" or "foot".
+        kind: &'static str,
+        /// The name given.
+        name: String,
+        /// The nearest that exists.
+        hint: Option<String>,
+    },
+    /// A joint or foot for which nothing is said.
+    #[error("the driver's {place} does not name the {kind} `{name}`; all are needed")]
+    Missing {
+        /// Which part of the description.
+        place: &'static str,
+        /// "joint" or "foot".
+        kind: &'static str,
+        /// The first that is missing.
+        name: String,
+    },
+    /// A name or number that cannot be.
+    #[error("the driver's {place}: {problem}")]
+    Value {
+        /// Which part of the description.
+        place: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// A joint's angle from the driver's to the policy's and back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AngleMap {
+    sign: f64,
+    offset: f64,
+    radians: f64,
+}
+
+impl AngleMap {
+    /// The policy's angle \[rad\] for the driver's.
+    pub fn position(&self, driver: f64) -> f64 {
+        self.sign * (driver - self.offset) * self.radians
+    }
+
+    /// The policy's speed \[rad/s\] for the driver's.
+    pub fn velocity(&self, driver: f64) -> f64 {
+        self.sign * driver * self.radians
+    }
+
+    /// The driver's angle for the policy's \[rad\].
+    pub fn command(&self, policy: f64) -> f64 {
+        let angle = self.sign * policy / self.radians;
+        // Adding zero would lose the sign of a zero, and with it the same bits as without a driver.
+        if self.offset == 0.0 { angle } else { angle + self.offset }
+    }
+}
+
+/// The joints of a policy as a driver has them, in the policy's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DriverJoints {
+    /// The driver's names.
+    pub names: Vec<String>,
+    /// The angles.
+    pub angles: Vec<AngleMap>,
+}
+
+impl DriverDescription {
+    /// Reads a driver's YAML file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file and the key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        read_yaml(path)
+    }
+
+    /// The driver's side of the joints that the policy calls `names`.
+    ///
+    /// # Errors
+    /// [`DriverError`] for unknown or doubled names, and for signs and offsets that are none.
+    pub fn resolve_joints(&self, names: &[&str]) -> Result<DriverJoints, DriverError> {
+        known("joints", "joint", self.joints.keys(), names)?;
+        let value = |problem| DriverError::Value { place: "joints", problem };
+        let mut joints = DriverJoints { names: Vec::new(), angles: Vec::new() };
+        for &name in names {
+            let joint = self.joints.get(name).cloned().unwrap_or_default();
+            if !matches!(joint.sign, 1 | -1) || !joint.offset.is_finite() {
+                return Err(value(format!("`{name}` needs a sign of 1 or -1 and a finite offset")));
+            }
+            let driver = joint.name.unwrap_or_else(|| name.to_owned());
+            if joints.names.contains(&driver) {
+                return Err(value(format!("two joints have the driver's name `{driver}`")));
+            }
+            joints.names.push(driver);
+            joints.angles.push(AngleMap { sign: f64::from(joint.sign), offset: joint.offset, radians: self.unit.radians() });
+        }
+        Ok(joints)
+    }
+
+    /// For each place of a command the policy's joint.
+    ///
+    /// # Errors
+    /// [`DriverError`] when `command.joints` is not just the driver's joints, or is missing for an array.
+    pub fn command_order(&self, joints: &DriverJoints) -> Result<Vec<usize>, DriverError> {
+        let order = &self.command.joints;
+        if order.is_empty() {
+            if self.command.form == CommandForm::Array {
+                let problem = "the form `array` has no names, so it needs the controller's joints in their order".to_owned();
+                return Err(DriverError::Value { place: "command.joints", problem });
+            }
+            return Ok((0..joints.names.len()).collect());
+        }
+        let names: Vec<&str> = joints.names.iter().map(String::as_str).collect();
+        known("command.joints", "joint", order, &names)?;
+        all("command.joints", "joint", order, &names)?;
+        if order.len() != names.len() {
+            return Err(DriverError::Value { place: "command.joints", problem: "it names a joint twice".to_owned() });
+        }
+        Ok(order.iter().filter_map(|name| names.iter().position(|known| known == name)).collect())
+    }
+
+    /// Checks that contacts come for just the feet `feet`, from joints among `joints` (the policy's names).
+    ///
+    /// # Errors
+    /// [`DriverError`] names what is unknown, missing or out of range.
+    pub fn check_contacts(&self, feet: &[&str], joints: &[&str]) -> Result<(), DriverError> {
+        let place = "contacts";
+        let threshold = |threshold: f64| {
+            let problem = format!("the threshold {threshold} must be a finite number above 0");
+            if threshold.is_finite() && threshold > 0.0 { Ok(()) } else { Err(DriverError::Value { place, problem }) }
+        };
+        let named: Vec<&String> = match &self.contacts {
+            ContactDescription::FootContacts { .. } => return Ok(()),
+            ContactDescription::Bool { feet } => feet.keys().collect(),
+            ContactDescription::Wrench { feet, threshold: force } => {
+                threshold(*force)?;
+                feet.keys().collect()
+            }
+            ContactDescription::Effort { feet } => {
+                known("contacts.effort", "joint", feet.values().map(|foot| &foot.joint), joints)?;
+                feet.values().try_for_each(|foot| threshold(foot.threshold))?;
+                feet.keys().collect()
+            }
+        };
+        known(place, "foot", named.iter().copied(), feet)?;
+        all(place, "foot", named, feet)
+    }
+}
+
+fn known<'a>(
+    place: &'static str,
+    kind: &'static str,
+    given: impl IntoIterator<Item = &'a String>,
+    known: &[&str],
+) -> Result<(), DriverError> {
+    match given.into_iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let hint = nearest(name, known.iter().copied()).map(str::to_owned);
+            Err(DriverError::Unknown { place, kind, name: name.clone(), hint })
+        }
+    }
+}
+
+fn all<'a>(
+    place: &'static str,
+    kind: &'static str,
+    given: impl IntoIterator<Item = &'a String>,
+    needed: &[&str],
+) -> Result<(), DriverError> {
+    let given: Vec<&String> = given.into_iter().collect();
+    match needed.iter().find(|name| !given.iter().any(|given| given == *name)) {
+        None => Ok(()),
+        Some(name) => Err(DriverError::Missing { place, kind, name: (*name).to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn driver(yaml: &str) -> DriverDescription {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), yaml).unwrap();
+        DriverDescription::load(file.path()).unwrap()
+    }
+
+    #[test]
+    fn signs_offsets_and_units_map_there_and_back() {
+        let driver = driver("{unit: deg, joints: {hip: {name: motor_1, sign: -1, offset: 90}}}");
+        let joints = driver.resolve_joints(&["hip", "knee"]).unwrap();
+        assert_eq!(joints.names, ["motor_1", "knee"]);
+        let hip = joints.angles[0];
+        assert!((hip.position(45.0) - std::f64::consts::FRAC_PI_4).abs() < 1e-12);
+        assert!((hip.velocity(180.0) + std::f64::consts::PI).abs() < 1e-12);
+        assert!((hip.command(hip.position(12.5)) - 12.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_default_changes_no_bit() {
+        let joints = DriverDescription::default().resolve_joints(&["hip"]).unwrap();
+        for value in [0.1f64, -1.5e-7, 3.1, -0.0] {
+            let mapped = [joints.angles[0].position(value), joints.angles[0].command(value)];
+            assert_eq!(mapped.map(f64::to_bits), [value.to_bits(); 2]);
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_fit_are_named() {
+        let message = |yaml: &str| driver(yaml).resolve_joints(&["hip", "knee"]).unwrap_err().to_string();
+        assert!(message("joints: {hipp: {}}").contains("did you mean `hip`?"));
+        assert!(message("joints: {hip: {name: knee}}").contains("`knee`"));
+        assert!(message("joints: {hip: {sign: 2}}").contains("sign"));
+        let array = driver("command: {form: array, joints: [knee, hip]}");
+        let joints = array.resolve_joints(&["hip", "knee"]).unwrap();
+        assert_eq!(array.command_order(&joints).unwrap(), [1, 0]);
+        let order = |yaml: &str| driver(yaml).command_order(&joints).unwrap_err().to_string();
+        assert!(order("command: {form: array}").contains("command.joints"));
+        assert!(order("command: {joints: [hip]}").contains("`knee`"));
+        let feet = |yaml: &str| driver(yaml).check_contacts(&["toe"], &["hip"]).unwrap_err().to_string();
+        assert!(feet("contacts: {bool: {feet: {}}}").contains("does not name the foot `toe`"));
+        assert!(feet("contacts: {wrench: {feet: {toe: a}, threshold: 0}}").contains("threshold"));
+        assert!(feet("contacts: {effort: {feet: {toe: {joint: hop, threshold: 1}}}}").contains("did you mean `hip`?"));
+    }
+}

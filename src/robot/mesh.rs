@@ -1,0 +1,223 @@
+//! Meshes as collision shapes: found, read, and reduced to their convex hull.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nalgebra::Vector3;
+use rapier3d::parry::math::Vector;
+use rapier3d::parry::shape::ConvexPolyhedron;
+use rapier3d::parry::transformation::try_convex_hull;
+
+use super::urdf::check_nesting;
+use super::{Geometry, RobotError};
+
+/// Largest mesh file \[bytes\], …
+const MAX_FILE: u64 = 64 << 20;
+/// … and all files of a robot together.
+const MAX_FILES: u64 = 512 << 20;
+/// A hull has its mesh's outermost point in each of so many directions. They lie 0.22 rad apart, so what is cut off is under 1 % of the
+/// hull's size, and contacts stay cheap.
+const DIRECTIONS: usize = 256;
+/// Least thickness of the shape of a flat mesh \[m\].
+const LEAST_THICKNESS: f32 = 1e-3;
+/// How far above the URDF a package's folder is looked for.
+const FOLDERS_UP: usize = 8;
+
+/// Reads the meshes of one robot; each file once.
+pub(super) struct Meshes<'a> {
+    urdf: &'a Path,
+    read: BTreeMap<PathBuf, Arc<Vec<[f32; 3]>>>,
+    bytes: u64,
+}
+
+/// A hull, and whether the mesh was flat, so that its box had to be taken.
+pub(super) struct Hull {
+    pub geometry: Geometry,
+    pub flat: bool,
+}
+
+impl<'a> Meshes<'a> {
+    /// Meshes whose names are relative to the file `urdf`.
+    pub fn of(urdf: &'a Path) -> Self {
+        Self { urdf, read: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// The hull of the mesh `file` of the link `link`, in units of `scale`.
+    pub fn hull(&mut self, link: &str, file: &str, scale: Vector3<f32>) -> Result<Hull, RobotError> {
+        let wrong = |problem: String| RobotError::Mesh { link: link.to_owned(), file: file.to_owned(), problem };
+        let path = find(self.urdf, file).ok_or_else(|| {
+            wrong(format!(
+                "no such file from {} upwards; package:// names a folder beside or above the URDF",
+                self.urdf.parent().unwrap_or(Path::new(".")).display()
+            ))
+        })?;
+        if !self.read.contains_key(&path) {
+            let vertices = self.vertices(&path, &wrong)?;
+            self.read.insert(path.clone(), Arc::new(vertices));
+        }
+        let points: Vec<Vector3<f32>> = self.read[&path].iter().map(|&v| Vector3::from(v).component_mul(&scale)).collect();
+        let reach = super::urdf::MAX_LENGTH as f32;
+        if points.is_empty() || !points.iter().flatten().all(|value| value.abs() <= reach) {
+            return Err(wrong(format!("has no points, or some farther than {reach} m out; check its scale")));
+        }
+        hull_of(&points).ok_or_else(|| wrong("has no convex hull; give the link a primitive shape".to_owned()))
+    }
+
+    fn vertices(&mut self, path: &Path, wrong: &impl Fn(String) -> RobotError) -> Result<Vec<[f32; 3]>, RobotError> {
+        let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+        self.bytes += size;
+        for (what, given, limit) in [("mesh", size, MAX_FILE), ("all meshes together", self.bytes, MAX_FILES)] {
+            if given > limit {
+                return Err(RobotError::TooLarge { what: format!("bytes of {what} ({})", path.display()), given, limit });
+            }
+        }
+        let mut bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        unmask_binary_stl(&mut bytes);
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dae")) {
+            // The reader descends into nested nodes by recursion.
+            check_nesting(&String::from_utf8_lossy(&bytes)).map_err(|error| wrong(error.to_string()))?;
+        }
+        let scene = catch_unwind(AssertUnwindSafe(|| mesh_loader::Loader::default().load_from_slice(&bytes, path)));
+        let scene = scene.map_err(|_| wrong("makes its reader fail".to_owned()))?.map_err(|error| wrong(error.to_string()))?;
+        Ok(scene.meshes.into_iter().flat_map(|mesh| mesh.vertices).collect())
+    }
+}
+
+/// Many programs begin binary STL files with the word of textual ones; their length tells them apart.
+fn unmask_binary_stl(bytes: &mut [u8]) {
+    const HEADER: usize = 84;
+    const TRIANGLE: u64 = 50;
+    if let Some(&[a, b, c, d]) = bytes.get(HEADER - 4..HEADER)
+        && bytes.starts_with(b"solid")
+        && HEADER as u64 + TRIANGLE * u64::from(u32::from_le_bytes([a, b, c, d])) == bytes.len() as u64
+    {
+        bytes[..5].fill(b' ');
+    }
+}
+
+/// The file that `name` means in the file `urdf`: as a path, or as `package://name/…` in a folder above.
+fn find(urdf: &Path, name: &str) -> Option<PathBuf> {
+    let absolute = std::path::absolute(urdf).ok()?;
+    let folders = || absolute.ancestors().skip(1).take(FOLDERS_UP);
+    let candidates: Vec<PathBuf> = match name.split_once("://") {
+        Some(("file", path)) => vec![PathBuf::from(path)],
+        Some(("package" | "model", path)) => {
+            let (package, inside) = path.split_once('/')?;
+            let beside = folders().map(|folder| folder.join(package).join(inside));
+            let within = folders().filter(|folder| folder.ends_with(package)).map(|folder| folder.join(inside));
+            // A package whose folder was renamed.
+            let renamed = folders().map(|folder| folder.join(inside));
+            within.chain(beside).chain(renamed).collect()
+        }
+        Some(_) => return None,
+        None => folders().map(|folder| folder.join(name)).collect(),
+    };
+    candidates.into_iter().find(|path| path.is_file())
+}
+
+fn hull_of(points: &[Vector3<f32>]) -> Option<Hull> {
+    let (mut low, mut high) = (points[0], points[0]);
+    for point in points {
+        low = low.inf(point);
+        high = high.sup(point);
+    }
+    let (centre, size) = ((low + high) * 0.5, (high - low).max());
+    if size > 0.0 && (high - low).min() > 1e-3 * LEAST_THICKNESS {
+        let outer = outermost(points);
+        // Around the origin and of unit size, as that is what the hull's tolerances are made for.
+        let unit: Vec<Vector> = outer.iter().map(|p| (p - centre) / size).map(|p| Vector::new(p.x, p.y, p.z)).collect();
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            let (vertices, faces) = try_convex_hull(&unit).ok()?;
+            let centre = Vector::new(centre.x, centre.y, centre.z);
+            ConvexPolyhedron::from_convex_mesh(vertices.iter().map(|&v| v * size + centre).collect(), &faces)
+        }));
+        if let Ok(Some(polyhedron)) = found {
+            return Some(Hull { geometry: Geometry::ConvexHull(Arc::new(polyhedron)), flat: false });
+        }
+    }
+    let half = ((high - low) * 0.5).map(|half| half.max(0.5 * LEAST_THICKNESS));
+    let corner = |index: u8| {
+        let side = |bit: u8, half: f32| if index >> bit & 1 == 1 { half } else { -half };
+        Vector::new(centre.x + side(0, half.x), centre.y + side(1, half.y), centre.z + side(2, half.z))
+    };
+    let corners: Vec<Vector> = (0..8).map(corner).collect();
+    let polyhedron = ConvexPolyhedron::from_convex_hull(&corners)?;
+    Some(Hull { geometry: Geometry::ConvexHull(Arc::new(polyhedron)), flat: true })
+}
+
+/// The outermost point in each of [`DIRECTIONS`] even directions and along the axes, each once.
+fn outermost(points: &[Vector3<f32>]) -> Vec<Vector3<f32>> {
+    let axes = (0..6).map(|i| Vector3::ith(i / 2, if i % 2 == 0 { 1.0 } else { -1.0 }));
+    // Fibonacci's spiral.
+    let spiral = (0..DIRECTIONS).map(|i| {
+        let z = 1.0 - (2 * i + 1) as f32 / DIRECTIONS as f32;
+        let (radius, angle) = ((1.0 - z * z).sqrt(), i as f32 * 2.399_963_2);
+        Vector3::new(radius * libm::cosf(angle), radius * libm::sinf(angle), z)
+    });
+    let mut kept: Vec<usize> = axes
+        .chain(spiral)
+        .filter_map(|direction: Vector3<f32>| {
+            (0..points.len()).max_by(|&a, &b| points[a].dot(&direction).total_cmp(&points[b].dot(&direction)))
+        })
+        .collect();
+    kept.sort_unstable();
+    kept.dedup();
+    let mut kept: Vec<Vector3<f32>> = kept.into_iter().map(|index| points[index]).collect();
+    kept.sort_by(|a, b| a.iter().zip(b.iter()).fold(std::cmp::Ordering::Equal, |order, (a, b)| order.then(a.total_cmp(b))));
+    kept.dedup();
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hull_keeps_the_corners_and_drops_what_is_inside() {
+        let mut points: Vec<_> =
+            (0..8u8).map(|i| Vector3::new(f32::from(i & 1), f32::from(i >> 1 & 1) * 2.0, f32::from(i >> 2))).collect();
+        points.extend((0..1000).map(|i| Vector3::new(0.5, 1.0 + 0.3 * libm::sinf(i as f32), 0.5)));
+        let hull = hull_of(&points).unwrap();
+        let Geometry::ConvexHull(polyhedron) = &hull.geometry else { panic!() };
+        assert!(!hull.flat);
+        assert_eq!(polyhedron.points().len(), 8);
+        let (solid, _) = hull.geometry.solid();
+        assert!((solid.mass_properties(1.0).mass() - 2.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn flat_and_single_points_become_thin_boxes() {
+        for points in [vec![Vector3::zeros()], vec![Vector3::zeros(), Vector3::x(), Vector3::y(), Vector3::new(1.0, 1.0, 0.0)]] {
+            let hull = hull_of(&points).unwrap();
+            assert!(hull.flat);
+            assert!(hull.geometry.solid().0.mass_properties(1.0).mass() > 0.0);
+        }
+    }
+
+    #[test]
+    fn packages_are_found_above_the_urdf() {
+        let root = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            path
+        };
+        let (foot, hip) = (make("leggy_description/meshes/foot.stl"), make("leggy_description/urdf/hip.stl"));
+        let other = make("other/part.stl");
+        let urdf = root.path().join("leggy_description/urdf/leggy.urdf");
+        for (name, expected) in [
+            ("package://leggy_description/meshes/foot.stl", Some(&foot)),
+            ("package://other/part.stl", Some(&other)),
+            ("package://another_name/meshes/foot.stl", Some(&foot)),
+            ("../meshes/foot.stl", Some(&root.path().join("leggy_description/urdf/../meshes/foot.stl"))),
+            ("hip.stl", Some(&hip)),
+            ("package://leggy_description/meshes/hand.stl", None),
+            ("http://x/hip.stl", None),
+        ] {
+            assert_eq!(find(&urdf, name).as_ref(), expected, "{name}");
+        }
+    }
+}

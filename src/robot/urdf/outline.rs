@@ -1,0 +1,77 @@
+//! What a URDF says before anyone has said how to use it.
+
+use std::path::Path;
+
+use urdf_rs::JointType;
+
+use super::tree::Tree;
+use crate::robot::RobotError;
+
+/// The parts of a URDF that a description names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline {
+    /// Name of the robot in the URDF.
+    pub name: String,
+    /// Link whose pose is the robot's: the root, or what a floating joint of the root moves.
+    pub base_link: String,
+    /// Joints that can be driven, in the file's order: those that turn or shift and mimic no other.
+    pub joints: Vec<String>,
+    /// Links with a collision shape, in the file's order.
+    pub solid_links: Vec<String>,
+    /// Link whose name says that it is an IMU and that is fixed to the base link.
+    pub imu_link: Option<String>,
+    /// Joints of `joints` that have no usable effort limit.
+    pub without_effort: Vec<String>,
+    /// Joints of `joints` that have no usable velocity limit.
+    pub without_velocity: Vec<String>,
+}
+
+impl Outline {
+    /// Reads the outline of the URDF `text`; `path` serves messages.
+    ///
+    /// # Errors
+    /// As [`crate::robot::RobotModel::from_parts`], as far as the URDF alone is concerned.
+    pub fn of(text: &str, path: &Path) -> Result<Self, RobotError> {
+        let urdf = super::parse(text, path)?;
+        let tree = Tree::new(&urdf)?;
+        let root = urdf.links.iter().map(|link| link.name.as_str()).find(|link| !tree.parents.contains_key(link));
+        let root = root.ok_or_else(|| RobotError::unusable("robot", &urdf.name, "has no root: its joints form a ring"))?;
+        let base_link = match tree.children.get(root).map(Vec::as_slice) {
+            Some([joint]) if joint.joint_type == JointType::Floating => joint.child.link.as_str(),
+            _ => root,
+        };
+        tree.check_root(base_link)?;
+        let driven: Vec<&urdf_rs::Joint> = urdf
+            .joints
+            .iter()
+            .filter(|joint| !matches!(joint.joint_type, JointType::Fixed | JointType::Floating) && joint.mimic.is_none())
+            .collect();
+        let names = |joints: Vec<&urdf_rs::Joint>| joints.into_iter().map(|joint| joint.name.clone()).collect();
+        let without = |limit: fn(&urdf_rs::JointLimit) -> f64| {
+            let usable = move |value: f64| value.is_finite() && value > 0.0;
+            names(driven.iter().copied().filter(|joint| !usable(limit(&joint.limit))).collect())
+        };
+        let (without_effort, without_velocity) = (without(|limit| limit.effort), without(|limit| limit.velocity));
+        Ok(Self {
+            name: urdf.name.clone(),
+            base_link: base_link.to_owned(),
+            joints: names(driven),
+            solid_links: urdf.links.iter().filter(|link| !link.collision.is_empty()).map(|link| link.name.clone()).collect(),
+            imu_link: imu_link(&tree, base_link),
+            without_effort,
+            without_velocity,
+        })
+    }
+}
+
+fn imu_link(tree: &Tree<'_>, base: &str) -> Option<String> {
+    let mut open = vec![base];
+    while let Some(link) = open.pop() {
+        if link.to_ascii_lowercase().contains("imu") {
+            return Some(link.to_owned());
+        }
+        let fixed = tree.children.get(link).into_iter().flatten().filter(|joint| joint.joint_type == JointType::Fixed);
+        open.extend(fixed.map(|joint| joint.child.link.as_str()));
+    }
+    None
+}

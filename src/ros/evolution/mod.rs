@@ -1,0 +1,8 @@
+//! The evolution node: holds the search of an experiment and spreads its episodes over workers.
+
+mod convert;
+mod coordination;
+mod node;
+mod report;
+
+pub use node::build;

@@ -1,0 +1,201 @@
+//! The six parameter services and `/parameter_events`.
+//!
+//! r2r serves parameters too, but without ranges and read-only marks in descriptions, without events, and with a panic when a client has gone.
+
+use r2r::rcl_interfaces::msg::{
+    FloatingPointRange, IntegerRange, ListParametersResult, Parameter, ParameterDescriptor, ParameterEvent,
+    ParameterType as Type, ParameterValue as Message, SetParametersResult,
+};
+use r2r::rcl_interfaces::srv::{
+    DescribeParameters, GetParameterTypes, GetParameters, ListParameters, SetParameters, SetParametersAtomically,
+};
+use r2r::{ParameterValue, Publisher};
+use std::cell::RefCell;
+use std::future::ready;
+use std::rc::Rc;
+
+use super::node::{NodeError, Shell};
+use super::parameters::{Changes, Declaration, SharedParameters};
+use super::qos;
+
+/// What hears of a change, by name.
+type Heard = Box<dyn FnMut(&str, &ParameterValue)>;
+
+/// What hears of changes, and tells others.
+struct Changed {
+    node: String,
+    events: Publisher<ParameterEvent>,
+    heard: Heard,
+}
+
+/// Serves `parameters`. `heard` hears of each that changed, on the spin thread.
+pub(super) fn serve(
+    shell: &mut Shell,
+    parameters: &SharedParameters,
+    heard: impl FnMut(&str, &ParameterValue) + 'static,
+) -> Result<(), NodeError> {
+    let events = shell.publisher("/parameter_events", qos::parameter_events())?;
+    let changed = Rc::new(RefCell::new(Changed { node: shell.full_name()?, events, heard: Box::new(heard) }));
+
+    let shared = parameters.clone();
+    shell.serve::<ListParameters::Service, _>("~/list_parameters", move |request| {
+        let parameters = shared.read();
+        let is_meant = |name: &&str| {
+            let under = |prefix: &String| name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('.'));
+            let is_named = request.prefixes.is_empty() || request.prefixes.iter().any(|prefix| name == prefix || under(prefix));
+            let depth = name.matches('.').count() as u64 + 1;
+            is_named && (request.depth == 0 || !request.prefixes.is_empty() || depth <= request.depth)
+        };
+        let names: Vec<String> = parameters.names().filter(is_meant).map(str::to_owned).collect();
+        let mut prefixes: Vec<String> =
+            names.iter().filter_map(|name| name.rsplit_once('.')).map(|(prefix, _)| prefix.to_owned()).collect();
+        prefixes.dedup();
+        ready(ListParameters::Response { result: ListParametersResult { names, prefixes } })
+    })?;
+    let shared = parameters.clone();
+    shell.serve::<GetParameters::Service, _>("~/get_parameters", move |request| {
+        let parameters = shared.read();
+        let value = |name: &String| parameters.value(name).map_or_else(Message::default, message);
+        ready(GetParameters::Response { values: request.names.iter().map(value).collect() })
+    })?;
+    let shared = parameters.clone();
+    shell.serve::<GetParameterTypes::Service, _>("~/get_parameter_types", move |request| {
+        let parameters = shared.read();
+        let kind = |name: &String| parameters.value(name).map_or(Type::PARAMETER_NOT_SET as u8, |value| message(value).type_);
+        ready(GetParameterTypes::Response { types: request.names.iter().map(kind).collect() })
+    })?;
+    let shared = parameters.clone();
+    shell.serve::<DescribeParameters::Service, _>("~/describe_parameters", move |request| {
+        let parameters = shared.read();
+        let describe = |name: &String| match parameters.declaration(name) {
+            Ok(declaration) => descriptor(declaration),
+            Err(_) => ParameterDescriptor { name: name.clone(), ..ParameterDescriptor::default() },
+        };
+        ready(DescribeParameters::Response { descriptors: request.names.iter().map(describe).collect() })
+    })?;
+    let (shared, listeners) = (parameters.clone(), changed.clone());
+    shell.serve::<SetParameters::Service, _>("~/set_parameters", move |request| {
+        let mut set = Vec::new();
+        let results = request.parameters.iter().map(|parameter| {
+            let checked = shared.read().set(&parameter.name, &value(&parameter.value));
+            checked.map(|value| set.extend(value)).map_or_else(|error| refused(&error), |()| accepted())
+        });
+        let results = results.collect();
+        listeners.borrow_mut().tell(&shared, set);
+        ready(SetParameters::Response { results })
+    })?;
+    let (shared, listeners) = (parameters.clone(), changed);
+    shell.serve::<SetParametersAtomically::Service, _>("~/set_parameters_atomically", move |request| {
+        let given: Vec<_> = request.parameters.iter().map(|parameter| (&parameter.name, value(&parameter.value))).collect();
+        let checked = given.iter().try_for_each(|(name, value)| shared.read().check(name, value).map(|_| ()));
+        let result = match checked {
+            Err(error) => refused(&error),
+            Ok(()) => {
+                // All of them were checked.
+                let set = given.iter().filter_map(|(name, value)| shared.read().set(name, value).ok().flatten()).collect();
+                listeners.borrow_mut().tell(&shared, set);
+                accepted()
+            }
+        };
+        ready(SetParametersAtomically::Response { result })
+    })
+}
+
+impl Changed {
+    fn tell(&mut self, parameters: &SharedParameters, names: Vec<String>) {
+        if names.is_empty() {
+            return;
+        }
+        let present = |name: String| parameters.read().value(&name).cloned().map(|value| (name, value));
+        let changes: Vec<(String, ParameterValue)> = names.into_iter().filter_map(present).collect();
+        let event = ParameterEvent {
+            node: self.node.clone(),
+            changed_parameters: changes
+                .iter()
+                .map(|(name, value)| Parameter { name: name.clone(), value: message(value) })
+                .collect(),
+            ..ParameterEvent::default()
+        };
+        if let Err(error) = self.events.publish(&event) {
+            tracing::warn!("a parameter event could not be published: {error}");
+        }
+        for (name, value) in &changes {
+            (self.heard)(name, value);
+        }
+    }
+}
+
+fn accepted() -> SetParametersResult {
+    SetParametersResult { successful: true, reason: String::new() }
+}
+
+fn refused(reason: &dyn std::fmt::Display) -> SetParametersResult {
+    SetParametersResult { successful: false, reason: reason.to_string() }
+}
+
+fn descriptor(declaration: &Declaration) -> ParameterDescriptor {
+    let mut descriptor = ParameterDescriptor {
+        name: declaration.name().to_owned(),
+        type_: message(declaration.default()).type_,
+        description: declaration.description().to_owned(),
+        read_only: declaration.changes() == Changes::Never,
+        ..ParameterDescriptor::default()
+    };
+    if let Some((from, to)) = declaration.range() {
+        match declaration.default() {
+            ParameterValue::Integer(_) => {
+                descriptor.integer_range = vec![IntegerRange { from_value: from as i64, to_value: to as i64, step: 0 }];
+            }
+            _ => {
+                descriptor.floating_point_range = vec![FloatingPointRange { from_value: from, to_value: to, step: 0.0 }];
+            }
+        }
+    }
+    let mut constraints = Vec::new();
+    if !declaration.choices().is_empty() {
+        constraints.push(format!("one of {}", declaration.choices().join(", ")));
+    }
+    if declaration.changes() == Changes::WhileUnconfigured {
+        constraints.push("may change while the node is unconfigured".to_owned());
+    }
+    descriptor.additional_constraints = constraints.join("; ");
+    descriptor
+}
+
+fn message(value: &ParameterValue) -> Message {
+    let of = |type_: u8| Message { type_, ..Message::default() };
+    match value.clone() {
+        ParameterValue::NotSet => of(Type::PARAMETER_NOT_SET as u8),
+        ParameterValue::Bool(bool_value) => Message { bool_value, ..of(Type::PARAMETER_BOOL as u8) },
+        ParameterValue::Integer(integer_value) => Message { integer_value, ..of(Type::PARAMETER_INTEGER as u8) },
+        ParameterValue::Double(double_value) => Message { double_value, ..of(Type::PARAMETER_DOUBLE as u8) },
+        ParameterValue::String(string_value) => Message { string_value, ..of(Type::PARAMETER_STRING as u8) },
+        ParameterValue::BoolArray(bool_array_value) => Message { bool_array_value, ..of(Type::PARAMETER_BOOL_ARRAY as u8) },
+        ParameterValue::ByteArray(byte_array_value) => Message { byte_array_value, ..of(Type::PARAMETER_BYTE_ARRAY as u8) },
+        ParameterValue::IntegerArray(integer_array_value) => {
+            Message { integer_array_value, ..of(Type::PARAMETER_INTEGER_ARRAY as u8) }
+        }
+        ParameterValue::DoubleArray(double_array_value) => {
+            Message { double_array_value, ..of(Type::PARAMETER_DOUBLE_ARRAY as u8) }
+        }
+        ParameterValue::StringArray(string_array_value) => {
+            Message { string_array_value, ..of(Type::PARAMETER_STRING_ARRAY as u8) }
+        }
+    }
+}
+
+fn value(message: &Message) -> ParameterValue {
+    let message = message.clone();
+    match message.type_ {
+        kind if kind == Type::PARAMETER_BOOL as u8 => ParameterValue::Bool(message.bool_value),
+        kind if kind == Type::PARAMETER_INTEGER as u8 => ParameterValue::Integer(message.integer_value),
+        kind if kind == Type::PARAMETER_DOUBLE as u8 => ParameterValue::Double(message.double_value),
+        kind if kind == Type::PARAMETER_STRING as u8 => ParameterValue::String(message.string_value),
+        kind if kind == Type::PARAMETER_BYTE_ARRAY as u8 => ParameterValue::ByteArray(message.byte_array_value),
+        kind if kind == Type::PARAMETER_BOOL_ARRAY as u8 => ParameterValue::BoolArray(message.bool_array_value),
+        kind if kind == Type::PARAMETER_INTEGER_ARRAY as u8 => ParameterValue::IntegerArray(message.integer_array_value),
+        kind if kind == Type::PARAMETER_DOUBLE_ARRAY as u8 => ParameterValue::DoubleArray(message.double_array_value),
+        kind if kind == Type::PARAMETER_STRING_ARRAY as u8 => ParameterValue::StringArray(message.string_array_value),
+        _ => ParameterValue::NotSet,
+    }
+}

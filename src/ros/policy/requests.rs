@@ -1,0 +1,202 @@
+//! What other threads ask of the control thread: a bounded queue that it looks into between two steps.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+
+use crossbeam_queue::ArrayQueue;
+use futures::channel::oneshot::{Receiver, Sender, channel};
+
+use super::session::{Life, Session};
+use crate::plasticity::{CommandedGate, GateError};
+use crate::policy::{RingError, Snapshot, SnapshotError};
+use crate::safety::{MessageFaults, SENSORS};
+
+/// Requests that can wait for the next step.
+const REQUESTS: usize = 64;
+/// Never, as the time at which a sensor spoke.
+const NEVER: i64 = i64::MIN;
+
+/// One request. What it gives back carries all memory that it brought, so that the control thread frees none.
+pub enum Request {
+    /// A robot and its policy, passive.
+    Configure(Box<Session>),
+    /// Gives them back.
+    CleanUp(Sender<Box<Session>>),
+    /// Walk, once the sensors are well.
+    Activate,
+    /// No more commands.
+    Deactivate(Sender<()>),
+    /// End an emergency stop; answered with whether there was a stop.
+    Release(Sender<bool>),
+    /// Another gate.
+    Gate(CommandedGate),
+    /// New weights of this seed; `None`: of the present one. Answered with the seed.
+    Reset(Option<u64>, Sender<u64>),
+    /// A copy of the state.
+    Save(Box<Snapshot>, Sender<Box<Snapshot>>),
+    /// Another state.
+    Restore(Box<Snapshot>, Sender<(Box<Snapshot>, Result<(), SnapshotError>)>),
+    /// The state of so many control steps ago. Answered with how many they are.
+    RollBack(u64, Sender<Result<u64, RingError>>),
+    /// Another policy for the same robot. Answered with the old one.
+    Load(Box<Life>, Sender<Box<Life>>),
+}
+
+/// What all threads of a policy node share with its control thread.
+pub struct Shared {
+    requests: ArrayQueue<Request>,
+    thread: OnceLock<Thread>,
+    is_closed: AtomicBool,
+    emergency_stop: AtomicBool,
+    /// Layers of the network; 0 while the node is unconfigured.
+    layers: AtomicUsize,
+    present_gate: AtomicU32,
+    /// Every how many steps the weights are published; 0 for never.
+    pub weights_every: AtomicU32,
+    /// Whether the weights of the next step are wanted.
+    pub weights_wanted: AtomicBool,
+    /// When each sensor spoke last \[ns, steady clock\].
+    received: [AtomicI64; SENSORS.len()],
+    /// Messages found wrong, as [`MessageFaults`].
+    faults: [AtomicU64; 4],
+}
+
+/// The handle to a control thread.
+#[derive(Clone)]
+pub struct ControlHandle(Arc<Shared>);
+
+impl std::ops::Deref for ControlHandle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Default for ControlHandle {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            requests: ArrayQueue::new(REQUESTS),
+            thread: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+            emergency_stop: AtomicBool::new(false),
+            layers: AtomicUsize::new(0),
+            present_gate: AtomicU32::new(1f32.to_bits()),
+            weights_every: AtomicU32::new(0),
+            weights_wanted: AtomicBool::new(false),
+            received: std::array::from_fn(|_| AtomicI64::new(NEVER)),
+            faults: std::array::from_fn(|_| AtomicU64::new(0)),
+        }))
+    }
+}
+
+impl Shared {
+    /// Names the thread to wake.
+    pub fn set_thread(&self, thread: Thread) {
+        // It is set once.
+        let _ = self.thread.set(thread);
+    }
+
+    /// Wakes the control thread.
+    pub fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Queues a request. False when the queue is full or the thread has ended; the request is then dropped.
+    pub fn send(&self, request: Request) -> bool {
+        let is_queued = !self.is_closed.load(Ordering::SeqCst) && self.requests.push(request).is_ok();
+        self.wake();
+        is_queued
+    }
+
+    /// Queues the request that `make` makes of a channel for its answer. The answer is cancelled when the queue is full or the node
+    /// unconfigured.
+    pub fn ask<T>(&self, make: impl FnOnce(Sender<T>) -> Request) -> Receiver<T> {
+        let (sender, receiver) = channel();
+        self.send(make(sender));
+        receiver
+    }
+
+    /// Says that no thread answers any more.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        while self.requests.pop().is_some() {}
+    }
+
+    /// The oldest request.
+    pub fn next(&self) -> Option<Request> {
+        self.requests.pop()
+    }
+
+    /// Stops the robot, whatever waits in the queue.
+    pub fn emergency_stop(&self) {
+        self.emergency_stop.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether an emergency stop was asked for since the last call.
+    pub fn take_emergency_stop(&self) -> bool {
+        self.emergency_stop.swap(false, Ordering::SeqCst)
+    }
+
+    /// Says how many layers the network has; 0: there is none.
+    pub fn set_layers(&self, layers: usize) {
+        self.layers.store(layers, Ordering::Relaxed);
+    }
+
+    /// Asks for `gate` from the next step on; the newest request wins. False when the node is unconfigured or the queue full.
+    ///
+    /// # Errors
+    /// [`GateError::Layers`] when it names another number of layers.
+    pub fn request_gate(&self, gate: impl Into<CommandedGate>) -> Result<bool, GateError> {
+        let (gate, layers) = (gate.into(), self.layers.load(Ordering::Relaxed));
+        if layers == 0 {
+            return Ok(false);
+        }
+        gate.check(layers)?;
+        Ok(self.send(Request::Gate(gate)))
+    }
+
+    /// Lowest g of the last step.
+    pub fn present_gate(&self) -> f32 {
+        f32::from_bits(self.present_gate.load(Ordering::Relaxed))
+    }
+
+    /// Says what the lowest g of a step was.
+    pub fn set_present_gate(&self, gate: f32) {
+        self.present_gate.store(gate.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Says that a sensor spoke.
+    pub fn note_received(&self, sensor: usize, now: i64) {
+        if let Some(received) = self.received.get(sensor) {
+            received.store(now, Ordering::Release);
+        }
+    }
+
+    /// Forgets that sensors spoke: at the beginning of a session.
+    pub fn forget_sensors(&self) {
+        self.received.iter().for_each(|received| received.store(NEVER, Ordering::Release));
+    }
+
+    /// When each sensor spoke last \[ns, steady clock\].
+    pub fn received(&self) -> [Option<i64>; 3] {
+        std::array::from_fn(|sensor| Some(self.received[sensor].load(Ordering::Acquire)).filter(|&time| time != NEVER))
+    }
+
+    /// Says what was wrong with messages so far.
+    pub fn set_faults(&self, faults: MessageFaults) {
+        let values = [faults.refused, faults.not_finite, faults.reordered, faults.clock_jumps];
+        self.faults.iter().zip(values).for_each(|(fault, value)| fault.store(value, Ordering::Relaxed));
+    }
+
+    /// What was wrong with messages so far.
+    pub fn faults(&self) -> MessageFaults {
+        let [refused, not_finite, reordered, clock_jumps] =
+            std::array::from_fn(|index| self.faults[index].load(Ordering::Relaxed));
+        MessageFaults { refused, not_finite, reordered, clock_jumps }
+    }
+}

@@ -1,0 +1,160 @@
+//! The policy node's subscriptions: whatever messages the driver sends, checked and handed to the control thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use r2r::geometry_msgs::msg::WrenchStamped;
+use r2r::hebbian_locomotion::msg::FootContacts;
+use r2r::sensor_msgs::msg::{Imu, JointState};
+use r2r::std_msgs::msg::Bool;
+use r2r::{QosProfile, WrappedTypesupport};
+
+use super::requests::ControlHandle;
+use crate::robot::{ContactDescription, DriverDescription, SensorFrame};
+use crate::ros::clock::steady_now;
+use crate::ros::convert::MessageError;
+use crate::ros::node::{NodeError, Shell};
+use crate::ros::qos;
+use crate::ros::rejection::{RejectionCount, Rejections};
+use crate::ros::sensor_reader::SensorReader;
+use crate::safety::MessageFaults;
+
+/// Sensor messages while the node is configured; all on the spin thread.
+pub struct Sensing {
+    /// What understands the messages.
+    pub reader: SensorReader,
+    /// To the control thread.
+    pub frames: triple_buffer::Input<SensorFrame>,
+    /// Whether only complete sets of one stamp count; then each also makes a step.
+    pub matched: bool,
+    /// What was wrong with messages.
+    pub faults: MessageFaults,
+}
+
+/// Sensor messages, if the node is configured.
+pub type SharedSensing = Rc<RefCell<Option<Sensing>>>;
+
+/// One subscription: where its messages go.
+struct Receiver {
+    sensing: SharedSensing,
+    control: ControlHandle,
+    rejections: Rejections,
+}
+
+/// What a message says about the sensors.
+#[derive(Clone, Copy)]
+struct Spoken {
+    joints: bool,
+    imu: bool,
+    contacts: bool,
+}
+
+impl Receiver {
+    /// Lets `take` put a message into the reader, and hands the frame that it makes to the control thread.
+    fn receive(&mut self, spoken: Spoken, take: impl FnOnce(&mut SensorReader, i64) -> Result<(), MessageError>) {
+        let mut sensing = self.sensing.borrow_mut();
+        // An unconfigured node has no use for messages.
+        let Some(Sensing { reader, frames, matched, faults }) = sensing.as_mut() else { return };
+        let now = steady_now();
+        let result = take(reader, now);
+        faults.clock_jumps = reader.clock_jumps();
+        match &result {
+            Ok(()) => {
+                let sensors = [spoken.joints, spoken.imu, spoken.contacts];
+                sensors
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, spoke)| **spoke)
+                    .for_each(|(index, _)| self.control.note_received(index, now));
+            }
+            Err(error) => {
+                self.rejections.note(error);
+                match error {
+                    MessageError::Order(_) => faults.reordered += 1,
+                    error if error.is_not_finite() => faults.not_finite += 1,
+                    _ => faults.refused += 1,
+                }
+            }
+        }
+        self.control.set_faults(*faults);
+        if result.is_ok() {
+            let assembler = reader.assembler();
+            if let Some(frame) = if *matched { assembler.matched() } else { assembler.latest() } {
+                frames.input_buffer_mut().clone_from(frame);
+                frames.publish();
+                // With the steady clock as its trigger the control thread wakes by itself.
+                if *matched {
+                    self.control.wake();
+                }
+            }
+        }
+    }
+}
+
+/// Subscribes the topics that `driver` names.
+///
+/// # Errors
+/// [`NodeError::Ros`] when ROS refuses.
+pub fn subscribe(
+    shell: &mut Shell,
+    driver: &DriverDescription,
+    sensing: &SharedSensing,
+    control: &ControlHandle,
+    rejected: &RejectionCount,
+) -> Result<(), NodeError> {
+    let receiver = |topic: &str| Receiver {
+        sensing: sensing.clone(),
+        control: control.clone(),
+        rejections: Rejections::new(topic, rejected),
+    };
+    let by_effort = matches!(driver.contacts, ContactDescription::Effort { .. });
+    let joints = Spoken { joints: true, imu: false, contacts: by_effort };
+    let mut receive = receiver(&driver.joint_states);
+    subscribe_one(shell, &driver.joint_states, move |message: JointState| {
+        receive.receive(joints, |reader, now| reader.joint_state(&message, now));
+    })?;
+    let imu = Spoken { joints: false, imu: true, contacts: false };
+    let mut receive = receiver(&driver.imu.topic);
+    subscribe_one(shell, &driver.imu.topic, move |message: Imu| {
+        receive.receive(imu, |reader, now| reader.imu(&message, now));
+    })?;
+    let contacts = Spoken { joints: false, imu: false, contacts: true };
+    match &driver.contacts {
+        ContactDescription::FootContacts { topic } => {
+            let mut receive = receiver(topic);
+            subscribe_one(shell, topic, move |message: FootContacts| {
+                receive.receive(contacts, |reader, now| reader.foot_contacts(&message, now));
+            })?;
+        }
+        ContactDescription::Bool { feet } => {
+            for (foot, topic) in feet {
+                let (mut receive, foot) = (receiver(topic), foot.clone());
+                subscribe_one(shell, topic, move |message: Bool| {
+                    receive.receive(contacts, |reader, now| {
+                        reader.foot_touches(&foot, message.data, now);
+                        Ok(())
+                    });
+                })?;
+            }
+        }
+        ContactDescription::Wrench { feet, .. } => {
+            for (foot, topic) in feet {
+                let (mut receive, foot) = (receiver(topic), foot.clone());
+                subscribe_one(shell, topic, move |message: WrenchStamped| {
+                    receive.receive(contacts, |reader, now| reader.foot_wrench(&foot, &message, now));
+                })?;
+            }
+        }
+        ContactDescription::Effort { .. } => {}
+    }
+    Ok(())
+}
+
+fn subscribe_one<T: WrappedTypesupport + 'static>(
+    shell: &mut Shell,
+    topic: &str,
+    receive: impl FnMut(T) + 'static,
+) -> Result<(), NodeError> {
+    let quality: QosProfile = qos::sensor_subscriber();
+    shell.subscribe(topic, quality, receive)
+}

@@ -1,0 +1,252 @@
+//! What can be asked of a running policy node. Nothing here makes the control thread wait: files are read and written elsewhere, and
+//! each request takes effect between two steps.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use r2r::hebbian_locomotion::srv::{LoadPolicy, ResetWeights, RestoreWeights, RollBack, SaveWeights, SetGate};
+use r2r::std_msgs::msg::{Bool, Float32};
+use r2r::std_srvs::srv::{SetBool, Trigger};
+
+use super::keeping::KeptAt;
+use super::node::PolicyNode;
+use super::requests::Request;
+use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
+use crate::policy::Snapshot;
+use crate::ros::node::{Background, NodeError, Shell};
+use crate::ros::qos;
+use crate::ros::rejection::{RejectionCount, Rejections};
+
+/// What a service answers when the node has no policy.
+const UNCONFIGURED: &str = "the node is not configured, or has too much to do";
+
+/// Serves everything.
+///
+/// # Errors
+/// [`NodeError::Ros`] when ROS refuses.
+pub fn serve(shell: &mut Shell, node: &Rc<PolicyNode>, rejected: &RejectionCount) -> Result<(), NodeError> {
+    serve_gate(shell, node, rejected)?;
+    serve_stop(shell, node)?;
+    serve_weights(shell, node)?;
+    serve_files(shell, node)?;
+    serve_policy(shell, node)
+}
+
+/// Keeps the weights every `period`, if they are to be kept.
+///
+/// # Errors
+/// [`NodeError::Ros`] when ROS refuses the timer.
+pub fn keep_regularly(shell: &mut Shell, node: &Rc<PolicyNode>, period: Duration) -> Result<(), NodeError> {
+    let (node, background) = (node.clone(), shell.background());
+    shell.every(period, move || {
+        let (node, background) = (node.clone(), background.clone());
+        async move {
+            if let Some(place) = node.keeping.place()
+                && let Err(error) = save(&node, &background, place).await
+            {
+                tracing::error!("the weights are not kept: {error}");
+            }
+        }
+    })
+}
+
+fn request_gate(node: &PolicyNode, gate: impl Into<CommandedGate>) -> Result<(), String> {
+    match node.control.request_gate(gate) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(UNCONFIGURED.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn serve_gate(shell: &mut Shell, node: &Rc<PolicyNode>, rejected: &RejectionCount) -> Result<(), NodeError> {
+    let (by_topic, mut rejections) = (node.clone(), Rejections::new("~/gate", rejected));
+    shell.subscribe("~/gate", qos::command(), move |message: Float32| {
+        let gate = Gate::new(message.data, GateSource::Topic).map_err(|error: GateError| error.to_string());
+        if let Err(error) = gate.and_then(|gate| request_gate(&by_topic, gate)) {
+            rejections.note(&error);
+        }
+    })?;
+    let node = node.clone();
+    shell.serve::<SetGate::Service, _>("~/set_gate", move |request| {
+        let previous_gate = node.control.present_gate();
+        let gates = &request.layer_gates[..];
+        let (gate, what) = if gates.is_empty() {
+            (Gate::new(request.gate, GateSource::Service).map(CommandedGate::from), format!("gate {}", request.gate))
+        } else {
+            (CommandedGate::per_layer(gates, GateSource::Service), format!("gates {gates:?} of the layers"))
+        };
+        let set = gate.map_err(|error| error.to_string()).and_then(|gate| request_gate(&node, gate));
+        let (success, message) = match set {
+            Ok(()) => (true, format!("{what} from the next control step on")),
+            Err(error) => (false, error),
+        };
+        std::future::ready(SetGate::Response { success, message, previous_gate })
+    })
+}
+
+fn serve_stop(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
+    let by_topic = node.clone();
+    shell.subscribe("~/emergency_stop", qos::command(), move |message: Bool| {
+        // A topic cannot release: whoever repeats `false` does not mean that.
+        if message.data {
+            by_topic.control.emergency_stop();
+        }
+    })?;
+    let node = node.clone();
+    shell.serve::<SetBool::Service, _>("~/emergency_stop", move |request| {
+        let node = node.clone();
+        async move {
+            if request.data {
+                node.control.emergency_stop();
+                return SetBool::Response { success: true, message: "stopped until it is released".to_owned() };
+            }
+            match node.control.ask(Request::Release).await {
+                Ok(true) => SetBool::Response { success: true, message: "released; it begins as at its start".to_owned() },
+                Ok(false) => SetBool::Response { success: true, message: "it was not stopped".to_owned() },
+                Err(_) => SetBool::Response { success: false, message: UNCONFIGURED.to_owned() },
+            }
+        }
+    })
+}
+
+fn serve_weights(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
+    let asked = node.clone();
+    shell.serve::<Trigger::Service, _>("~/publish_weights", move |_| {
+        let is_configured = asked.known.borrow().is_some();
+        asked.control.weights_wanted.store(is_configured, Ordering::Relaxed);
+        let message = if is_configured { "the weights of the next control step come on ~/weights" } else { UNCONFIGURED };
+        std::future::ready(Trigger::Response { success: is_configured, message: message.to_owned() })
+    })?;
+    let resetting = node.clone();
+    shell.serve::<ResetWeights::Service, _>("~/reset_weights", move |request| {
+        let seed = (!request.keep_seed).then_some(request.seed);
+        let answer = resetting.control.ask(|answer| Request::Reset(seed, answer));
+        async {
+            match answer.await {
+                Ok(seed) => {
+                    let message = format!("new weights of the seed {seed}");
+                    ResetWeights::Response { success: true, message, seed }
+                }
+                Err(_) => ResetWeights::Response { success: false, message: UNCONFIGURED.to_owned(), seed: 0 },
+            }
+        }
+    })?;
+    let node = node.clone();
+    shell.serve::<RollBack::Service, _>("~/roll_back", move |request| {
+        let node = node.clone();
+        async move {
+            let (success, message, seconds) = match roll_back(&node, request.seconds).await {
+                Ok(seconds) => (true, format!("weights of {seconds:.2} s ago"), seconds),
+                Err(message) => (false, message, 0.0),
+            };
+            RollBack::Response { success, message, seconds }
+        }
+    })
+}
+
+async fn roll_back(node: &PolicyNode, seconds: f32) -> Result<f32, String> {
+    if !(seconds.is_finite() && seconds >= 0.0) {
+        return Err(format!("cannot go {seconds} s back; give a finite number, 0 or more"));
+    }
+    let rate = node.known.borrow().as_ref().map(|known| known.metadata.control_rate);
+    let rate = rate.ok_or_else(|| UNCONFIGURED.to_owned())?;
+    let steps = (f64::from(seconds) * f64::from(rate)).ceil() as u64;
+    let answer = node.control.ask(|answer| Request::RollBack(steps, answer)).await;
+    let back = answer.map_err(|_| UNCONFIGURED.to_owned())?.map_err(|error| error.to_string())?;
+    Ok(back as f32 / rate)
+}
+
+fn serve_files(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
+    let (saving, background) = (node.clone(), shell.background());
+    shell.serve::<SaveWeights::Service, _>("~/save_weights", move |request| {
+        let (node, background) = (saving.clone(), background.clone());
+        async move {
+            let (success, message, step) = match save_as(&node, &background, &request.path).await {
+                Ok(step) => (true, format!("weights of control step {step} in {}", request.path), step),
+                Err(message) => (false, message, 0),
+            };
+            SaveWeights::Response { success, message, step }
+        }
+    })?;
+    let (node, background) = (node.clone(), shell.background());
+    shell.serve::<RestoreWeights::Service, _>("~/restore_weights", move |request| {
+        let (node, background) = (node.clone(), background.clone());
+        async move {
+            let (success, message, step) = match restore(&node, &background, request.path).await {
+                Ok(step) => (true, format!("weights of control step {step}"), step),
+                Err(message) => (false, message, 0),
+            };
+            RestoreWeights::Response { success, message, step }
+        }
+    })
+}
+
+async fn save_as(node: &PolicyNode, background: &Background, path: &str) -> Result<u64, String> {
+    if path.is_empty() {
+        return Err("give the path of a file".to_owned());
+    }
+    let place = node.known.borrow().as_ref().map(|known| KeptAt::new(path.into(), known));
+    save(node, background, place.ok_or_else(|| UNCONFIGURED.to_owned())?).await
+}
+
+/// Asks for a copy of the state and writes it. Returns its control step.
+async fn save(node: &PolicyNode, background: &Background, place: KeptAt) -> Result<u64, String> {
+    let empty = template(node)?;
+    let snapshot = node.control.ask(|answer| Request::Save(Box::new(empty), answer)).await;
+    let snapshot = snapshot.map_err(|_| UNCONFIGURED.to_owned())?;
+    let step = snapshot.steps();
+    let written = background.run(move || place.write(&snapshot)).await;
+    written.ok_or_else(|| UNCONFIGURED.to_owned())?.map_err(|error| error.to_string())?;
+    Ok(step)
+}
+
+async fn restore(node: &PolicyNode, background: &Background, path: String) -> Result<u64, String> {
+    let mut snapshot = template(node)?;
+    let hash = node.known.borrow().as_ref().map(|known| known.hash.clone()).unwrap_or_default();
+    let read = background.run(move || snapshot.read(Path::new(&path), &hash).map(|()| Box::new(snapshot))).await;
+    let snapshot = read.ok_or_else(|| UNCONFIGURED.to_owned())?.map_err(|error| error.to_string())?;
+    let answer = node.control.ask(|answer| Request::Restore(snapshot, answer)).await;
+    let (snapshot, result) = answer.map_err(|_| UNCONFIGURED.to_owned())?;
+    result.map_err(|error| error.to_string())?;
+    Ok(snapshot.steps())
+}
+
+fn template(node: &PolicyNode) -> Result<Snapshot, String> {
+    node.known.borrow().as_ref().map(|known| known.template.clone()).ok_or_else(|| UNCONFIGURED.to_owned())
+}
+
+fn serve_policy(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
+    let node = node.clone();
+    let background = shell.background();
+    shell.serve::<LoadPolicy::Service, _>("~/load_policy", move |request| {
+        let (node, background) = (node.clone(), background.clone());
+        async move {
+            let (success, message, policy) = match exchange(&node, &background, request).await {
+                Ok(name) => (true, format!("`{name}` from the next control step on"), name),
+                Err(message) => (false, message, String::new()),
+            };
+            LoadPolicy::Response { success, message, policy }
+        }
+    })
+}
+
+async fn exchange(node: &PolicyNode, background: &Background, request: LoadPolicy::Request) -> Result<String, String> {
+    if node.known.borrow().is_none() {
+        return Err(UNCONFIGURED.to_owned());
+    }
+    let loader = node.loader();
+    let path = PathBuf::from(request.path);
+    let loaded = background.run(move || loader.load(&path, request.seed)).await.ok_or_else(|| UNCONFIGURED.to_owned())?;
+    let (life, inbox, new) = loaded.map_err(|error| error.to_string())?;
+    match node.known.borrow().as_ref() {
+        Some(known) => known.check_exchange(&new).map_err(|error| error.to_string())?,
+        None => return Err(UNCONFIGURED.to_owned()),
+    }
+    let name = new.metadata.name.clone();
+    let old = node.control.ask(|answer| Request::Load(Box::new(life), answer)).await;
+    drop(old.map_err(|_| UNCONFIGURED.to_owned())?);
+    node.take_over(new, inbox).map_err(|error| error.to_string())?;
+    Ok(name)
+}

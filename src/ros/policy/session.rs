@@ -1,0 +1,199 @@
+//! A robot and the policy that drives it, from `configure` to `cleanup`.
+
+use std::path::Path;
+use std::thread::Thread;
+
+use super::Reports;
+use super::report::{SafetyReport, StepReport};
+use super::timing::TimingSums;
+use crate::plasticity::{Gate, GateSource};
+use crate::policy::{InterfaceError, Policy, PolicyFile, PolicyMetadata, Snapshot, SnapshotRing};
+use crate::robot::{RobotModel, RobotWarning, SensorFrame, Stamp};
+use crate::ros::node::NodeError;
+use crate::ros::outbox::{Outbox, outbox};
+use crate::ros::parameters::Parameters;
+use crate::safety::{SafetyDescription, Supervisor};
+
+/// Steps that publishing may lag behind.
+const OUTBOX: usize = 32;
+/// Most memory for the history of weights \[bytes\].
+const HISTORY_LIMIT: usize = 1 << 30;
+
+/// What makes the policy step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Each complete set of sensor values with one stamp: simulation.
+    Sensors,
+    /// The steady clock, with the latest values: a robot.
+    Timer,
+}
+
+/// A policy in life and what belongs to it. Boxed, so that another one takes its place without a copy.
+pub struct Life {
+    /// The policy.
+    pub policy: Policy,
+    /// The seed of its weights.
+    pub seed: u64,
+    /// How far it can be rolled back.
+    pub ring: SnapshotRing,
+    /// What has the last word.
+    pub supervisor: Supervisor,
+    /// To the publishing thread.
+    pub outbox: Outbox<StepReport>,
+}
+
+/// The control thread's world.
+pub struct Session {
+    /// The policy.
+    pub life: Box<Life>,
+    /// Sensor values.
+    pub frames: triple_buffer::Output<SensorFrame>,
+    /// Whether there are any.
+    pub has_frame: bool,
+    /// What makes it step.
+    pub trigger: Trigger,
+    /// Control period \[ns\].
+    pub period: i64,
+    /// Stamp of the sensor values of the last step.
+    pub last_stamp: Option<Stamp>,
+    /// The last command, and whether there is one.
+    pub command: Vec<f32>,
+    /// Whether the last sensor values were answered by a command.
+    pub answered: bool,
+    /// Control steps left out.
+    pub missed: u64,
+    /// Steps that could not be published.
+    pub unpublished: u64,
+    /// Timing of the present second.
+    pub timing: TimingSums,
+    /// When the next step is due \[ns\], with [`Trigger::Timer`]; 0 before the first.
+    pub deadline: i64,
+    /// When to look after the robot although no sensor values come \[ns\], with [`Trigger::Sensors`].
+    pub next_watch: i64,
+    /// What was reported last.
+    pub reported: SafetyReport,
+}
+
+/// What the other threads keep of a policy.
+pub struct Known {
+    /// What the policy file says.
+    pub metadata: PolicyMetadata,
+    /// SHA-256 of that file.
+    pub hash: String,
+    /// What was missing or wrong in the robot description, if one was read.
+    pub warnings: Vec<RobotWarning>,
+    /// A snapshot of the right size.
+    pub template: Snapshot,
+    /// Plastic weights.
+    pub synapses: usize,
+}
+
+/// Why a policy cannot take the place of another.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// It drives another robot.
+    #[error(transparent)]
+    Robot(#[from] InterfaceError),
+    /// Its joints or feet are others.
+    #[error("the policy drives {given}; this node drives {expected}")]
+    Joints {
+        /// Joints and feet of the policy.
+        given: String,
+        /// Joints and feet of the node.
+        expected: String,
+    },
+    /// Its control rate is another.
+    #[error("the policy runs at {given} Hz; this node runs at {expected} Hz: configure it anew")]
+    Rate {
+        /// Rate of the policy \[Hz\].
+        given: f32,
+        /// Rate of the node \[Hz\].
+        expected: f32,
+    },
+}
+
+impl Life {
+    /// Reads the policy at `path` and begins its life; the robot and all else are what the parameters say.
+    ///
+    /// # Errors
+    /// [`NodeError`] names the file, parameter or robot that is not usable.
+    pub fn load(
+        path: &Path,
+        seed: u64,
+        parameters: &Parameters,
+        publisher: &Thread,
+    ) -> Result<(Self, Reports, Known), NodeError> {
+        let (file, hash) = PolicyFile::load(path)?;
+        let metadata = file.metadata.clone();
+        let (mut velocities, mut warnings) = (None, Vec::new());
+        let robot = parameters.string("robot");
+        if !robot.is_empty() {
+            let model = RobotModel::load(Path::new(robot))?;
+            metadata.robot.check(&model)?;
+            velocities = Some(model.joints.iter().map(|joint| joint.velocity_limit).collect::<Vec<_>>());
+            warnings = model.warnings;
+        }
+        let safety: SafetyDescription = parameters.section("safety")?;
+        let period = 1.0 / metadata.control_rate;
+        let supervisor = Supervisor::new(&safety, &metadata.robot, velocities.as_deref(), period)?;
+        let mut policy = file.policy()?;
+        policy.start(seed);
+        if let Ok(gate) = Gate::new(parameters.double("gate") as f32, GateSource::Parameter) {
+            // The parameter's range is the gate's, and one value fits any network.
+            let _ = policy.set_gate(gate);
+        }
+        let every = parameters.integer("history.every").max(1) as u64;
+        let steps = (parameters.double("history.duration") * f64::from(metadata.control_rate)).ceil() as u64;
+        let slots = (steps / every + 1) as usize;
+        let ring = SnapshotRing::new(&policy, slots, every, HISTORY_LIMIT)?;
+        let (mut outbox, inbox) = outbox(OUTBOX, || StepReport::new(&policy));
+        outbox.wakes(publisher.clone());
+        let synapses = policy.network().plastic().map_or(0, |network| network.shape().synapses());
+        let known = Known { template: policy.snapshot(), metadata, hash, warnings, synapses };
+        Ok((Self { policy, seed, ring, supervisor, outbox }, inbox, known))
+    }
+}
+
+impl Session {
+    /// A session of `life`, fed by `frames`.
+    pub fn new(life: Life, frames: triple_buffer::Output<SensorFrame>, trigger: Trigger, rate: f32) -> Self {
+        Self {
+            command: life.policy.targets().to_vec(),
+            reported: SafetyReport::of(&life.supervisor),
+            life: Box::new(life),
+            frames,
+            has_frame: false,
+            trigger,
+            period: (1e9 / f64::from(rate)) as i64,
+            last_stamp: None,
+            answered: false,
+            missed: 0,
+            unpublished: 0,
+            timing: TimingSums::default(),
+            deadline: 0,
+            next_watch: 0,
+        }
+    }
+}
+
+impl Known {
+    /// Checks that `other` can take the place of this policy while the robot walks.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] says what differs.
+    pub fn check_exchange(&self, other: &Self) -> Result<(), ExchangeError> {
+        let (own, new) = (&self.metadata, &other.metadata);
+        let names = |metadata: &PolicyMetadata| {
+            let joints: Vec<_> = metadata.robot.joint_names().collect();
+            format!("the joints {} with the feet {}", joints.join(" "), metadata.robot.feet.join(" "))
+        };
+        if names(own) != names(new) {
+            return Err(ExchangeError::Joints { given: names(new), expected: names(own) });
+        }
+        if own.control_rate != new.control_rate {
+            return Err(ExchangeError::Rate { given: new.control_rate, expected: own.control_rate });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! Keeps commands within a joint's position, step, velocity and acceleration at once.
+
+use super::{Fault, FaultKind, Reaction, SafetyDescription, SafetyError, Subject};
+use crate::policy::RobotInterface;
+
+/// How one joint may be commanded. `None`: as it likes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JointLimits {
+    /// Smallest and largest angle \[rad\].
+    pub range: Option<(f32, f32)>,
+    /// Largest speed \[rad/s\].
+    pub velocity: Option<f32>,
+    /// Largest acceleration \[rad/s²\].
+    pub acceleration: Option<f32>,
+    /// Largest change in one control step \[rad\].
+    pub step: Option<f32>,
+}
+
+/// Limits of all joints, per control step, and how the command moves.
+#[derive(Clone, Debug)]
+pub struct Limiter {
+    joints: Vec<JointLimits>,
+    period: f64,
+    /// Change of each command in the last step \[rad\].
+    motion: Vec<f64>,
+}
+
+impl Limiter {
+    /// The limits of `description` for `robot`; `velocities` \[rad/s\] are the joints' own, where they are known. `period` is that of
+    /// control \[s\].
+    ///
+    /// # Errors
+    /// [`SafetyError`] for a number that is not usable or a joint without room.
+    pub fn new(
+        description: &SafetyDescription,
+        robot: &RobotInterface,
+        velocities: Option<&[f32]>,
+        period: f32,
+    ) -> Result<Self, SafetyError> {
+        description.check()?;
+        let unless_off = |reaction: Reaction, limit: f32| (reaction != Reaction::Off && limit > 0.0).then_some(limit);
+        let (on, margin) = (&description.reactions, description.position_margin);
+        let joint = |(index, joint): (usize, &crate::policy::JointInterface)| {
+            let (lower, upper) = (joint.lower + margin, joint.upper - margin);
+            if lower > upper {
+                return Err(SafetyError::NoRoom { joint: joint.name.clone(), lower: joint.lower, upper: joint.upper });
+            }
+            let own = velocities.and_then(|velocities| velocities.get(index)).copied().unwrap_or(0.0);
+            let velocity = if description.velocity_limit > 0.0 { description.velocity_limit } else { own };
+            Ok(JointLimits {
+                range: (on.position != Reaction::Off).then_some((lower, upper)),
+                velocity: unless_off(on.velocity, velocity),
+                acceleration: unless_off(on.acceleration, description.acceleration_limit),
+                step: unless_off(on.step, description.step_limit),
+            })
+        };
+        let joints: Vec<_> = robot.joints.iter().enumerate().map(joint).collect::<Result<_, _>>()?;
+        Ok(Self { motion: vec![0.0; joints.len()], joints, period: f64::from(period) })
+    }
+
+    /// The limits, in joint order.
+    pub fn joints(&self) -> &[JointLimits] {
+        &self.joints
+    }
+
+    /// Begins anew: the command stands still at `position`, put into each joint's range.
+    pub(super) fn begin(&mut self, position: &[f32], command: &mut [f32]) {
+        self.motion.fill(0.0);
+        for ((joint, position), command) in self.joints.iter().zip(position).zip(command) {
+            *command = joint.range.map_or(*position, |(lower, upper)| position.clamp(lower, upper));
+        }
+    }
+
+    /// Continues the motion of `other`, with `command` put into each joint's range.
+    pub(super) fn continue_from(&mut self, other: &Self, command: &mut [f32]) {
+        self.motion.iter_mut().zip(&other.motion).for_each(|(own, other)| *own = *other);
+        for (joint, command) in self.joints.iter().zip(command) {
+            *command = joint.range.map_or(*command, |(lower, upper)| command.clamp(lower, upper));
+        }
+    }
+
+    /// Moves `command` towards `goal` as far as the limits allow; `speed` \[rad/s\] limits it further. Each limit that a goal was beyond
+    /// goes to `found`. Goals must be finite; one that the limits allow is taken bit by bit.
+    pub(super) fn approach(&mut self, goal: &[f32], speed: Option<f32>, command: &mut [f32], mut found: impl FnMut(Fault)) {
+        let period = self.period;
+        let speed = speed.map_or(f64::INFINITY, |speed| f64::from(speed) * period);
+        let joints = self.joints.iter().zip(&mut self.motion).zip(goal.iter().zip(command)).enumerate();
+        for (index, ((joint, motion), (&goal, command))) in joints {
+            let mut exceeded = |kind, value: f64, limit: f64| {
+                let subject = Subject::Joint(index);
+                found(Fault { kind, subject, value: value as f32, limit: limit as f32 });
+            };
+            let mut target = goal;
+            if let Some((lower, upper)) = joint.range {
+                target = goal.clamp(lower, upper);
+                if target != goal {
+                    exceeded(FaultKind::Position, f64::from(goal), f64::from(target));
+                }
+            }
+            let wanted = f64::from(target) - f64::from(*command);
+            let mut largest = speed;
+            if let Some(step) = joint.step.map(f64::from) {
+                largest = largest.min(step);
+                if wanted.abs() > step {
+                    exceeded(FaultKind::Step, wanted.abs(), step);
+                }
+            }
+            if let Some(velocity) = joint.velocity.map(f64::from) {
+                largest = largest.min(velocity * period);
+                if wanted.abs() > velocity * period {
+                    exceeded(FaultKind::Velocity, wanted.abs() / period, velocity);
+                }
+            }
+            let mut change = wanted.clamp(-largest, largest);
+            if let Some(acceleration) = joint.acceleration.map(f64::from) {
+                let quantum = acceleration * period * period;
+                if (wanted - *motion).abs() > quantum {
+                    exceeded(FaultKind::Acceleration, (wanted - *motion).abs() / (period * period), acceleration);
+                }
+                change = accelerate(wanted, *motion, quantum, largest);
+            }
+            let before = *command;
+            *command = if change == wanted { target } else { (f64::from(before) + change) as f32 };
+            if let Some((lower, upper)) = joint.range {
+                *command = command.clamp(lower, upper);
+            }
+            *motion = f64::from(*command) - f64::from(before);
+        }
+    }
+}
+
+/// The change of this step on the way over `wanted`, after a change of `before` in the step before: it may differ from that by `quantum`
+/// and be `largest`, and must leave room to brake before the goal.
+///
+/// Braking from a change d takes d + (d - q) + (d - 2q) + … = (n + 1) d - q n (n + 1) / 2 with n = floor(d / q). Whoever starts a
+/// step with room to brake keeps it, so a joint never runs into its limit.
+fn accelerate(wanted: f64, before: f64, quantum: f64, largest: f64) -> f64 {
+    let (way, before, sign) = if wanted < 0.0 { (-wanted, -before, -1.0) } else { (wanted, before, 1.0) };
+    let steps = (((1.0 + 8.0 * way / quantum).sqrt() - 1.0) / 2.0).floor();
+    let brakeable = (way + quantum * steps * (steps + 1.0) / 2.0) / (steps + 1.0);
+    let change = brakeable.min(largest).min(before + quantum).max(before - quantum);
+    // Rounding in `brakeable` must not keep a joint from a goal that is one step away.
+    if (way - change).abs() <= 1e-12 { wanted } else { sign * change }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::JointInterface;
+
+    fn limiter(description: &SafetyDescription) -> Limiter {
+        let joint = JointInterface { name: "hip".into(), lower: -1.0, upper: 1.0, nominal: 0.0 };
+        let robot = RobotInterface { name: "r".into(), joints: vec![joint], feet: vec![] };
+        Limiter::new(description, &robot, Some(&[2.0]), 0.02).unwrap()
+    }
+
+    fn walk(limiter: &mut Limiter, from: f32, goals: impl IntoIterator<Item = f32>) -> Vec<f32> {
+        let mut command = [0.0];
+        limiter.begin(&[from], &mut command);
+        goals
+            .into_iter()
+            .map(|goal| {
+                limiter.approach(&[goal], None, &mut command, |_| ());
+                command[0]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_goal_within_the_limits_is_taken_bit_by_bit() {
+        let path = walk(&mut limiter(&SafetyDescription::default()), 0.1, [0.123_456_7, 0.1]);
+        assert_eq!(path, [0.123_456_7, 0.1]);
+    }
+
+    #[test]
+    fn speed_is_limited_to_the_joints_own() {
+        let path = walk(&mut limiter(&SafetyDescription::default()), 0.0, [5.0; 30]);
+        assert!((path[0] - 0.04).abs() < 1e-6 && (path[10] - 0.44).abs() < 1e-5, "{path:?}");
+        assert_eq!(path[29], 1.0);
+    }
+
+    #[test]
+    fn a_joint_brakes_before_its_limit_and_before_its_goal() {
+        let description = SafetyDescription { acceleration_limit: 10.0, ..SafetyDescription::default() };
+        let path = walk(&mut limiter(&description), 0.0, [9.0; 100]);
+        assert_eq!(path[99], 1.0);
+        let changes: Vec<f32> = path.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(changes.windows(2).all(|pair| (pair[1] - pair[0]).abs() <= 10.0 * 0.0004 + 1e-6), "{changes:?}");
+        let path = walk(&mut limiter(&description), 0.0, [0.3; 60]);
+        assert!(path.iter().all(|&command| command <= 0.3 + 1e-6), "overshoot: {path:?}");
+        assert_eq!(path[59], 0.3);
+    }
+
+    #[test]
+    fn what_was_beyond_a_limit_is_told() {
+        let mut limiter = limiter(&SafetyDescription { step_limit: 0.01, ..SafetyDescription::default() });
+        let (mut command, mut kinds) = ([0.0], Vec::new());
+        limiter.begin(&[0.0], &mut command);
+        limiter.approach(&[3.0], None, &mut command, |fault| kinds.push(fault.kind));
+        assert_eq!(kinds, [FaultKind::Position, FaultKind::Step, FaultKind::Velocity]);
+        assert!((command[0] - 0.01).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_margin_that_leaves_no_room_is_refused() {
+        let description = SafetyDescription { position_margin: 1.5, ..SafetyDescription::default() };
+        let robot = RobotInterface {
+            name: "r".into(),
+            joints: vec![JointInterface { name: "hip".into(), lower: -1.0, upper: 1.0, nominal: 0.0 }],
+            feet: vec![],
+        };
+        let error = Limiter::new(&description, &robot, None, 0.02).unwrap_err().to_string();
+        assert!(error.contains("`hip`"), "{error}");
+    }
+}

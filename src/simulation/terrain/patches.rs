@@ -1,0 +1,69 @@
+//! Spots of another friction, decided contact by contact.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use rapier3d::prelude::*;
+
+use super::description::Patches;
+use crate::random::stream;
+
+/// Spots along each axis before they repeat.
+const SIDE: usize = 64;
+
+/// Which spots of the ground are of another friction.
+#[derive(Clone, Debug)]
+pub struct PatchMap {
+    inverse_frame: Rotation,
+    friction: f32,
+    size: f32,
+    spots: Arc<[bool]>,
+}
+
+impl PatchMap {
+    /// The spots of `seed` on ground with the axes `frame`.
+    pub fn new(patches: &Patches, seed: u64, frame: Rotation) -> Self {
+        let mut random = stream(seed, "friction patches", &[]);
+        let spots = (0..SIDE * SIDE).map(|_| random.random_range(0.0..1.0) < patches.share).collect();
+        Self { inverse_frame: frame.inverse(), friction: patches.friction, size: patches.size, spots }
+    }
+
+    /// Friction at the world's `point`, if it is on a spot.
+    pub fn friction(&self, point: Vector) -> Option<f32> {
+        let local = self.inverse_frame * point;
+        let [column, row] = [local.x, local.y].map(|along| ((along / self.size).floor() as i64).rem_euclid(SIDE as i64) as usize);
+        self.spots[row * SIDE + column].then_some(self.friction)
+    }
+}
+
+/// What rapier asks about contacts of ground with [`ActiveHooks::MODIFY_SOLVER_CONTACTS`].
+#[derive(Clone, Debug, Default)]
+pub struct GroundHooks(pub Option<PatchMap>);
+
+impl PhysicsHooks for GroundHooks {
+    fn modify_solver_contacts(&self, context: &mut ContactModificationContext) {
+        if let (Some(map), Some(manifold)) = (&self.0, context.rigid_mut())
+            && let Some(contact) = manifold.solver_contacts.first()
+            && let Some(friction) = map.friction(contact.anchor1)
+        {
+            *manifold.friction = friction;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spots_cover_their_share_and_stay_where_they_are() {
+        let patches = Patches { friction: 0.1, share: 0.3, size: 0.2 };
+        let map = PatchMap::new(&patches, 1, Rotation::IDENTITY);
+        let at = |x: f32, y: f32| map.friction(Vector::new(x, y, 0.0));
+        let covered = (0..10_000).filter(|k| at((k % 100) as f32 * 0.2 + 0.05, (k / 100) as f32 * 0.2 + 0.05).is_some()).count();
+        assert!((2500..3500).contains(&covered), "{covered}");
+        assert_eq!(at(0.05, 0.05), at(0.15, 0.19));
+        assert_eq!(at(0.05, 0.05), at(0.05 - 12.8, 0.05));
+        assert_eq!(at(f32::NAN, 0.0).unwrap_or(0.1), 0.1);
+    }
+}

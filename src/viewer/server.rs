@@ -1,0 +1,190 @@
+//! The web server: the page at `/`, the WebSocket at `/ws`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, HeaderMap, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use super::access::{self, Access, AccessError, Refusal};
+use super::board::Board;
+use super::protocol::LARGEST_REQUEST;
+use super::{listener, page, session};
+
+/// The page needs nothing from anywhere else, and nobody may put it into a frame.
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'",
+);
+
+/// How many may come.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Browsers that watch at the same time.
+    pub browsers: usize,
+    /// Connections at the same time that are not, or not yet, those of browsers that watch.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { browsers: 32, connections: 128 }
+    }
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// It must not listen there.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The system refuses the address.
+    #[error("cannot listen on {address}: {source}; choose another port, or 0 for any free one")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// A server that listens and is ready to run.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    access: Access,
+    board: Board,
+    limits: Limits,
+}
+
+struct Shared {
+    access: Access,
+    board: Board,
+    browsers: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Listens at `address` (port 0: any free one). An empty `token` is none, which only loopback addresses allow.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the address needs a token, the token is weak, or the system refuses.
+    pub async fn bind(address: SocketAddr, token: &str, board: Board, limits: Limits) -> Result<Self, ServerError> {
+        let access = Access::new(address, token)?;
+        let listen = |source| ServerError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { listener, address, access, board, limits })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to open in a browser on this machine, with the token if there is one.
+    pub fn url(&self) -> String {
+        let ip = self.address.ip();
+        let host = match ip.is_unspecified() {
+            true => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), self.address.port()),
+            false => self.address,
+        };
+        let token = self.access.token().map(|token| format!("?token={token}")).unwrap_or_default();
+        format!("http://{host}/{token}")
+    }
+
+    /// Serves for as long as it is polled.
+    pub async fn run(self) {
+        let browsers = Arc::new(Semaphore::new(self.limits.browsers));
+        let shared = Arc::new(Shared { access: self.access, board: self.board, browsers });
+        let router = Router::new()
+            .route("/", get(index))
+            .route("/ws", get(watch))
+            .route("/{*path}", get(file))
+            .layer(from_fn_with_state(shared.clone(), guard))
+            .with_state(shared);
+        listener::serve(self.listener, router, self.limits.connections).await;
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenInAddress {
+    token: Option<String>,
+}
+
+fn header(headers: &HeaderMap, name: axum::http::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Every request passes here first; every response gets the headers that keep the page to itself.
+async fn guard(State(shared): State<Arc<Shared>>, Query(given): Query<TokenInAddress>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let in_cookie = header(headers, COOKIE).and_then(access::token_in_cookie);
+    let token = given.token.as_deref().or(in_cookie);
+    let checked = shared.access.check(header(headers, HOST), header(headers, ORIGIN), token);
+    let mut response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            let status = if refusal == Refusal::Token { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            (status, refusal.to_string()).into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The page; a token in the address moves into a cookie, so that it does not stay on the screen.
+async fn index(Query(given): Query<TokenInAddress>) -> Response {
+    match given.token {
+        Some(token) => {
+            let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Lax", access::COOKIE);
+            // A checked token has no characters that a header cannot have; any other, where none is needed, is left out.
+            match HeaderValue::from_str(&cookie) {
+                Ok(cookie) => {
+                    (StatusCode::SEE_OTHER, [(LOCATION, HeaderValue::from_static("/")), (SET_COOKIE, cookie)]).into_response()
+                }
+                Err(_) => (StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response(),
+            }
+        }
+        None => page_file(""),
+    }
+}
+
+async fn file(Path(path): Path<String>) -> Response {
+    page_file(&path)
+}
+
+fn page_file(path: &str) -> Response {
+    match page::file(path) {
+        Some(file) => ([(CONTENT_TYPE, file.media_type)], file.content).into_response(),
+        None => (StatusCode::NOT_FOUND, "there is no such file").into_response(),
+    }
+}
+
+async fn watch(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
+    let Ok(place) = shared.browsers.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the viewer has too many browsers already").into_response();
+    };
+    let board = shared.board.clone();
+    upgrade.max_message_size(LARGEST_REQUEST).max_frame_size(LARGEST_REQUEST).on_upgrade(async move |socket| {
+        session::run(socket, board).await;
+        drop(place);
+    })
+}

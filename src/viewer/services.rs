@@ -1,0 +1,124 @@
+//! The services that a page may call, and what their requests hold.
+
+use include_dir::{Dir, include_dir};
+use serde_json::{Map, Value};
+
+use super::protocol::ServiceEntry;
+
+static DEFINITIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/srv");
+
+/// Every service that the page knows: its relative name and its type. Nothing else can be called through the viewer.
+const SERVICES: [(&str, &str); 12] = [
+    ("policy/set_gate", "hebbian_locomotion/srv/SetGate"),
+    ("policy/reset_weights", "hebbian_locomotion/srv/ResetWeights"),
+    ("policy/roll_back", "hebbian_locomotion/srv/RollBack"),
+    ("policy/save_weights", "hebbian_locomotion/srv/SaveWeights"),
+    ("policy/restore_weights", "hebbian_locomotion/srv/RestoreWeights"),
+    ("policy/emergency_stop", "std_srvs/srv/SetBool"),
+    ("simulator/reset", "hebbian_locomotion/srv/Reset"),
+    ("simulator/pause", "std_srvs/srv/SetBool"),
+    ("simulator/step", "hebbian_locomotion/srv/Step"),
+    ("simulator/set_terrain", "hebbian_locomotion/srv/SetTerrain"),
+    ("simulator/set_damage", "hebbian_locomotion/srv/SetDamage"),
+    ("simulator/push", "hebbian_locomotion/srv/Push"),
+];
+
+/// Why a request was not sent.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No object.
+    #[error("a request must be an object of fields")]
+    NotAnObject,
+    /// A field that the service does not have: without a check the value meant would silently be the default.
+    #[error("the service {service} has no field `{field}`; it has: {known}")]
+    UnknownField {
+        /// Which service.
+        service: String,
+        /// The field given.
+        field: String,
+        /// The fields that it has.
+        known: String,
+    },
+}
+
+/// All services whose types this build knows; none is offered yet.
+pub fn known_services() -> Vec<ServiceEntry> {
+    let entry = |(name, kind): (&str, &str)| {
+        let request = request_fields(kind)?;
+        Some(ServiceEntry { name: name.to_owned(), kind: kind.to_owned(), offered: false, request })
+    };
+    SERVICES.into_iter().filter_map(entry).collect()
+}
+
+/// The fields of a request, each with its type; `None` for a type that this build does not know.
+fn request_fields(kind: &str) -> Option<Map<String, Value>> {
+    let field = |name: &str, kind: &str| (name.to_owned(), Value::from(kind));
+    match kind {
+        "std_srvs/srv/SetBool" => Some(Map::from_iter([field("data", "bool")])),
+        _ => {
+            let name = kind.strip_prefix("hebbian_locomotion/srv/")?;
+            let definition = DEFINITIONS.get_file(format!("{name}.srv"))?.contents_utf8()?;
+            let lines = definition.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+            let request = lines.take_while(|line| *line != "---");
+            // `type name`, or `type name default`; a constant is `type NAME=value`.
+            Some(
+                request
+                    .filter_map(|line| line.split_once(char::is_whitespace))
+                    .filter_map(|(kind, rest)| {
+                        let name = rest.split_whitespace().next()?;
+                        (!rest.contains('=')).then(|| field(name, kind))
+                    })
+                    .collect(),
+            )
+        }
+    }
+}
+
+/// Checks that `request` names only fields that the service has.
+///
+/// # Errors
+/// [`RequestError`] names the first that it has not.
+pub fn check_request(service: &ServiceEntry, request: &Value) -> Result<(), RequestError> {
+    let fields = match request {
+        Value::Null => return Ok(()),
+        Value::Object(fields) => fields,
+        _ => return Err(RequestError::NotAnObject),
+    };
+    match fields.keys().find(|field| !service.request.contains_key(*field)) {
+        Some(field) => Err(RequestError::UnknownField {
+            service: service.name.clone(),
+            field: field.clone(),
+            known: service.request.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn service(name: &str) -> ServiceEntry {
+        known_services().into_iter().find(|service| service.name == name).unwrap()
+    }
+
+    #[test]
+    fn requests_are_known_from_the_definitions() {
+        let set_gate = service("policy/set_gate");
+        assert_eq!(Value::Object(set_gate.request), json!({"gate": "float32", "layer_gates": "float32[]"}));
+        assert_eq!(Value::Object(service("simulator/pause").request), json!({"data": "bool"}));
+        assert_eq!(service("simulator/reset").request.len(), 7);
+    }
+
+    #[test]
+    fn a_field_that_the_service_does_not_have_is_named() {
+        let set_gate = service("policy/set_gate");
+        assert_eq!(check_request(&set_gate, &json!({"gate": 0.5})), Ok(()));
+        assert_eq!(check_request(&set_gate, &Value::Null), Ok(()));
+        let error = check_request(&set_gate, &json!({"gaet": 1.0})).unwrap_err().to_string();
+        assert_eq!(error, "the service policy/set_gate has no field `gaet`; it has: gate, layer_gates");
+        assert_eq!(check_request(&set_gate, &json!([1.0])), Err(RequestError::NotAnObject));
+    }
+}

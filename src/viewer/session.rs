@@ -1,0 +1,162 @@
+//! One browser's WebSocket, from the upgrade to the reason why it closed.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::board::{Board, Call, Watcher};
+use super::protocol::{Answer, Request};
+
+/// A browser that takes nothing for this long is gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a service.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Calls of one browser that can wait for their answers.
+const CALLS: usize = 16;
+/// Messages that a browser may send at once, and how many more each second: far beyond what hands can do.
+const BURST: u32 = 60;
+const REFILL: Duration = Duration::from_millis(20);
+
+/// Why a connection is closed by the server.
+struct Reason {
+    code: u16,
+    text: String,
+}
+
+/// Serves one browser until it leaves or breaks a rule.
+pub async fn run(socket: WebSocket, board: Board) {
+    let (mut sink, stream) = socket.split();
+    let (answers, mut waiting) = mpsc::channel(CALLS);
+    let reason = tokio::select! {
+        // A frame that is half sent when the other side breaks a rule does not matter: the connection ends.
+        () = send(&mut sink, board.watch(), &mut waiting) => None,
+        reason = receive(stream, &board, answers) => reason,
+    };
+    if let Some(Reason { code, text }) = reason {
+        let close = Message::Close(Some(CloseFrame { code, reason: text.into() }));
+        let _ = timeout(SEND_TIMEOUT, sink.send(close)).await;
+    }
+    let _ = timeout(SEND_TIMEOUT, sink.close()).await;
+}
+
+/// Sends frames and answers until the browser takes no more or the board is gone.
+async fn send(sink: &mut SplitSink<WebSocket, Message>, mut frames: Watcher, answers: &mut mpsc::Receiver<Answer>) {
+    loop {
+        let messages: Vec<Message> = tokio::select! {
+            Some(answer) = answers.recv() => match serde_json::to_string(&answer) {
+                Ok(text) => vec![Message::Text(text.into())],
+                Err(_) => continue,
+            },
+            frames = frames.next() => match frames {
+                Some(frames) => frames.into_iter().map(Message::from).collect(),
+                None => return,
+            },
+        };
+        for message in messages {
+            if !matches!(timeout(SEND_TIMEOUT, sink.send(message)).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+}
+
+/// Takes requests until the browser leaves (`None`) or breaks a rule.
+async fn receive(mut stream: SplitStream<WebSocket>, board: &Board, answers: mpsc::Sender<Answer>) -> Option<Reason> {
+    let mut allowance = Allowance::new(Instant::now());
+    loop {
+        let message = match stream.next().await? {
+            Ok(message) => message,
+            // Broken or too large frames; axum has told the browser which where it can.
+            Err(error) => return Some(Reason { code: close_code::PROTOCOL, text: short(&error.to_string()) }),
+        };
+        if !allowance.take(Instant::now()) {
+            return Some(Reason { code: close_code::POLICY, text: "too many messages".to_owned() });
+        }
+        match message {
+            Message::Text(text) => match serde_json::from_str(&text) {
+                Ok(Request::Call { id, service, request }) => call(board, &answers, id, service, request),
+                Err(error) => return Some(Reason { code: close_code::INVALID, text: short(&error.to_string()) }),
+            },
+            Message::Binary(_) => {
+                return Some(Reason { code: close_code::UNSUPPORTED, text: "only text is understood".to_owned() });
+            }
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Close(_) => return None,
+        }
+    }
+}
+
+/// Hands a call on, and its answer back when it comes; never waits.
+fn call(board: &Board, answers: &mpsc::Sender<Answer>, id: u32, service: String, request: serde_json::Value) {
+    // The place for the answer is taken first: who does not fetch answers gets none.
+    let Ok(place) = answers.clone().try_reserve_owned() else {
+        return;
+    };
+    let (answer, result) = oneshot::channel();
+    if board.call(Call { service, request, answer }).is_err() {
+        place.send(Answer::new(id, Err("the viewer is busy; try again".to_owned())));
+        return;
+    }
+    tokio::spawn(async move {
+        let result = match timeout(CALL_TIMEOUT, result).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err("the viewer is ending".to_owned()),
+            Err(_) => Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())),
+        };
+        place.send(Answer::new(id, result));
+    });
+}
+
+/// At most 123 bytes, which is what a close frame has room for.
+fn short(text: &str) -> String {
+    let end = (0..=123.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+/// How many messages a browser may still send.
+struct Allowance {
+    left: u32,
+    refilled: Instant,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { left: BURST, refilled: now }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.refilled);
+        let periods = (elapsed.as_nanos() / REFILL.as_nanos()).min(u128::from(BURST)) as u32;
+        if periods > 0 {
+            self.refilled = now;
+            self.left = (self.left + periods).min(BURST);
+        }
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_allowed_and_refills_with_time() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        assert!((0..BURST).all(|_| allowance.take(start)));
+        assert!(!allowance.take(start));
+        assert_eq!((0..5).filter(|_| allowance.take(start + 3 * REFILL)).count(), 3);
+    }
+
+    #[test]
+    fn reasons_fit_into_a_close_frame() {
+        assert_eq!(short("fine"), "fine");
+        assert_eq!(short(&"ä".repeat(100)).len(), 122);
+    }
+}

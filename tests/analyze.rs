@@ -1,0 +1,179 @@
+//! `hebb analyze` on bags, traces and runs: episodes, terms of the rule, courses of evolution, and what it refuses.
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/bag.rs"]
+mod bag;
+mod common;
+
+use std::path::Path;
+
+use bag::LifeRecorder;
+use common::{beetle, hebb, lively_policy, repository, state_of};
+use hebbian_locomotion::episode::{Episode, EpisodeSettings};
+use hebbian_locomotion::evidence::term_sizes;
+use hebbian_locomotion::plasticity::{InitialWeights, Normalisation, PlasticDescription};
+use hebbian_locomotion::policy::{NetworkDescription, PolicyFile};
+
+/// Records episodes of so many steps, each a cycle of sensor values with `period` steps.
+fn record(folder: &Path, file: &PolicyFile, episodes: &[u64], period: f32) {
+    let hash = file.save(&folder.join("policy.safetensors")).unwrap();
+    let mut recorder = LifeRecorder::new(&folder.join("walk"), file, &hash);
+    let mut policy = file.policy().unwrap();
+    for (seed, &steps) in episodes.iter().enumerate() {
+        policy.start(seed as u64);
+        for step in 0..steps {
+            let mut state = state_of(&beetle());
+            for (joint, position) in state.joint_position.iter_mut().enumerate() {
+                *position = (std::f32::consts::TAU * step as f32 / period + joint as f32).sin();
+            }
+            recorder.step(&mut policy, &state, &[1.0; 3]);
+        }
+    }
+    recorder.bag.finish().unwrap();
+}
+
+fn weights(folder: &Path, extra: &[&str]) -> (bool, String, serde_json::Value) {
+    let (bag, json) = (folder.join("walk"), folder.join("weights.json"));
+    let mut arguments = vec!["analyze", bag.to_str().unwrap(), "--json", json.to_str().unwrap()];
+    arguments.extend(extra);
+    let done = hebb(arguments);
+    let json = std::fs::read(&json).map_or(serde_json::Value::Null, |json| serde_json::from_slice(&json).unwrap());
+    (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned(), json)
+}
+
+#[test]
+fn each_episode_of_a_bag_is_one_recording_and_a_driven_network_cycles_with_its_drive() {
+    let folder = tempfile::tempdir().unwrap();
+    record(folder.path(), &lively_policy(), &[200, 240], 25.0);
+    let (ok, text, json) = weights(folder.path(), &[]);
+    assert!(ok, "{text}");
+    let recordings = json["recordings"].as_array().unwrap();
+    let names: Vec<_> = recordings.iter().map(|recording| recording["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["walk episode 1", "walk episode 2"]);
+    for (recording, samples) in recordings.iter().zip([200, 240]) {
+        assert_eq!(recording["samples"], samples);
+        assert_eq!(recording["layers"].as_array().unwrap().len(), 3);
+        let period = recording["recurrence"]["period"].as_f64().unwrap();
+        assert!(recording["motion"] == "limit_cycle" && (period - 25.0 * 0.02).abs() < 0.005, "{text}");
+    }
+}
+
+#[test]
+fn a_replay_measures_terms_and_retention() {
+    let folder = tempfile::tempdir().unwrap();
+    // With eta = 1, D = d and nothing else, V = W + d: at its fixed point W = 1, so each step keeps 1 / (1 + d).
+    let mut file = lively_policy();
+    let shape = file.metadata.network.layers().clone();
+    file.metadata.network = NetworkDescription::Plastic(PlasticDescription {
+        normalisation: Normalisation::Max,
+        ..PlasticDescription::new(shape.clone(), InitialWeights::Random(0.1))
+    });
+    let synapses = shape.synapses();
+    file.genome = [0.0, 0.0, 0.0, 3.0, 1.0].iter().flat_map(|&number| vec![number; synapses]).collect();
+    record(folder.path(), &file, &[100], 25.0);
+    let policy = folder.path().join("policy.safetensors");
+    let (ok, text, json) = weights(folder.path(), &["--policy", policy.to_str().unwrap()]);
+    assert!(ok && text.contains("retained"), "{text}");
+    let terms = &json["terms"][0];
+    for layer in 0..3 {
+        assert_eq!((&terms["terms"][layer]["A"], &terms["terms"][layer]["D"]), (&0.0.into(), &3.0.into()));
+        let retention = terms["retention"][layer].as_f64().unwrap();
+        assert!((retention - 0.25).abs() < 0.01, "{retention}");
+    }
+}
+
+#[test]
+fn a_trace_says_what_the_rule_did_in_its_episode() {
+    let folder = tempfile::tempdir().unwrap();
+    let [policy, trace, json] = ["policy.safetensors", "trace.safetensors", "weights.json"]
+        .map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    lively_policy().save(policy.as_ref()).unwrap();
+    let robot = repository("config/robots/beetle.yaml");
+    let options = ["--robot", robot.to_str().unwrap(), "--duration", "1", "--seed", "3", "--weights"];
+    assert!(hebb([&["trace", &policy, &trace], &options[..]].concat()).status.success());
+    assert!(hebb(["analyze", &trace, "--json", &json]).status.success());
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let mut episode = Episode::new(beetle(), EpisodeSettings { duration: 1.0, ..Default::default() }).unwrap();
+    let expected = term_sizes(&lively_policy(), &mut episode, 3).unwrap().unwrap();
+    assert_eq!(report["terms"][0]["recording"], "trace");
+    for (layer, expected) in expected.iter().enumerate() {
+        assert_eq!(report["terms"][0]["terms"][layer], serde_json::to_value(expected).unwrap());
+        let retention = report["terms"][0]["retention"][layer].as_f64().unwrap();
+        assert!(0.0 < retention && retention <= 1.0, "{retention}");
+    }
+}
+
+/// The folder of a run of two generations.
+fn run_folder(folder: &Path, name: &str, pace: bool) -> String {
+    let path = folder.join(name);
+    std::fs::create_dir_all(&path).unwrap();
+    let history = "generation,best,mean,spread,best_speed,mean_speed,falls,failed,sigma,learning_rate\n\
+                   0,3,-1,2,0.1,0.05,0.5,2,0.1,0.1\n1,2.5,1.5,1,0.2,0.15,0.25,1,0.09,0.1\n";
+    std::fs::write(path.join("history.csv"), history).unwrap();
+    if pace {
+        std::fs::write(path.join("pace.csv"), "generation,candidates,episodes,seconds\n0,8,16,2\n1,8,16,6\n").unwrap();
+    }
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn runs_are_compared_in_figures_and_plots() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (run_folder(folder.path(), "a/run", true), run_folder(folder.path(), "b/run", false));
+    let [out, json] = ["report", "runs.json"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let done = hebb(["analyze", &first, &second, "--out", &out, "--json", &json]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert_eq!((&report[0]["name"], &report[1]["name"]), (&first.as_str().into(), &second.as_str().into()));
+    for (key, value) in [("generations", 2.0), ("best", 3.0), ("mean", 1.5), ("falls", 0.25), ("failed", 3.0), ("sigma", 0.09)] {
+        assert_eq!((report[0][key].as_f64(), report[1][key].as_f64()), (Some(value), Some(value)), "{key}");
+    }
+    assert_eq!((&report[0]["seconds"], &report[0]["episodes_per_second"]), (&8.0.into(), &4.0.into()));
+    assert!(report[1]["episodes_per_second"].is_null());
+    for name in ["fitness", "speed", "losses", "search"] {
+        let file = |extension: &str| std::fs::read(Path::new(&out).join(name).with_extension(extension)).unwrap();
+        assert!(file("png").starts_with(b"\x89PNG"));
+        assert!(String::from_utf8(file("svg")).unwrap().contains("a/run"), "{name} does not name the run");
+    }
+    let page = std::fs::read_to_string(Path::new(&out).join("report.html")).unwrap();
+    // Shares of failed candidates: of the run whose generations' sizes are known.
+    assert!(page.contains("0.25,0.125"), "no share of failed candidates");
+}
+
+#[test]
+fn what_is_no_run_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_folder(folder.path(), "run", true);
+    let refused = |arguments: &[&str]| {
+        let done = hebb([&["analyze"], arguments].concat());
+        assert!(!done.status.success());
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let text = refused(&[&run, "/no/such/bag"]);
+    assert!(text.contains("give runs alone, or recordings alone"), "{text}");
+    std::fs::write(Path::new(&run).join("history.csv"), "generation,best\n0,1\n").unwrap();
+    assert!(refused(&[&run]).contains("has no column `mean`"));
+    std::fs::write(Path::new(&run).join("history.csv"), "generation,best\n0\n").unwrap();
+    assert!(refused(&[&run]).contains("line 2: expected 2 numbers"));
+}
+
+#[test]
+fn what_cannot_be_analysed_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shut = lively_policy();
+    shut.genome.fill(0.0);
+    shut.metadata.network = NetworkDescription::Plastic(PlasticDescription {
+        normalisation: Normalisation::None,
+        ..PlasticDescription::new(shut.metadata.network.layers().clone(), InitialWeights::Random(0.1))
+    });
+    record(folder.path(), &shut, &[20], 25.0);
+    let (ok, text, _) = weights(folder.path(), &[]);
+    assert!(!ok && text.contains("the weights do not move"), "{text}");
+    let (ok, text, _) = weights(folder.path(), &["--node", "/other"]);
+    assert!(!ok && text.contains("/policy"), "{text}");
+    let (ok, text, _) = weights(folder.path(), &["--skip", "60"]);
+    assert!(!ok && text.contains("nothing is left"), "{text}");
+    let done = hebb(["analyze", folder.path().join("policy.safetensors").to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(text.contains("is no trace of an episode"), "{text}");
+}

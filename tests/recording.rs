@@ -1,0 +1,209 @@
+//! Bags: what is written is read, crashes lose little, and no changed byte goes unnoticed.
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/bag.rs"]
+mod bag;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bag::topic;
+use hebbian_locomotion::recording::message::{JointState, WeightSnapshot};
+use hebbian_locomotion::recording::{Bag, BagError, BagWriter, Compression, Integrity, TopicQos, WriterOptions, repair};
+use proptest::prelude::*;
+
+fn storage(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    folder.join(format!("{name}_0.mcap"))
+}
+
+/// Writes `messages` (topic, bytes) to two topics of a new bag; message n carries the time 1000 + n. `chunk_size` is small, so that there
+/// are several chunks.
+fn write(folder: &Path, messages: &[(bool, Vec<u8>)], compression: Compression) -> BagWriter {
+    let options = WriterOptions { compression, chunk_size: 500, distribution: "jazzy".to_owned() };
+    let mut bag = BagWriter::create(folder, &options).unwrap();
+    let topics =
+        [bag.add_topic(topic::<JointState>("/joints")).unwrap(), bag.add_topic(topic::<WeightSnapshot>("/weights")).unwrap()];
+    for (index, (second, data)) in messages.iter().enumerate() {
+        let time = 1000 + index as u64;
+        bag.write(topics[usize::from(*second)], time, time, data).unwrap();
+    }
+    bag
+}
+
+fn numbered(count: usize) -> Vec<(bool, Vec<u8>)> {
+    (0..count).map(|index| (index % 3 == 0, vec![index as u8; 20 + index % 50])).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<(bool, Vec<u8>)>, BagError> {
+    Bag::open(path)?.messages().map(|message| message.map(|message| (message.topic() == "/weights", message.data))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn what_is_written_is_read_byte_for_byte(
+        messages in proptest::collection::vec((any::<bool>(), proptest::collection::vec(any::<u8>(), 0..300)), 0..60),
+        zstd in any::<bool>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("walk");
+        let compression = if zstd { Compression::Zstd } else { Compression::None };
+        write(&path, &messages, compression).finish().unwrap();
+        prop_assert_eq!(&read(&path).unwrap(), &messages);
+        prop_assert_eq!(&read(&storage(&path)).unwrap(), &messages);
+        let summary = Bag::open(&path).unwrap().verify().unwrap();
+        prop_assert_eq!(summary.integrity, Integrity::Checked);
+        let count = |topic: &str| summary.topics.get(topic).map_or(0, |topic| topic.messages as usize);
+        prop_assert_eq!(count("/weights"), messages.iter().filter(|(second, _)| *second).count());
+        prop_assert_eq!(count("/joints") + count("/weights"), messages.len());
+    }
+}
+
+#[test]
+fn types_and_times_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walk");
+    write(&path, &numbered(5), Compression::None).finish().unwrap();
+    let messages: Vec<_> = Bag::open(&path).unwrap().messages().collect::<Result<_, _>>().unwrap();
+    assert_eq!(messages.iter().map(|message| message.log_time).collect::<Vec<_>>(), [1000, 1001, 1002, 1003, 1004]);
+    assert_eq!([messages[0].kind(), messages[1].kind()], ["hebbian_locomotion/msg/WeightSnapshot", "sensor_msgs/msg/JointState"]);
+    let definition = String::from_utf8(messages[0].definition().to_vec()).unwrap();
+    assert!(
+        definition.contains("float32[] weights") && definition.contains("MSG: builtin_interfaces/Time\nint32 sec"),
+        "{definition}"
+    );
+    let metadata = std::fs::read_to_string(path.join("metadata.yaml")).unwrap();
+    for part in ["storage_identifier: mcap", "message_count: 5", "ros_distro: jazzy", "walk_0.mcap", "reliability: reliable"] {
+        assert!(metadata.contains(part), "no `{part}` in\n{metadata}");
+    }
+}
+
+#[test]
+fn any_flipped_bit_of_a_finished_bag_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walk");
+    write(&path, &numbered(15), Compression::None).finish().unwrap();
+    let file = storage(&path);
+    let whole = std::fs::read(&file).unwrap();
+    let verify = |path: &Path| Bag::open(path).and_then(|bag| bag.verify());
+    assert!(verify(&path).is_ok());
+    let mut unnoticed = Vec::new();
+    for index in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[index] ^= 1 << (index % 8);
+        std::fs::write(&file, &damaged).unwrap();
+        match verify(&path) {
+            Err(BagError::Damaged { .. } | BagError::Inconsistent { .. }) => {}
+            // A file without its last bytes is one that was cut short, and said to be.
+            Ok(summary) if summary.integrity == Integrity::Cut && index >= whole.len() - mcap::MAGIC.len() => {}
+            other => unnoticed.push((index, other)),
+        }
+    }
+    assert!(
+        unnoticed.is_empty(),
+        "of {} bytes {} flips went unnoticed: {:?}",
+        whole.len(),
+        unnoticed.len(),
+        &unnoticed[..unnoticed.len().min(5)]
+    );
+}
+
+#[test]
+fn no_message_of_a_damaged_chunk_is_given_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walk");
+    let messages = numbered(40);
+    write(&path, &messages, Compression::None).finish().unwrap();
+    let file = storage(&path);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let wanted = &messages[20].1;
+    let place = bytes.windows(wanted.len()).position(|window| window == wanted).unwrap();
+    bytes[place + 3] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let (mut given, mut error) = (Vec::new(), None);
+    for message in Bag::open(&path).unwrap().messages() {
+        match message {
+            Ok(message) => given.push((message.topic() == "/weights", message.data)),
+            Err(failed) => error = Some(failed.to_string()),
+        }
+    }
+    assert!(given.len() < 20 && given[..] == messages[..given.len()], "{}", given.len());
+    let error = error.unwrap();
+    assert!(error.contains("damaged") && error.contains("CRC"), "{error}");
+}
+
+#[test]
+fn a_bag_that_was_cut_anywhere_is_read_up_to_its_last_whole_chunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walk");
+    let messages = numbered(60);
+    let mut bag = write(&path, &messages, Compression::None);
+    bag.flush().unwrap();
+    // Not finished and not dropped: as after SIGKILL.
+    std::mem::forget(bag);
+    assert_eq!(read(&path).unwrap(), messages);
+    let file = storage(&path);
+    let whole = std::fs::read(&file).unwrap();
+    let mut last = 0;
+    for length in (0..whole.len()).step_by(7) {
+        std::fs::File::create(&file).unwrap().write_all(&whole[..length]).unwrap();
+        let bag = Bag::open(&path).unwrap();
+        let read = read(&path).unwrap();
+        assert!(read[..] == messages[..read.len()] && read.len() >= last, "{length} bytes");
+        last = read.len();
+        assert_eq!(bag.verify().unwrap().integrity, Integrity::Cut);
+    }
+    assert!(last > 40, "{last} messages in all but the last bytes");
+}
+
+#[test]
+fn what_is_left_of_a_cut_or_damaged_bag_becomes_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, saved) = (folder.path().join("walk"), folder.path().join("saved"));
+    let messages = numbered(40);
+    write(&path, &messages, Compression::None).finish().unwrap();
+    let file = storage(&path);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let place = bytes.windows(20).position(|window| window == [36; 20]).unwrap();
+    bytes[place] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let repaired = repair(&Bag::open(&path).unwrap(), &saved).unwrap();
+    assert!(repaired.damage.unwrap().contains("CRC") && repaired.messages > 10 && repaired.messages < 37);
+    let read = read(&saved).unwrap();
+    assert_eq!(read[..], messages[..repaired.messages as usize]);
+    let bag = Bag::open(&saved).unwrap();
+    assert_eq!(bag.verify().unwrap().integrity, Integrity::Checked);
+    let first = bag.messages().next().unwrap().unwrap();
+    assert_eq!(first.offered_qos(), [TopicQos::new(true, false)]);
+    assert!(first.definition().starts_with(b"# All weights of the network"));
+}
+
+#[test]
+fn metadata_and_file_must_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walk");
+    write(&path, &numbered(10), Compression::None).finish().unwrap();
+    let metadata = path.join("metadata.yaml");
+    let text = std::fs::read_to_string(&metadata).unwrap();
+    std::fs::write(&metadata, text.replace("message_count: 10", "message_count: 12")).unwrap();
+    let error = Bag::open(&path).unwrap().verify().unwrap_err().to_string();
+    assert!(error.contains("speaks of 12 messages, the files hold 10"), "{error}");
+    std::fs::write(&metadata, "rosbag2_bagfile_information: 7").unwrap();
+    assert!(Bag::open(&path).unwrap_err().to_string().contains("no metadata of rosbag2"));
+    std::fs::write(&metadata, text.replace("storage_identifier: mcap", "storage_identifier: sqlite3")).unwrap();
+    assert!(Bag::open(&path).unwrap_err().to_string().contains("stored as sqlite3"));
+}
+
+#[test]
+fn nothing_is_overwritten_and_what_is_no_bag_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = BagWriter::create(folder.path(), &WriterOptions::default()).err().unwrap().to_string();
+    assert!(error.contains("exists already"), "{error}");
+    assert!(Bag::open(folder.path()).unwrap_err().to_string().contains("is no bag"));
+    assert!(Bag::open(&folder.path().join("walk.mcap")).unwrap_err().to_string().contains("walk.mcap"));
+    let text = folder.path().join("notes.mcap");
+    std::fs::write(&text, "not a bag, but long enough to be one").unwrap();
+    assert!(matches!(Bag::open(&text).unwrap().verify(), Err(BagError::Damaged { .. })));
+}

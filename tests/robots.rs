@@ -1,0 +1,106 @@
+//! The shipped robots stand, from their YAML and from their URDF alone.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::{hebb, repository};
+use hebbian_locomotion::bringup::{draft, stand, to_yaml};
+use hebbian_locomotion::episode::{Episode, EpisodeSettings};
+use hebbian_locomotion::evolution::{Experiment, Search};
+use hebbian_locomotion::robot::RobotModel;
+use hebbian_locomotion::simulation::SimulationSettings;
+
+fn shipped(extension: &str) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(repository("config/robots")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    files.sort();
+    assert!(files.len() >= 7, "{files:?}");
+    files
+}
+
+#[test]
+fn every_shipped_robot_stands_at_training_and_reference_rates() {
+    for path in shipped("yaml") {
+        for physics_rate in [100.0, 1000.0] {
+            let robot = Arc::new(RobotModel::load(&path).unwrap());
+            assert_eq!(robot.warnings, [], "{}", path.display());
+            let report = stand(robot, SimulationSettings { physics_rate, ..Default::default() }).unwrap();
+            assert!(report.stands(), "{} at {physics_rate} Hz: {:?} {report:?}", path.display(), report.problems());
+        }
+    }
+}
+
+#[test]
+fn every_shipped_urdf_stands_with_the_description_that_is_drafted_for_it() {
+    for path in shipped("urdf") {
+        let known = RobotModel::load(&path.with_extension("yaml")).unwrap();
+        let made = draft(std::fs::read_to_string(&path).unwrap(), &path, SimulationSettings::default()).unwrap();
+        assert!(made.report.stands() && made.lies_on.is_empty(), "{}: {:?} {:?}", path.display(), made.lies_on, made.report);
+        let mut found: Vec<&str> = made.robot.foot_names().collect();
+        found.sort_unstable();
+        // A foot that the damage took off the ground is no foot any more.
+        let damaged = path.to_string_lossy().contains("damaged");
+        let feet: Vec<&str> = known.foot_names().filter(|foot| !damaged || found.contains(foot)).collect();
+        assert!(found == feet && feet.len() >= 3, "{}: {found:?}", path.display());
+        assert_eq!(made.robot.joints.len(), known.joints.len());
+        assert_eq!(made.description.imu_link.as_deref(), Some("imu_link"));
+    }
+}
+
+#[test]
+fn gecko_and_ant_see_and_move_what_is_published() {
+    for (name, inputs, outputs, mass) in [("gecko", 51, 16, 1.369), ("ant", 28, 8, 0.911)] {
+        let (experiment, robot) = Experiment::load(&repository(&format!("config/experiments/{name}.yaml"))).unwrap();
+        assert!((robot.mass() - mass).abs() < 2e-3, "{name} weighs {} kg", robot.mass());
+        let file = Search::new(Arc::new(experiment), &robot).unwrap().policy();
+        let layers = file.metadata.network.layers();
+        assert_eq!((layers.inputs(), layers.outputs()), (inputs, outputs), "{name}");
+        let settings = EpisodeSettings { duration: 1.0, ..Default::default() };
+        Episode::new(robot, settings).unwrap().check(&file.policy().unwrap(), 50.0).unwrap();
+    }
+}
+
+fn run(arguments: &[&str]) -> (bool, String) {
+    let output = hebb(arguments);
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn init_check_export_and_drive_work_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    std::fs::copy(repository("config/robots/gecko.urdf"), file("mine.urdf")).unwrap();
+    let (fine, text) = run(&["robot", "init", &file("mine.urdf")]);
+    assert!(fine && text.contains("16 joints, feet lf_foot lh_foot rf_foot rh_foot"), "{text}");
+    let (fine, text) = run(&["robot", "init", &file("mine.urdf")]);
+    assert!(!fine && text.contains("--force"), "what a person wrote would be lost: {text}");
+    let (fine, text) = run(&["robot", "check", &file("mine.yaml"), "--json", &file("check.json")]);
+    assert!(fine && text.contains("4 of 4 on the ground"), "{text}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(file("check.json")).unwrap()).unwrap();
+    assert_eq!((report["stands"].as_bool(), report["feet"].as_u64()), (Some(true), Some(4)));
+
+    // As long as it is, but far too weak: its joints' limits hold it.
+    let weak = std::fs::read_to_string(file("mine.yaml")).unwrap().replace("actuator:\n", "actuator:\n  effort_limit: 0.02\n");
+    std::fs::write(file("weak.yaml"), weak).unwrap();
+    let (fine, text) = run(&["robot", "check", &file("weak.yaml")]);
+    assert!(!fine && text.contains("does not stand"), "{text}");
+
+    let (fine, text) = run(&["robot", "export", &file("mine.yaml"), "--mjcf", &file("mine.xml")]);
+    assert!(fine, "{text}");
+    let model = std::fs::read_to_string(file("mine.xml")).unwrap();
+    assert_eq!((model.matches("<joint ").count(), model.matches("<position ").count()), (16, 16));
+    let (fine, text) = run(&["robot", "drive", &file("mine.yaml"), &file("none.safetensors"), &file("out.safetensors")]);
+    assert!(!fine && text.contains("not usable"), "{text}");
+}
+
+#[test]
+fn a_drafted_description_reads_back_as_it_was_made() {
+    let path = repository("config/robots/beetle.urdf");
+    let made = draft(std::fs::read_to_string(&path).unwrap(), &path, SimulationSettings::default()).unwrap();
+    let read = serde_yaml::from_str(&to_yaml(&made.description)).unwrap();
+    assert_eq!(made.description, read);
+    assert_eq!(made.description.urdf, Path::new("beetle.urdf"));
+}

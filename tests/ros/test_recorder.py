@@ -1,0 +1,215 @@
+"""The recorder node: bags that other programs read, that lose nothing, survive a kill, and replay bit for bit."""
+
+import json
+import os
+import signal
+import time
+
+import numpy
+import pytest
+from hebbian_locomotion.msg import PlasticityState, PolicyStep, WeightSnapshot
+from hebbian_locomotion.srv import SetGate
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import Imu, JointState
+from std_msgs.msg import String
+
+from conftest import POLICY, ROBOT, TIMEOUT, analyze, hebb, stamp
+
+SYNAPSES = 27 * 64 + 64 * 32 + 32 * 18
+# Of the recorded walk; CONTRIBUTING.md says when to make it longer.
+SECONDS = float(os.environ.get("HEBB_RECORDING_SECONDS", "6"))
+
+
+def start_recorder(world, **parameters):
+    bag = world.folder / "walk"
+    return bag, world.start("recorder", **{"output": bag, **parameters})
+
+
+def start_walk(world, recorder, simulator, policy):
+    """The policy before the robot: so the recorder has found it when the first step comes."""
+    world.start_policy(**policy)
+    world.spin_until(lambda: "recording /policy/weights (" in recorder.output(), "subscription of the weights")
+    world.spin_for(1.0)
+    world.start_simulator(**simulator)
+
+
+def read(bag):
+    """All messages by topic, each decoded by the definitions that the bag carries."""
+    messages = {}
+    with AnyReader([bag]) as reader:
+        for connection, _, data in reader.messages():
+            messages.setdefault(connection.topic, []).append(reader.deserialize(data, connection.msgtype))
+    return messages
+
+
+def end(world, *processes):
+    """Ends nodes as one would by hand, the recorder last."""
+    for process in [*world.processes[1:], world.processes[0]]:
+        if process in processes or not processes:
+            assert process.stop() == 0, process.output()
+
+
+def test_a_walk_is_recorded_whole_and_replays_bit_for_bit(world):
+    bag, recorder = start_recorder(world)
+    seen = world.collect(WeightSnapshot, "policy/weights", 2000)
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    start_walk(world, recorder, {"seed": 3}, {"seed": 5, "weights_every": 1})
+    world.spin_until(lambda: len(states) > 50, "control steps")
+    answer = world.call(SetGate, "policy/set_gate", SetGate.Request(layer_gates=[1.0, 0.5, 0.0]))
+    assert answer.success, answer.message
+    world.spin_until(lambda: len(states) > SECONDS * 50, "control steps", timeout=TIMEOUT + 2 * SECONDS)
+    end(world)
+
+    messages = read(bag)
+    weights, steps = messages["/policy/weights"], messages["/policy/steps"]
+    numbers = [message.step for message in steps]
+    assert numbers == list(range(len(steps))), "steps are missing or doubled"
+    assert len(steps) > SECONDS * 50
+    assert [message.step for message in weights] == numbers, "weights of some steps are missing"
+    assert [message.step for message in messages["/policy/plasticity"]] == numbers
+    assert {len(message.weights) for message in weights} == {SYNAPSES}
+    recorded = {message.step: message.weights for message in weights}
+    for message in seen:
+        assert (numpy.array(message.weights, numpy.float32) == recorded[message.step]).all()
+    assert len(messages["/robot_description"]) == len(messages["/policy/weights_layout"]) == 1
+    for topic in [
+        "/joint_states",
+        "/imu/data",
+        "/foot_contacts",
+        "/odom",
+        "/joint_commands",
+        "/clock",
+        "/simulator/status",
+    ]:
+        assert len(messages[topic]) >= SECONDS * 50 - 10, topic
+    assert {tuple(message.gate_command) for message in steps} == {(1, 1, 1), (1, 0.5, 0)}
+
+    report = world.folder / "replay.json"
+    done = hebb("replay", bag, POLICY, "--json", report)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(report.read_text())
+    assert report["integrity"] == "checked" and report["gaps"] == []
+    assert report["replayed"] == len(steps) == report["weights"]["steps"] == report["gates"]["steps"]
+    assert report["published"]["changed"] == 0
+
+    # One bit of one weight.
+    [storage] = bag.glob("*.mcap")
+    data = bytearray(storage.read_bytes())
+    place = data.find(weights[100].weights.tobytes())
+    assert place > 0
+    data[place + 1000] ^= 16
+    storage.write_bytes(data)
+    done = hebb("replay", bag, POLICY)
+    assert done.returncode == 1 and "damaged" in done.stderr and done.stdout == "", done.stdout + done.stderr
+
+
+def test_a_killed_recorder_leaves_what_was_flushed(world):
+    bag, recorder = start_recorder(world, flush_period=0.2)
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    world.start_simulator()
+    world.start_policy(weights_every=1)
+    world.spin_until(lambda: len(states) > 150, "control steps")
+    recorder.stop(signal.SIGKILL)
+    last = states[-1].step
+    report = world.folder / "replay.json"
+    done = hebb("replay", bag, POLICY, "--json", report)
+    assert done.returncode == 0 and "cut short" in done.stdout, done.stdout + done.stderr
+    report = json.loads(report.read_text())
+    # The flush period, and what was on its way: 50 steps are a second.
+    saved = world.folder / "saved"
+    done = hebb("bag", bag, "--repair", saved)
+    assert done.returncode == 0, done.stderr
+    assert len(read(saved)["/policy/steps"]) == report["steps"]
+    assert report["integrity"] == "cut" and last - 50 <= report["replayed"] <= last + 50, (report, last)
+
+
+def test_a_recorder_that_comes_late_gets_what_is_latched(world):
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    world.start_simulator()
+    world.start_policy(weights_every=1)
+    world.spin_until(lambda: len(states) > 200, "control steps")
+    bag, recorder = start_recorder(world)
+    before = len(states)
+    world.spin_until(lambda: len(states) > before + 150, "control steps")
+    assert recorder.stop() == 0, recorder.output()
+    messages = read(bag)
+    numbers = [message.step for message in messages["/policy/steps"]]
+    assert numbers == list(range(len(numbers))), "the latched steps are not all there"
+    assert len(messages["/robot_description"]) == len(messages["/policy/weights_layout"]) == 1
+    done = hebb("replay", bag, POLICY)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_recording_and_trace_of_an_episode_have_the_same_components(world):
+    seed, steps = 77, 300
+    bag, recorder = start_recorder(world)
+    weights = world.collect(WeightSnapshot, "policy/weights", 2000)
+    start_walk(world, recorder, {"mode": "lockstep", "seed": seed}, {"seed": seed, "weights_every": 1})
+    world.spin_until(lambda: weights and weights[-1].step >= steps, "control steps")
+    end(world)
+    recorded = len(read(bag)["/policy/weights"])
+    trace = world.folder / "trace.safetensors"
+    done = hebb("trace", POLICY, trace, "--robot", ROBOT, "--seed", seed, "--duration", recorded * 0.02, "--weights")
+    assert done.returncode == 0, done.stderr
+    of_bag, of_trace = analyze(bag), analyze(trace)
+    for path in [bag, trace]:
+        assert (world.folder / f"{path.name}-report/report.html").stat().st_size > 1e6
+    assert of_bag["explained"] == of_trace["explained"] and of_bag["fitted"] == of_trace["fitted"]
+    [of_bag], [of_trace] = of_bag["recordings"], of_trace["recordings"]
+    for key in ["samples", "components", "motion", "swing", "late_over_early", "layers"]:
+        assert of_bag[key] == of_trace[key], key
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_any_topic_is_recorded_with_the_qos_that_its_publisher_offers(world, compression):
+    latched = QoSProfile(depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
+    notes = world.client.create_publisher(String, "/lab/notes", latched)
+    notes.publish(String(data="before the recorder came"))
+    topics = "[/lab/notes,/lab/joints,imu]"
+    bag, recorder = start_recorder(world, topics=topics, compression=compression)
+    joints = world.client.create_publisher(JointState, "/lab/joints", qos_profile_sensor_data)
+    imu = world.client.create_publisher(Imu, "/imu", 10)
+    world.spin_until(
+        lambda: all(publisher.get_subscription_count() == 1 for publisher in [notes, joints, imu]), "subscriptions"
+    )
+    for index in range(20):
+        joints.publish(JointState(name=[f"joint {index}"], position=[float(index)]))
+        imu.publish(Imu())
+        time.sleep(0.02)
+    world.spin_for(0.5)
+    assert recorder.stop() == 0, recorder.output()
+    messages = read(bag)
+    assert [message.data for message in messages["/lab/notes"]] == ["before the recorder came"]
+    assert [message.name for message in messages["/lab/joints"]] == [[f"joint {index}"] for index in range(20)]
+    assert len(messages["/imu"]) == 20
+    with AnyReader([bag]) as reader:
+        offered = {connection.topic: connection.ext.offered_qos_profiles[0] for connection in reader.connections}
+    assert offered["/lab/notes"].durability.name == "TRANSIENT_LOCAL"
+    assert offered["/lab/joints"].reliability.name == "BEST_EFFORT"
+
+
+def test_two_policies_in_one_bag_are_replayed_by_name(world):
+    topics = [f"/{name}/policy/{topic}" for name in ["one", "two"] for topic in ["steps", "weights", "weights_layout"]]
+    bag, _ = start_recorder(world, topics=f"[{','.join(topics)}]")
+    steps = {name: world.collect(PolicyStep, f"/{name}/policy/steps", 500) for name in ["one", "two"]}
+    for name, seed in [("one", 1), ("two", 2)]:
+        namespace = ["--ros-args", "-r", f"__ns:=/{name}"]
+        world.start("simulator", *namespace, robot=ROBOT, seed=seed)
+        world.start_policy(*namespace, seed=seed, weights_every=1)
+    world.spin_until(lambda: all(len(messages) > 60 for messages in steps.values()), "steps of both")
+    assert stamp(steps["one"][0]) > 0
+    end(world)
+    done = hebb("replay", bag, POLICY)
+    assert done.returncode == 1 and "/one/policy, /two/policy" in done.stderr, done.stderr
+    for name in ["one", "two"]:
+        done = hebb("replay", bag, POLICY, "--node", f"/{name}/policy")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_cannot_be_recorded_is_named(world):
+    (world.folder / "walk").mkdir()
+    _, recorder = start_recorder(world)
+    assert recorder.wait() == 1 and "exists already" in recorder.output(), recorder.output()
+    recorder = world.start("recorder")
+    assert recorder.wait() == 1 and "`output`" in recorder.output(), recorder.output()

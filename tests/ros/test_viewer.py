@@ -1,0 +1,293 @@
+"""The viewer as a person meets it: real nodes, a real browser."""
+
+import re
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from hebbian_locomotion.msg import FootContacts, PlasticityState, SafetyState
+from std_srvs.srv import SetBool
+
+from browser import chromium
+from conftest import LATCHED, POLICY, ROBOT, ROOT, Process
+
+# Waits of the page, in ms; generous, as the machine may draw three dimensions in software on one busy core.
+PAGE_TIMEOUT = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+class Page:
+    """One open page, and what it should not do."""
+
+    def __init__(self, browser, url):
+        self.problems = []
+        self.context = browser.new_context(viewport={"width": 760, "height": 560}, reduced_motion="reduce")
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PAGE_TIMEOUT)
+        own = re.match(r"http://[^/]+/", url).group()
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on(
+            "console", lambda message: message.type == "error" and self.problems.append(f"console: {message.text}")
+        )
+        foreign = ("data:", "blob:", own, own.replace("http", "ws"))
+        self.page.on(
+            "request", lambda request: request.url.startswith(foreign) or self.problems.append(f"asks {request.url}")
+        )
+        self.page.goto(url)
+
+    def wait(self, expression):
+        # Playwright's own wait_for_function evaluates text within the page, which the page's content policy forbids.
+        deadline = time.monotonic() + PAGE_TIMEOUT / 1000
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, f"never true: {expression}; notice: {self.notice()}; {self.problems}"
+            self.page.wait_for_timeout(50)
+
+    def notice(self):
+        return self.page.locator("#notice").text_content()
+
+    def wait_for_node(self, name, presence):
+        self.wait(f"document.querySelector('[data-node={name}]')?.dataset.presence === '{presence}'")
+
+    def picture(self):
+        # Of the page, not of the element: Playwright would wait until an element no longer moves.
+        box = self.page.locator("#stage").bounding_box()
+        return self.page.screenshot(clip=box, timeout=PAGE_TIMEOUT)
+
+    def joint_angle(self):
+        return self.page.locator("#part-detail").inner_text()
+
+
+@pytest.fixture
+def open_page(world, browser):
+    pages = []
+
+    def open_page(url):
+        page = Page(browser, url)
+        if page.page.get_by_text("The page is not in this build").count():
+            pytest.skip("npm was missing when this was built")
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.context.close()
+
+
+def start_walking(world, **viewer):
+    states = world.collect(PlasticityState, "policy/plasticity")
+    world.start_simulator()
+    policy = world.start_policy()
+    process, url = world.start_viewer(**viewer)
+    world.spin_until(lambda: len(states) > 10, "control steps")
+    return states, policy, process, url
+
+
+def test_a_robot_walks_in_the_page_which_asks_nobody_else_and_its_gate_stops_the_weights(world, open_page):
+    states, _, _, url = start_walking(world, policy=POLICY, robot=ROBOT)
+    page = open_page(url)
+    for node in ("viewer", "robot", "policy", "simulator"):
+        page.wait_for_node(node, "live")
+    page.wait(
+        "document.querySelector('#waiting').hidden && document.querySelectorAll('#layers figure > canvas').length === 3"
+    )
+    page.page.select_option("#joint", "CF1")
+    page.wait("/-?[0-9.]+°/.test(document.querySelector('#part-detail')?.textContent)")
+    before, angle = page.picture(), page.joint_angle()
+    page.wait(f"document.querySelector('#part-detail').textContent !== {angle!r}")
+    assert page.picture() != before, "the robot stands still in the picture"
+    page.wait("document.querySelector('#path-detail').textContent.startsWith('cloud')")
+
+    # Shut the gate in the page: within a second no weight moves, as others see it too.
+    page.page.click("#gate-shut")
+    pressed = time.monotonic()
+    world.spin_until(lambda: states[-1].gate == 0.0, "shut gate", lambda: states[-1])
+    assert time.monotonic() - pressed < 1.0, "the gate shut too late"
+    world.spin_for(0.3)
+    assert not any(states[-1].weight_change_mean) and states[-1].gate_reason == "service", states[-1]
+    page.wait("document.querySelector('#gate-shut').textContent.startsWith('Open')")
+    page.page.keyboard.press("g")
+    world.spin_until(lambda: states[-1].gate == 1.0, "gate opened by a key", lambda: states[-1])
+    assert page.problems == []
+
+
+def test_cutting_off_a_leg_in_the_page_changes_the_gait(world, open_page):
+    contacts = world.collect(FootContacts, "foot_contacts")
+    *_, url = start_walking(world)
+    page = open_page(url)
+    page.wait_for_node("simulator", "live")
+    world.spin_for(3.0)
+
+    def touches(messages):
+        return sum(message.in_contact[message.names.index("tip1")] for message in messages)
+
+    assert touches(contacts[-100:]) > 10, "the leg that is to be cut off does not walk"
+    page.page.select_option("#joint", "BC1")
+    page.page.get_by_role("button", name="Cut off").click()
+    page.wait("document.querySelector('#part-detail').textContent.includes('lost leg')")
+    # What came while the page was watched still waits for its turn.
+    world.spin_for(0.5)
+    contacts.clear()
+    world.spin_until(lambda: len(contacts) > 100, "two seconds on five legs")
+    assert touches(contacts[25:]) == 0
+
+
+def test_the_stop_button_stops_the_policy_node_until_it_is_released(world, open_page):
+    safety = world.collect(SafetyState, "policy/safety", LATCHED)
+    *_, url = start_walking(world)
+    page = open_page(url)
+    page.wait("!document.querySelector('#stop').classList.contains('absent')")
+    page.page.click("#stop")
+    world.spin_until(lambda: safety and safety[-1].phase == "stopped", "stop", lambda: safety[-1:])
+    page.wait("!document.querySelector('#release').hidden")
+    page.page.click("#release")
+    world.spin_until(lambda: safety[-1].phase != "stopped", "release", lambda: safety[-1:])
+
+
+def test_the_past_can_be_held_and_looked_through(world, open_page):
+    *_, url = start_walking(world)
+    page = open_page(url)
+    page.wait("Number(document.querySelector('#scrub').min) < -2")
+    page.page.focus("body")
+    page.page.keyboard.press("ArrowLeft")
+    page.page.keyboard.press("ArrowLeft")
+    page.wait("/s ago/.test(document.querySelector('#scrub-time').textContent)")
+    held = page.page.locator("#readouts dd").nth(1).inner_text()
+    world.spin_for(0.6)
+    assert page.page.locator("#readouts dd").nth(1).inner_text() == held
+    page.page.click("#live")
+    page.wait("document.querySelector('#scrub-time').textContent === 'now'")
+    assert page.problems == []
+
+
+def test_nodes_that_are_lost_are_shown_as_lost_and_come_back_by_themselves(world, open_page):
+    _, policy, viewer, url = start_walking(world)
+    page = open_page(url)
+    page.wait_for_node("policy", "live")
+    policy.stop()
+    page.wait_for_node("policy", "lost")
+    page.wait("document.querySelector('#gate').disabled")
+    world.start_policy()
+    page.wait_for_node("policy", "live")
+    page.wait("!document.querySelector('#gate').disabled")
+
+    viewer.stop(signal.SIGTERM)
+    page.wait_for_node("viewer", "lost")
+    world.start_viewer(port=int(url.rsplit(":", 1)[1].strip("/")))
+    page.wait_for_node("policy", "live")
+    # The browser itself reports each failed attempt to reach a viewer that is not there.
+    assert [problem for problem in page.problems if "WebSocket connection" not in problem] == []
+
+
+def test_a_robot_without_simulator_is_shown_without_its_controls_and_can_be_stopped(world, open_page):
+    urdf = ROOT / "config/robots/beetle.urdf"
+    script = [sys.executable, Path(__file__).with_name("scripted_robot.py"), urdf]
+    world.processes.append(Process(script, world.environment(), world.folder / "scripted_robot.log"))
+    _, url = world.start_viewer()
+    page = open_page(url)
+    page.wait_for_node("robot", "live")
+    page.wait("document.querySelector('#waiting').hidden")
+    before = page.picture()
+    page.wait("document.querySelector('#simulation').hidden && !document.querySelector('#no-simulator').hidden")
+    assert page.page.locator("[data-node=simulator]").count() == 0
+    world.spin_for(0.3)
+    assert page.picture() != before, "the robot stands still in the picture"
+    assert "absent" in page.page.locator("#stop").get_attribute("class")
+
+    stops = []
+
+    def stop(request, response):
+        stops.append(request.data)
+        response.success, response.message = True, "stopped until it is released"
+        return response
+
+    world.client.create_service(SetBool, "policy/emergency_stop", stop)
+    deadline = time.monotonic() + 30
+    while "absent" in page.page.locator("#stop").get_attribute("class"):
+        assert time.monotonic() < deadline, "the stop button never found the policy's service"
+        world.spin_for(0.2)
+    page.page.click("#stop")
+    world.spin_until(lambda: stops == [True], "stop by the button", lambda: stops)
+    page.page.keyboard.press("Escape")
+    world.spin_until(lambda: stops == [True, True], "stop by the key", lambda: stops)
+    world.spin_for(0.3)
+    page.wait("document.querySelector('#notice').textContent.includes('stopped until')")
+    assert page.problems == []
+
+
+def get(url):
+    try:
+        # As a browser: keeps the cookie that the token moves into.
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(url, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_node_listens_beyond_this_machine_only_with_a_token(world):
+    refused = world.start("viewer", address="0.0.0.0", port=0)
+    assert refused.wait() == 1 and "token" in refused.output(), refused.output()
+    refused = world.start("viewer", address="localhost", port=0)
+    assert refused.wait() == 1 and "an IP address" in refused.output(), refused.output()
+    viewer, url = world.start_viewer(address="0.0.0.0", token="0123456789abcdefg")
+    assert url.startswith("http://127.0.0.1:") and url.endswith("/?token=0123456789abcdefg")
+    assert get(url.split("?")[0]) == 401
+    assert get(url.replace("abcdefg", "abcdefh")) == 401
+    assert get(url) == 200
+    assert viewer.stop() == 0
+
+
+def test_a_port_in_use_is_an_error_that_says_so(world):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        viewer = world.start("viewer", port=taken.getsockname()[1])
+        assert viewer.wait() == 1 and "cannot listen on" in viewer.output(), viewer.output()
+
+
+def test_a_thousand_connections_that_say_nothing_leave_the_robot_and_the_page_alone(world):
+    states, _, viewer, url = start_walking(world)
+    port = int(url.rsplit(":", 1)[1].strip("/"))
+    # Those that are refused close of themselves; keeping all would ask much of this process.
+    silent = []
+    for _ in range(1000):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        silent.append(connection)
+        if len(silent) > 200:
+            refusal = connection.recv(200)
+            assert refusal.startswith(b"HTTP/1.1 503"), refusal
+            silent.pop().close()
+    seen = len(states)
+    world.spin_until(lambda: len(states) > seen + 50, "control steps")
+    assert viewer.popen.poll() is None
+    for connection in silent:
+        connection.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            assert get(url) == 200
+            return
+        except (AssertionError, OSError):
+            time.sleep(0.2)
+    raise AssertionError("no page after the connections were closed")
+
+
+def test_the_viewer_hears_best_effort_and_publishes_nothing_of_its_own(world):
+    world.start_viewer()
+    world.spin_until(
+        lambda: world.client.get_subscriptions_info_by_topic("/joint_states"), "subscription of the viewer"
+    )
+    (joint_states,) = world.client.get_subscriptions_info_by_topic("/joint_states")
+    assert joint_states.qos_profile.reliability.name == "BEST_EFFORT"
+    # The name of a node and its topics travel apart; a reader may be known before its node is.
+    world.spin_until(lambda: ("viewer", "/") in world.client.get_node_names_and_namespaces(), "viewer among the nodes")
+    world.spin_for(0.5)
+    published = {name for name, _ in world.client.get_publisher_names_and_types_by_node("viewer", "/")}
+    assert published <= {"/rosout", "/parameter_events"}

@@ -1,0 +1,364 @@
+//! The supervisor under everything that sensors, clocks and policies can do wrong.
+#![allow(clippy::unwrap_used)]
+
+use hebbian_locomotion::policy::{JointInterface, RobotInterface};
+use hebbian_locomotion::robot::{Orientation, RobotState};
+use hebbian_locomotion::safety::{
+    Fallback, FaultKind, MessageFaults, Phase, Proposal, Reaction, SafetyDescription, Sensors, Supervisor,
+};
+use rand::{Rng, RngExt};
+
+const PERIOD: i64 = 20_000_000;
+
+fn robot() -> RobotInterface {
+    let joint = |name: &str, lower, upper, nominal| JointInterface { name: name.into(), lower, upper, nominal };
+    RobotInterface {
+        name: "biped".into(),
+        joints: vec![joint("hip", -1.0, 1.0, 0.1), joint("knee", 0.0, 2.0, 0.5), joint("toe", -0.3, 0.3, 0.0)],
+        feet: vec!["left".into(), "right".into()],
+    }
+}
+
+/// A robot whose joints are where they were commanded, and a supervisor that steps it.
+struct Bench {
+    supervisor: Supervisor,
+    state: RobotState,
+    ages: [Option<i64>; 3],
+    faults: MessageFaults,
+    now: i64,
+}
+
+impl Bench {
+    fn new(description: SafetyDescription) -> Self {
+        let supervisor = Supervisor::new(&description, &robot(), Some(&[2.0; 3]), 0.02).unwrap();
+        let state = RobotState::at_rest(3, 2);
+        Self { supervisor, state, ages: [Some(0); 3], faults: MessageFaults::default(), now: 0 }
+    }
+
+    fn walking(description: SafetyDescription) -> Self {
+        let mut bench = Self::new(description);
+        bench.supervisor.activate(0);
+        let walks = (0..500).any(|_| {
+            bench.step(&[0.2, 0.7, 0.0]);
+            bench.supervisor.phase() == Phase::Active
+        });
+        assert!(walks, "{:?}", bench.supervisor.fault());
+        bench.step(&[0.2, 0.7, 0.0]);
+        bench
+    }
+
+    fn step(&mut self, targets: &[f32]) -> Option<Vec<f32>> {
+        self.step_with(Proposal::Targets(targets, 1.0))
+    }
+
+    fn step_with(&mut self, proposal: Proposal<'_>) -> Option<Vec<f32>> {
+        self.now += PERIOD;
+        let sensors = Sensors { state: &self.state, ages: self.ages, faults: self.faults };
+        let proposal = if self.supervisor.admit(self.now, &sensors) { proposal } else { Proposal::None };
+        let command = self.supervisor.command(self.now, &sensors, proposal).map(<[f32]>::to_vec);
+        if let Some(command) = &command {
+            self.state.joint_position.copy_from_slice(command);
+        }
+        command
+    }
+}
+
+#[test]
+fn a_robot_goes_to_its_nominal_pose_before_the_policy_fades_in() {
+    let mut bench = Bench::new(SafetyDescription { fade_in: 0.2, ..SafetyDescription::default() });
+    assert_eq!(bench.step(&[1.0, 1.0, 0.0]), None, "commands although nobody wanted any");
+    bench.supervisor.activate(bench.now);
+    let mut phases = vec![bench.supervisor.phase()];
+    let mut last = [0.0f32, 0.0, 0.0];
+    for _ in 0..100 {
+        let command = bench.step(&[1.0, 1.0, 0.0]).unwrap();
+        let positioning = bench.supervisor.phase() == Phase::Positioning;
+        let speed = command.iter().zip(last).map(|(new, old)| (new - old).abs() / 0.02).fold(0.0, f32::max);
+        assert!(speed <= if positioning { 0.5001 } else { 2.0001 }, "{speed}");
+        last.copy_from_slice(&command);
+        if phases.last() != Some(&bench.supervisor.phase()) {
+            phases.push(bench.supervisor.phase());
+        }
+    }
+    assert_eq!(phases, [Phase::Passive, Phase::Positioning, Phase::FadeIn, Phase::Active]);
+    assert_eq!(last, [1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn a_robot_does_not_begin_before_every_sensor_has_spoken() {
+    let mut off = SafetyDescription::default();
+    off.reactions.stale = Reaction::Off;
+    for description in [SafetyDescription::default(), off] {
+        let mut bench = Bench::new(description);
+        bench.ages[1] = None;
+        bench.supervisor.activate(0);
+        assert!((0..10).all(|_| bench.step(&[0.0; 3]).is_none()));
+        let fault = bench.supervisor.fault().unwrap();
+        assert_eq!(fault.describe([]), "no values of imu yet");
+        bench.ages[1] = Some(0);
+        assert!(bench.step(&[0.0; 3]).is_some());
+    }
+}
+
+#[test]
+fn stale_sensors_hold_the_robot_and_it_walks_on_when_they_are_back() {
+    let mut bench = Bench::walking(SafetyDescription { recovery_time: 0.1, fade_in: 0.1, ..SafetyDescription::default() });
+    bench.ages[0] = Some(PERIOD * 3 / 2 + 1);
+    let held = bench.supervisor.clone();
+    let command = bench.step(&[0.9, 0.9, 0.9]).unwrap();
+    assert_eq!((bench.supervisor.phase(), bench.supervisor.fault().unwrap().kind), (Phase::Fallback, FaultKind::Stale));
+    assert_eq!(command, [0.2, 0.7, 0.0], "{held:?}");
+    bench.ages[0] = Some(0);
+    let steps = (0..100).position(|_| {
+        bench.step(&[0.2, 0.7, 0.0]);
+        bench.supervisor.phase() == Phase::Active
+    });
+    assert!(steps.is_some_and(|steps| (5..15).contains(&steps)), "{steps:?}");
+}
+
+#[test]
+fn silence_becomes_a_fault_after_one_and_a_half_control_periods_whatever_their_length() {
+    for period in [PERIOD, PERIOD / 10] {
+        let seconds = (period as f64 * 1e-9) as f32;
+        let supervisor = Supervisor::new(&SafetyDescription::default(), &robot(), None, seconds).unwrap();
+        assert!((supervisor.sensor_timeout() - period * 3 / 2).abs() < 100, "{}", supervisor.sensor_timeout());
+    }
+    let mut bench = Bench::walking(SafetyDescription::default());
+    let received = [bench.now, bench.now - 7, bench.now - 3].map(Some);
+    let silent_at = bench.supervisor.silent_at(received).unwrap();
+    assert_eq!(silent_at, bench.now - 7 + bench.supervisor.sensor_timeout() + 1);
+    for (now, phase) in [(silent_at - 1, Phase::Active), (silent_at, Phase::Fallback)] {
+        bench.now = now - PERIOD;
+        bench.ages = received.map(|received| received.map(|received| now - received));
+        bench.step(&[0.2, 0.7, 0.0]);
+        assert_eq!(bench.supervisor.phase(), phase);
+    }
+    assert_eq!(bench.supervisor.silent_at(received), None, "a robot that is held already");
+    let mut warned = SafetyDescription::default();
+    warned.reactions.stale = Reaction::Warn;
+    assert_eq!(Bench::walking(warned).supervisor.silent_at(received), None);
+}
+
+#[test]
+fn a_fallback_that_lasts_becomes_a_stop_that_only_a_release_ends() {
+    let description = SafetyDescription { fallback_timeout: 0.5, positioning_speed: 0.0, ..SafetyDescription::default() };
+    let mut bench = Bench::walking(description);
+    bench.ages[2] = Some(PERIOD * 100);
+    assert!((0..30).all(|_| bench.step(&[0.9; 3]).is_some()));
+    assert_eq!(bench.supervisor.phase(), Phase::Stopped);
+    bench.ages[2] = Some(0);
+    assert!((0..200).all(|_| bench.step(&[0.9; 3]).unwrap() == [0.2, 0.7, 0.0]));
+    bench.supervisor.deactivate(bench.now);
+    assert_eq!(bench.step(&[0.9; 3]), None);
+    bench.supervisor.activate(bench.now);
+    assert_eq!((bench.step(&[0.9; 3]), bench.supervisor.phase()), (None, Phase::Stopped));
+    assert!(bench.supervisor.release(bench.now));
+    assert!(bench.step(&[0.9; 3]).is_some());
+    assert_eq!(bench.supervisor.phase(), Phase::FadeIn);
+}
+
+#[test]
+fn what_a_person_has_to_look_at_stops_at_once() {
+    let leaning = Orientation { x: 0.6, y: 0.0, z: 0.0, w: 0.8 };
+    let mut bench = Bench::walking(SafetyDescription::default());
+    bench.state.orientation = leaning;
+    bench.step(&[0.9; 3]);
+    assert_eq!((bench.supervisor.phase(), bench.supervisor.fault().unwrap().kind), (Phase::Stopped, FaultKind::Tilt));
+
+    let mut bench = Bench::walking(SafetyDescription::default());
+    bench.step_with(Proposal::Targets(&[0.2; 3], f32::NAN));
+    assert_eq!((bench.supervisor.phase(), bench.supervisor.fault().unwrap().kind), (Phase::Stopped, FaultKind::Weights));
+
+    let mut warned = SafetyDescription::default();
+    warned.reactions.tilt = Reaction::Warn;
+    let mut bench = Bench::walking(warned);
+    bench.state.orientation = leaning;
+    bench.step(&[0.2, 0.7, 0.0]);
+    assert_eq!((bench.supervisor.phase(), bench.supervisor.warning().unwrap().kind), (Phase::Active, FaultKind::Tilt));
+}
+
+#[test]
+fn a_clock_jump_an_overrun_and_a_policy_without_numbers_are_fallbacks() {
+    let mut bench = Bench::walking(SafetyDescription::default());
+    bench.faults.clock_jumps += 1;
+    bench.step(&[0.2; 3]);
+    assert_eq!((bench.supervisor.phase(), bench.supervisor.fault().unwrap().kind), (Phase::Fallback, FaultKind::ClockJump));
+
+    let mut description = SafetyDescription::default();
+    description.reactions.overrun = Reaction::Stop;
+    let mut bench = Bench::walking(description);
+    for expected in [Phase::Active, Phase::Active, Phase::Fallback] {
+        bench.supervisor.note_lateness(true);
+        bench.step(&[0.2; 3]);
+        assert_eq!(bench.supervisor.phase(), expected);
+    }
+
+    for wrong in [Proposal::Refused, Proposal::Targets(&[0.0, f32::NAN, 0.0], 1.0), Proposal::Targets(&[0.0], 1.0)] {
+        let mut bench = Bench::walking(SafetyDescription::default());
+        assert_eq!(bench.step_with(wrong).unwrap(), [0.2, 0.7, 0.0]);
+        assert_eq!((bench.supervisor.phase(), bench.supervisor.fault().unwrap().kind), (Phase::Fallback, FaultKind::NotFinite));
+    }
+}
+
+#[test]
+fn each_fallback_does_what_its_name_says() {
+    let fall = |fallback| {
+        let mut bench = Bench::walking(SafetyDescription { fallback, ..SafetyDescription::default() });
+        // Two steps that exceed the speed limit: only warned, but not safe.
+        bench.step(&[0.9, 0.7, 0.0]);
+        bench.step(&[0.9, 0.7, 0.0]);
+        bench.state.joint_position = vec![0.25, 0.6, 0.01];
+        bench.supervisor.emergency_stop(bench.now);
+        for _ in 0..50 {
+            let command = bench.step(&[0.9; 3]).unwrap();
+            bench.state.joint_position = vec![0.25, 0.6, 0.01];
+            assert_eq!(bench.supervisor.phase(), Phase::Stopped);
+            bench.state.joint_velocity = command;
+        }
+        bench.state.joint_velocity
+    };
+    let near = |command: &[f32], expected: &[f32]| command.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(near(&fall(Fallback::Hold), &[0.28, 0.7, 0.0]));
+    assert!(near(&fall(Fallback::Damp), &[0.25, 0.6, 0.01]));
+    assert!(near(&fall(Fallback::LastSafe), &[0.2, 0.7, 0.0]));
+}
+
+#[test]
+fn an_emergency_stop_latches_in_every_phase() {
+    let reach = |phase: Phase| {
+        let mut bench = Bench::new(SafetyDescription { fade_in: 0.2, ..SafetyDescription::default() });
+        bench.supervisor.activate(0);
+        for _ in 0..200 {
+            if bench.supervisor.phase() == phase {
+                break;
+            }
+            bench.step(&[0.2; 3]);
+            if phase == Phase::Fallback && bench.supervisor.phase() == Phase::Active {
+                bench.ages[0] = Some(PERIOD * 10);
+            }
+        }
+        assert_eq!(bench.supervisor.phase(), phase);
+        bench
+    };
+    for phase in [Phase::Passive, Phase::Positioning, Phase::FadeIn, Phase::Active, Phase::Fallback] {
+        let mut bench = reach(phase);
+        bench.supervisor.emergency_stop(bench.now);
+        bench.ages = [Some(0); 3];
+        let first = bench.step(&[1.0; 3]);
+        assert_eq!(first.is_none(), phase == Phase::Passive);
+        assert!((0..100).all(|_| bench.step(&[1.0; 3]) == first), "{phase:?}");
+        assert_eq!(bench.supervisor.phase(), Phase::Stopped);
+    }
+}
+
+/// A number that a broken sensor or policy may give.
+fn anything(random: &mut impl Rng) -> f32 {
+    match random.random_range(0..12) {
+        0 => f32::NAN,
+        1 => f32::INFINITY,
+        2 => f32::NEG_INFINITY,
+        3 => f32::MAX,
+        4 => f32::MIN_POSITIVE,
+        5 => f32::from_bits(random.random()),
+        _ => random.random_range(-3.0..3.0),
+    }
+}
+
+#[test]
+fn no_command_outside_the_limits_in_a_million_random_sensor_messages() {
+    let mut random = hebbian_locomotion::random::stream(7, "safety", &[]);
+    let (mut messages, mut commands, mut phases) = (0u32, 0u32, [0u32; 6]);
+    let mut episode = 0;
+    while messages < 1_000_000 {
+        let fallback = [Fallback::Hold, Fallback::Damp, Fallback::LastSafe][episode % 3];
+        episode += 1;
+        let description = SafetyDescription {
+            acceleration_limit: random.random_range(20.0..200.0),
+            step_limit: random.random_range(0.01..0.1),
+            fade_in: 0.1,
+            positioning_speed: 1.5,
+            recovery_time: 0.04,
+            fallback_timeout: 0.5,
+            fallback,
+            ..SafetyDescription::default()
+        };
+        let (acceleration, step) = (description.acceleration_limit, description.step_limit);
+        let mut bench = Bench::new(description);
+        let mut last: Option<(Vec<f32>, Vec<f32>)> = None;
+        // Most robots are well most of the time, or little would be commanded.
+        let wrongness = random.random_range(0.0..0.3);
+        for _ in 0..2_000 {
+            messages += 1;
+            let wrong = random.random_bool(wrongness);
+            match random.random_range(0..3) {
+                0 => {
+                    bench.ages[0] = Some(0);
+                    for index in 0..3 {
+                        bench.state.joint_position[index] =
+                            if wrong { anything(&mut random) } else { random.random_range(-0.3..0.3) };
+                        bench.state.joint_velocity[index] = if wrong { anything(&mut random) } else { 0.0 };
+                    }
+                }
+                1 => {
+                    bench.ages[1] = Some(0);
+                    let mut part = || if wrong { anything(&mut random) } else { 0.0 };
+                    bench.state.orientation = Orientation { x: part(), y: part(), z: part(), w: 1.0 };
+                    bench.state.angular_velocity = [part(), part(), part()];
+                }
+                _ => {
+                    bench.ages[2] = Some(0);
+                    bench.state.foot_force[0] = if wrong { anything(&mut random) } else { 1.0 };
+                }
+            }
+            if wrong {
+                bench.faults.refused += random.random_range(0..2);
+                bench.faults.reordered += random.random_range(0..2);
+                bench.faults.clock_jumps += u64::from(random.random_bool(0.05));
+                bench.ages[random.random_range(0..3)] = [None, Some(i64::MAX), Some(-5)][random.random_range(0..3)];
+                // Clocks that stand still, jump and go back.
+                bench.now += random.random_range(-2 * PERIOD..100 * PERIOD);
+                match random.random_range(0..40) {
+                    0 => bench.supervisor.emergency_stop(bench.now),
+                    1 => bench.supervisor.deactivate(bench.now),
+                    _ => {}
+                }
+            }
+            bench.supervisor.activate(bench.now);
+            if random.random_bool(0.02) {
+                bench.supervisor.release(bench.now);
+            }
+            let targets: [f32; 3] =
+                std::array::from_fn(|_| if wrong { anything(&mut random) } else { random.random_range(-1.0..1.0) });
+            let weight = if random.random_bool(0.999) { 1.0 } else { anything(&mut random) };
+            let measured = bench.state.joint_position.clone();
+            let command = bench.step_with(Proposal::Targets(&targets, weight));
+            if !wrong {
+                bench.state.joint_position.clone_from(&measured);
+            }
+            phases[bench.supervisor.phase() as usize] += 1;
+            let Some(command) = command else {
+                last = None;
+                continue;
+            };
+            commands += 1;
+            // The first command begins where the joints are, at rest.
+            let begin = || {
+                let place = |(joint, measured): (&JointInterface, &f32)| measured.clamp(joint.lower, joint.upper);
+                (robot().joints.iter().zip(&measured).map(place).collect(), vec![0.0; 3])
+            };
+            let (before, change): (Vec<f32>, Vec<f32>) = last.unwrap_or_else(begin);
+            let mut motion = vec![0.0; 3];
+            for (index, joint) in robot().joints.iter().enumerate() {
+                assert!((joint.lower..=joint.upper).contains(&command[index]), "{} at {}", joint.name, command[index]);
+                motion[index] = command[index] - before[index];
+                // Commands are in single precision.
+                let rounding = 5e-7;
+                assert!(motion[index].abs() <= step.min(2.0 * 0.02) + rounding, "step of {}", motion[index]);
+                let difference = (motion[index] - change[index]).abs();
+                assert!(difference <= acceleration * 0.02 * 0.02 + rounding, "acceleration of {difference} in a step");
+            }
+            last = Some((command, motion));
+        }
+    }
+    assert!(commands > 100_000 && phases.iter().all(|&steps| steps > 1_000), "{commands} commands, phases {phases:?}");
+}

@@ -1,0 +1,310 @@
+//! Studies: what they consist of, their statistics on data with known answers, and that the shipped results are what they say they are.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{lively_policy, repository};
+use hebbian_locomotion::config::{parse_yaml, read_yaml};
+use hebbian_locomotion::evidence::study::{
+    Claim, ClaimVerdict, Evolved, Member, Study, StudyError, StudyFigures, WeightConditions, WeightFigures, WeightRecords,
+    weight_figures,
+};
+use hebbian_locomotion::evidence::suite::{ConditionReport, Entrant, Record, Suite, SuiteReport};
+use hebbian_locomotion::evidence::{Motion, statistics::Interval};
+use hebbian_locomotion::policy::PolicyFile;
+
+const SUITE: &str = "{episodes: 3, duration: 3, conditions: [{name: flat}, {name: rough, terrain: {relief: {uneven: {}}}}, \
+                     {name: limp, each_leg: limp}, {name: air, damage: [suspended: {}]}]}";
+const STUDY: &str = "
+name: test
+suite: unused.yaml
+policies: unused
+seeds: [1, 2, 3, 4, 5]
+generations: 9
+groups:
+  - {name: plastic, experiment: plastic.yaml}
+  - {name: static, experiment: static.yaml, seeds: [5, 6, 7, 8, 9, 10], generations: 4}
+outcomes: [{name: trouble, conditions: [rough, limp]}]
+comparisons:
+  - {group: plastic, baseline: static, in: flat}
+  - {group: plastic, baseline: static, in: trouble}
+weights: {known: flat, unknown: rough}
+";
+
+fn study(more: &str) -> Study {
+    parse_yaml(&format!("{STUDY}{more}")).unwrap()
+}
+
+fn suite() -> Suite {
+    parse_yaml(SUITE).unwrap()
+}
+
+#[test]
+fn policies_are_evolved_seed_by_seed_so_that_groups_grow_together() {
+    let study = study("");
+    let names: Vec<String> = study.members().map(|member| member.name()).collect();
+    let expected = ["plastic_1", "static_5", "plastic_2", "static_6", "plastic_3"];
+    assert_eq!(names[..5], expected.map(|name| format!("test_{name}")));
+    assert_eq!((names.len(), names[10].as_str()), (11, "test_static_10"));
+    let generations: Vec<u64> = study.members().take(2).map(|member| member.generations()).collect();
+    assert_eq!(generations, [9, 4]);
+}
+
+#[test]
+fn a_study_that_contradicts_itself_is_refused_before_anything_runs() {
+    let check = |text: &str| parse_yaml::<Study>(text).unwrap().check(&suite());
+    let more = |text: &str| check(&format!("{STUDY}{text}")).unwrap_err().to_string();
+    let changed = |from: &str, to: &str| check(&STUDY.replacen(from, to, 1)).unwrap_err();
+    assert!(check(STUDY).is_ok());
+    assert!(more("claims: [{wider: {group: lstm}}]").contains("\"lstm\"; known are plastic, static"));
+    assert!(
+        more("claims: [{more_robust: {group: plastic, than: [static], outcome: damage}}]").contains("known are flat, trouble")
+    );
+    assert!(more("claims: [{more_robust: {group: plastic, than: [], outcome: trouble}}]").contains("`than` of a claim is empty"));
+    assert!(more("claims: [{faster: {group: static, than: plastic}}]").contains("{group: static, baseline: plastic, in: flat}"));
+    assert!(more("claims: [{low_dimensional: {group: plastic, share: 88}}]").contains("share of a claim is 88"));
+    assert!(more("claims: [{bounded: {with: [plastic], without: static, bound: .nan}}]").contains("bound of a claim is NaN"));
+    assert!(changed("unknown: rough", "unknown: ice").to_string().contains("known are flat, rough, limp, air"));
+    assert!(changed("unknown: rough", "unknown: limp").to_string().contains("one for each leg"));
+    assert!(changed("[1, 2, 3, 4, 5]", "[]").to_string().contains("seeds is empty"));
+    assert!(changed("[rough, limp]", "[]").to_string().contains("is empty"));
+    assert!(matches!(changed("[1, 2, 3, 4, 5]", "[1, 1]"), StudyError::Twice(name) if name == "1"));
+    assert!(matches!(changed("name: trouble", "name: rough"), StudyError::Twice(name) if name == "rough"));
+    assert!(matches!(changed("name: static", "name: plastic"), StudyError::Twice(name) if name == "plastic"));
+    assert!(matches!(changed("name: static", "name: ../static"), StudyError::Name(name) if name == "../static"));
+    assert!(changed("generations: 4", "set: {seed: 3}").to_string().contains("give it as seeds instead"));
+    let error = parse_yaml::<Study>(&STUDY.replace("outcomes", "outcome")).unwrap_err().to_string();
+    assert!(error.contains("did you mean `outcomes`"), "{error}");
+}
+
+fn row(policy: &str, condition: &str, speed: f64) -> ConditionReport {
+    let interval = |estimate| Interval { estimate, low: estimate, high: estimate };
+    ConditionReport {
+        policy: policy.to_owned(),
+        condition: condition.to_owned(),
+        speed: interval(speed),
+        retained: interval(f64::NAN),
+        falls: 0.25,
+        work_per_metre: Some(80.0),
+        joint_speed: if condition == "air" { 0.05 } else { 1.0 },
+        weight_change: 0.1,
+        straightness: 0.9,
+        weights_max_abs: if policy.contains("static") { 5e4 } else { 1.0 },
+    }
+}
+
+/// Figures of policies whose speeds are given: \[flat, rough, limp\], of the plastic group and of the static one.
+fn figures(study: &Study, plastic: &[[f64; 3]], fixed: &[[f64; 3]], weights: &WeightFigures) -> StudyFigures {
+    let suite = suite();
+    let mut rows = Vec::new();
+    let mut policies = Vec::new();
+    for (group, speeds) in [("plastic", plastic), ("static", fixed)] {
+        for (member, speeds) in study.members().filter(|member| member.group.name == group).zip(speeds) {
+            let conditions = ["flat", "rough", "limp"].iter().zip(speeds);
+            rows.extend(conditions.map(|(condition, &speed)| row(&member.name(), condition, speed)));
+            rows.push(row(&member.name(), "air", 0.0));
+            policies.push(Evolved { member, file: lively_policy(), sha256: "0123".to_owned(), weights: Some(weights.clone()) });
+        }
+    }
+    let report = SuiteReport { level: 0.95, seeds: vec![1, 2, 3], conditions: rows, comparisons: Vec::new() };
+    StudyFigures::new(study, &suite, &policies, &report)
+}
+
+fn wide() -> WeightFigures {
+    WeightFigures {
+        explained: vec![0.9, 0.88],
+        known_spread: vec![1.0, 1.0, 0.5],
+        unknown_spread: vec![2.0, 2.0, 1.0],
+        motions: vec![Motion::LimitCycle, Motion::LimitCycle, Motion::Wandering],
+    }
+}
+
+const PLASTIC: [[f64; 3]; 5] =
+    [[0.20, 0.16, 0.12], [0.22, 0.18, 0.13], [0.21, 0.17, 0.12], [0.20, 0.15, 0.12], [0.22, 0.17, 0.14]];
+/// The last one does not walk.
+const STATIC: [[f64; 3]; 6] =
+    [[0.20, 0.06, 0.05], [0.23, 0.06, 0.06], [0.20, 0.05, 0.06], [0.21, 0.05, 0.06], [0.22, 0.07, 0.06], [0.01, 0.01, 0.01]];
+
+#[test]
+fn figures_are_over_policies_and_leave_out_of_retention_who_does_not_walk() {
+    let study = study("");
+    let figures = figures(&study, &PLASTIC, &STATIC, &wide());
+    assert_eq!(figures.outcomes, ["flat", "rough", "limp", "air", "trouble"]);
+    let (plastic, fixed) = (figures.group("plastic").unwrap(), figures.group("static").unwrap());
+    assert_eq!((plastic.walkers(), fixed.walkers(), fixed.policies.len(), fixed.planned), (5, 5, 6, 6));
+    let near = |value: f64, expected: f64| assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+    near(plastic.outcomes[0].speed.estimate, 0.21);
+    near(plastic.policies[0].outcomes[4].speed, 0.14);
+    near(plastic.policies[0].outcomes[4].retained.unwrap(), 0.7);
+    assert_eq!(fixed.policies[5].outcomes[4].retained, None);
+    near(fixed.policies[0].outcomes[1].retained.unwrap(), 0.3);
+
+    // Speed on flat ground, then what is retained in trouble.
+    let [speed, trouble] = &figures.comparisons[..] else { panic!("two comparisons") };
+    assert_eq!((speed.retained, speed.policies, trouble.retained, trouble.policies), (false, [5, 6], true, [5, 5]));
+    near(speed.effect.difference.estimate, 0.21 - 1.07 / 6.0);
+    // Apart: of 252 ways to deal 5 and 5, the one seen and its mirror image; and one of two comparisons.
+    near(trouble.effect.p_value, 2.0 / 252.0);
+    near(trouble.p_adjusted, 4.0 / 252.0);
+    assert!(trouble.effect.ratio.low > 1.5, "{trouble:?}");
+    assert!(figures.missing.is_empty());
+}
+
+#[test]
+fn claims_follow_the_numbers() {
+    let study = study("");
+    let judge = |claim: &str, weights: &WeightFigures, plastic: &[[f64; 3]], fixed: &[[f64; 3]]| {
+        let claim: Claim = parse_yaml(claim).unwrap();
+        claim.judge(&figures(&study, plastic, fixed, weights))
+    };
+    let verdict = |claim: &str| judge(claim, &wide(), &PLASTIC, &STATIC).verdict;
+    let robust = "more_robust: {group: plastic, than: [static], outcome: trouble}";
+    assert_eq!(verdict(robust), ClaimVerdict::Holds);
+    assert_eq!(verdict("faster: {group: plastic, than: static}"), ClaimVerdict::Open);
+    let mixed = [[0.2, 0.06, 0.04], [0.2, 0.03, 0.06], [0.2, 0.09, 0.07], [0.2, 0.05, 0.05], [0.2, 0.06, 0.06]];
+    assert_eq!(judge(robust, &wide(), &mixed, &STATIC).verdict, ClaimVerdict::Open);
+    // Worse, and backwards: the ratio would have the wrong sign.
+    let result = judge(robust, &wide(), &[[0.2, -0.05, -0.01]; 5], &STATIC);
+    assert_eq!(result.verdict, ClaimVerdict::Fails, "{}", result.evidence);
+    assert_eq!(verdict("bounded: {with: [plastic], without: static, bound: 1000}"), ClaimVerdict::Holds);
+    assert_eq!(verdict("bounded: {with: [plastic], without: plastic, bound: 1000}"), ClaimVerdict::Fails);
+    assert_eq!(verdict("bounded: {with: [static], without: plastic, bound: 1000}"), ClaimVerdict::Fails);
+    assert_eq!(verdict("low_dimensional: {group: plastic, share: 0.75}"), ClaimVerdict::Holds);
+    assert_eq!(verdict("low_dimensional: {group: plastic, share: 0.95}"), ClaimVerdict::Fails);
+    assert_eq!(verdict("still_in_the_air: {group: plastic, condition: air, share: 0.2}"), ClaimVerdict::Holds);
+    assert_eq!(verdict("still_in_the_air: {group: plastic, condition: limp, share: 0.2}"), ClaimVerdict::Fails);
+    assert_eq!(verdict("wider: {group: plastic}"), ClaimVerdict::Holds);
+    let narrow = WeightFigures { unknown_spread: vec![0.5, 0.5, 0.25], ..wide() };
+    let result = judge("wider: {group: plastic}", &narrow, &PLASTIC, &STATIC);
+    assert_eq!(result.verdict, ClaimVerdict::Fails);
+    assert!(result.evidence.contains("0.50") && result.evidence.contains("over 5 of 5 policies"), "{}", result.evidence);
+}
+
+#[test]
+fn there_is_no_verdict_on_half_of_the_policies_or_on_hardly_any_that_walk() {
+    let study = study("");
+    let judge = |claim: &str, plastic: &[[f64; 3]], fixed: &[[f64; 3]]| {
+        let claim: Claim = parse_yaml(claim).unwrap();
+        claim.judge(&figures(&study, plastic, fixed, &wide()))
+    };
+    let half = judge("wider: {group: plastic}", &PLASTIC[..4], &STATIC);
+    assert!(half.verdict == ClaimVerdict::Missing && half.evidence.starts_with("so far: "), "{half:?}");
+    let none = judge("more_robust: {group: plastic, than: [static], outcome: trouble}", &PLASTIC, &[]);
+    assert!(none.verdict == ClaimVerdict::Missing && none.evidence.is_empty(), "{none:?}");
+    let lame = [[0.001, 0.0, 0.0]; 5];
+    let lame = judge("wider: {group: plastic}", &lame, &STATIC);
+    assert!(lame.verdict == ClaimVerdict::Open && lame.evidence == "too few policies walk", "{lame:?}");
+}
+
+#[test]
+fn weights_are_followed_on_both_grounds_and_kept() {
+    let mut suite = suite();
+    (suite.episodes, suite.duration) = (2, 2.5);
+    let conditions = WeightConditions { known: "flat".into(), unknown: "rough".into() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.jsonl");
+    let entrant = Entrant { name: "lively".into(), file: lively_policy(), sha256: "1".into(), robot: common::beetle() };
+    let mut records = WeightRecords::open(&path).unwrap();
+    let measured = weight_figures(&suite, &conditions, &entrant, &mut records).unwrap().unwrap();
+    assert_eq!((measured.explained.len(), measured.motions.len(), measured.known_spread.len()), (2, 2, 3));
+    assert!(measured.explained.iter().all(|share| (0.0..=1.0).contains(share)) && measured.widening() > 0.0, "{measured:?}");
+    let kept = std::fs::read(&path).unwrap();
+    let mut records = WeightRecords::open(&path).unwrap();
+    assert_eq!(weight_figures(&suite, &conditions, &entrant, &mut records).unwrap().unwrap(), measured);
+    assert_eq!(std::fs::read(&path).unwrap(), kept, "nothing is measured again");
+    let conditions = WeightConditions { known: "flat".into(), unknown: "limp".into() };
+    let error = weight_figures(&suite, &conditions, &entrant, &mut records).unwrap_err().to_string();
+    assert!(error.contains("none of this name"), "{error}");
+    std::fs::write(&path, b"{}\n").unwrap();
+    assert!(WeightRecords::open(&path).unwrap_err().to_string().contains("line 1"));
+}
+
+/// Every shipped study with its folder.
+fn shipped() -> Vec<(PathBuf, Study, Suite)> {
+    let files = std::fs::read_dir(repository("config/studies")).unwrap().map(|entry| entry.unwrap().path());
+    let read = |path: PathBuf| {
+        let study: Study = read_yaml(&path).unwrap();
+        let folder = path.parent().unwrap().to_owned();
+        let suite = read_yaml(&folder.join(&study.suite)).unwrap();
+        (folder, study, suite)
+    };
+    files.map(read).collect()
+}
+
+fn entrant(folder: &Path, member: &Member) -> Option<Entrant> {
+    let path = folder.join(&member.study.policies).join(member.file_name());
+    let (file, sha256) = path.exists().then(|| PolicyFile::load(&path).unwrap())?;
+    Some(Entrant { name: member.name(), file, sha256, robot: member.experiment(folder).unwrap().1 })
+}
+
+#[test]
+fn shipped_studies_fit_their_suites_and_experiments() {
+    for (folder, study, suite) in shipped() {
+        study.check(&suite).unwrap();
+        for member in study.members() {
+            let (experiment, robot) = member.experiment(&folder).unwrap();
+            suite.conditions(&robot, experiment.episode.simulation.control_rate).unwrap();
+            // A policy that is there is of just this experiment.
+            if let Some(entrant) = entrant(&folder, &member) {
+                let check = |member: &Member| member.check_policy(Path::new("it"), &entrant.file, &experiment, &robot);
+                check(&member).unwrap();
+                let other = check(&Member { seed: 99, ..member }).unwrap_err().to_string();
+                assert!(other.contains("instead of 99"), "{other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sample_of_the_shipped_results_is_made_again_bit_for_bit() {
+    use hebbian_locomotion::episode::{Episode, Fitness};
+    use hebbian_locomotion::plasticity::Gate;
+    let mut sampled = 0;
+    for (folder, study, suite) in shipped() {
+        let path = repository("docs/results").join(format!("{}.episodes.jsonl", study.name));
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let records: Vec<Record> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        // Spread over the file, so that every kind of policy has its turn; long episodes would take too long here.
+        let short: Vec<&Record> = records.iter().filter(|record| record.result.control_steps <= 400).collect();
+        for record in short.iter().step_by((short.len() / 8).max(1)) {
+            let member = study.members().find(|member| member.name() == record.policy).unwrap();
+            let entrant = entrant(&folder, &member).unwrap();
+            let conditions = suite.conditions(&entrant.robot, entrant.file.metadata.control_rate).unwrap();
+            let condition = conditions.iter().find(|condition| condition.name == record.condition).unwrap();
+            let mut episode = Episode::new(entrant.robot.clone(), condition.settings.clone()).unwrap();
+            let mut policy = entrant.file.policy().unwrap();
+            let result = episode.run(&mut policy, record.seed, &Fitness::default(), |_| Gate::OPEN, |_| ());
+            assert_eq!(result, record.result, "{} under {}, seed {}", record.policy, record.condition, record.seed);
+            sampled += 1;
+        }
+    }
+    assert!(sampled >= 8, "{sampled} records");
+}
+
+#[test]
+fn the_page_of_results_is_what_the_records_say() {
+    let studies: Vec<PathBuf> = {
+        let page = std::fs::read_to_string(repository("docs/results.md")).unwrap();
+        let names = page.lines().filter_map(|line| line.strip_prefix("## "));
+        names.map(|name| PathBuf::from(format!("config/studies/{name}.yaml"))).collect()
+    };
+    assert!(!studies.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(repository("docs/results")).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|ending| ending == "jsonl") {
+            std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let page = folder.path().join("results.md");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_hebb"))
+        .current_dir(repository(""))
+        .args(["study", "report"])
+        .args(studies)
+        .args([Path::new("--records"), folder.path(), Path::new("--out"), &page])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), std::fs::read_to_string(repository("docs/results.md")).unwrap());
+}
