@@ -130,8 +130,10 @@ def test_a_recorder_that_comes_late_gets_what_is_latched(world):
     world.start_policy(weights_every=1)
     world.spin_until(lambda: len(states) > 200, "control steps")
     bag, recorder = start_recorder(world)
+    world.spin_until(lambda: "recording /policy/steps (" in recorder.output(), "subscription of the steps")
     before = len(states)
-    world.spin_until(lambda: len(states) > before + 150, "control steps")
+    # The policy may learn of the recorder later than the other way round: announcements are repeated after 3 s.
+    world.spin_until(lambda: len(states) > before + 300, "control steps")
     assert recorder.stop() == 0, recorder.output()
     messages = read(bag)
     numbers = [message.step for message in messages["/policy/steps"]]
