@@ -2,7 +2,7 @@
 
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, getrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CapabilitySet, CpuSet, capabilities, sched_setaffinity};
 use thread_priority::{
     RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy, set_thread_priority_and_policy,
     thread_native_id,
@@ -48,17 +48,19 @@ impl Realtime {
             }
         }
         if self.lock_memory {
-            // With a limit, locking succeeds now and allocations fail later; a node must not die of that.
-            let unlimited = getrlimit(Resource::Memlock).current.is_none();
-            let locked = if unlimited {
+            // With a limit, locking succeeds now and allocations fail later; a node must not die of that. Who has the capability has
+            // no limit (mlockall(2)).
+            let is_unlimited = getrlimit(Resource::Memlock).current.is_none()
+                || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
+            let locked = if is_unlimited {
                 mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).map_err(|error| error.to_string())
             } else {
                 Err("there is a limit".to_owned())
             };
             if let Err(error) = locked {
                 refused.push(format!(
-                    "memory is not locked ({error}): add `@realtime - memlock unlimited` to /etc/security/limits.conf, or set \
-                     realtime.lock_memory to false"
+                    "memory is not locked ({error}): add `@realtime - memlock unlimited` to /etc/security/limits.conf, give the \
+                     program CAP_IPC_LOCK, or set realtime.lock_memory to false"
                 ));
             }
         }

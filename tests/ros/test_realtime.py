@@ -1,7 +1,9 @@
 """What the control thread is asked to be, and what becomes of it where the system does not permit that."""
 
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,18 +39,49 @@ def test_the_control_thread_alone_gets_its_priority_and_its_processor(world):
     assert {os.sched_getscheduler(thread) for thread in others} == {os.SCHED_OTHER}
 
 
-def test_a_priority_that_is_not_permitted_is_a_warning_with_a_remedy_and_the_robot_walks(world):
-    # Without the limit and, for root, without the right to be above it.
-    unprivileged = ["prlimit", "--rtprio=0:0"]
+def start_without(world, right, limit, parameters):
+    """A policy node without the limit and, for root, without the right to be above it."""
+    unprivileged = ["prlimit", limit]
     if os.geteuid() == 0:
-        unprivileged += ["setpriv", "--bounding-set=-sys_nice"]
-    given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", "realtime.priority": PRIORITY}
+        unprivileged += ["setpriv", f"--bounding-set=-{right}"]
+    given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **parameters}
     words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
     command = [*unprivileged, PROGRAMS / "policy", "--ros-args", "--params-file", SIMULATION, *words]
-    states = world.collect(PlasticityState, "policy/plasticity")
-    world.start_simulator()
     node = Process(command, world.environment(), world.folder / "unprivileged.log")
     world.processes.append(node)
+    return node
+
+
+def locked_kib(process):
+    status = Path(f"/proc/{process.popen.pid}/status").read_text()
+    return int(re.search(r"^VmLck:\s+(\d+) kB$", status, re.MULTILINE).group(1))
+
+
+def test_a_priority_that_is_not_permitted_is_a_warning_with_a_remedy_and_the_robot_walks(world):
+    states = world.collect(PlasticityState, "policy/plasticity")
+    world.start_simulator()
+    node = start_without(world, "sys_nice", "--rtprio=0:0", {"realtime.priority": PRIORITY})
     world.spin_until(lambda: len(states) > 20, "control steps")
     assert f"no real-time priority {PRIORITY}" in node.output() and "limits.conf" in node.output(), node.output()
     assert os.sched_getscheduler(control_thread(node)) == os.SCHED_OTHER
+
+
+def test_memory_is_locked_where_that_is_permitted(world):
+    lock = "import ctypes, sys; sys.exit(ctypes.CDLL(None).mlockall(3))"
+    limited = ["prlimit", "--memlock=65536:65536"]
+    if subprocess.run([*limited, sys.executable, "-c", lock], capture_output=True, check=False).returncode != 0:
+        pytest.skip("the capability CAP_IPC_LOCK is not to be had here")
+    states = world.collect(PlasticityState, "policy/plasticity")
+    world.start_simulator()
+    node = start_without(world, "sys_nice", limited[1], {"realtime.lock_memory": "true"})
+    world.spin_until(lambda: len(states) > 20, "control steps")
+    assert "memory is not locked" not in node.output() and locked_kib(node) > 10_000, node.output()
+
+
+def test_memory_that_may_not_be_locked_is_a_warning_with_a_remedy_and_the_robot_walks(world):
+    states = world.collect(PlasticityState, "policy/plasticity")
+    world.start_simulator()
+    node = start_without(world, "ipc_lock", "--memlock=65536:65536", {"realtime.lock_memory": "true"})
+    world.spin_until(lambda: len(states) > 20, "control steps")
+    assert "memory is not locked" in node.output() and "CAP_IPC_LOCK" in node.output(), node.output()
+    assert locked_kib(node) == 0
