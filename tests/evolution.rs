@@ -10,6 +10,7 @@ use std::sync::Arc;
 use common::{hebb, hebb_killed_before_generation_12, repository};
 use hebbian_locomotion::episode::{Conditions, EpisodeCondition};
 use hebbian_locomotion::evolution::{CandidateResult, Evaluator, Experiment, Population, Search, Table};
+use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
 
 /// A small experiment that still walks through everything: real robot, real physics, 16 candidates of half a second.
@@ -140,6 +141,82 @@ fn an_experiment_without_conditions_keeps_its_hash() {
     assert_eq!(Experiment { conditions: one, ..experiment.clone() }.hash(&robot), experiment.hash(&robot));
     let two = Conditions { list: vec![EpisodeCondition::default(); 2], ..Conditions::default() };
     assert_ne!(Experiment { conditions: two, ..experiment.clone() }.hash(&robot), experiment.hash(&robot));
+}
+
+/// The small experiment, beginning at the policy `start`.
+fn beginning_at(folder: &Path, start: &str) -> PathBuf {
+    let path = folder.join(start).with_extension("yaml");
+    std::fs::write(&path, std::fs::read_to_string(small_experiment(folder)).unwrap() + &format!("start: {start}\n")).unwrap();
+    path
+}
+
+#[test]
+fn a_search_begins_at_a_policy_and_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, further) = (folder.path().join("run"), folder.path().join("further"));
+    assert!(evolve(&small_experiment(folder.path()), &run, &["--generations", "1"]).status.success());
+    let first = folder.path().join("first.safetensors");
+    std::fs::copy(run.join("policy.safetensors"), &first).unwrap();
+    let path = beginning_at(folder.path(), "first.safetensors");
+    let (experiment, robot) = Experiment::load(&path).unwrap();
+    let search = Search::new(Arc::new(experiment.clone()), &robot).unwrap();
+    let (start, start_hash) = PolicyFile::load(&first).unwrap();
+    // Scale 1 and offset 0: the way into the search space and back changes no bit.
+    assert_eq!(search.policy().genome, start.genome);
+    let (fresh, _) = Experiment::load(&small_experiment(folder.path())).unwrap();
+    assert_ne!(Search::new(Arc::new(fresh), &robot).unwrap().policy().genome, start.genome);
+    // Interrupted or not, the result is the same, and it says where it began.
+    assert!(evolve(&path, &further, &["--generations", "1"]).status.success());
+    assert!(evolve(&path, &further, &["--generations", "3", "--resume"]).status.success());
+    let whole = folder.path().join("whole");
+    assert!(evolve(&path, &whole, &["--generations", "3"]).status.success());
+    assert_eq!(policy(&further), policy(&whole));
+    let (evolved, _) = PolicyFile::load(&whole.join("policy.safetensors")).unwrap();
+    assert_eq!(evolved.metadata.provenance.start, Some(start_hash));
+    // The same policy elsewhere is the same experiment; another policy in its place is another one, which a checkpoint refuses.
+    std::fs::copy(&first, folder.path().join("moved.safetensors")).unwrap();
+    let (moved, _) = Experiment::load(&beginning_at(folder.path(), "moved.safetensors")).unwrap();
+    assert_eq!(moved.hash(&robot), experiment.hash(&robot));
+    std::fs::copy(whole.join("policy.safetensors"), &first).unwrap();
+    let refused = message(&evolve(&path, &whole, &["--generations", "4", "--resume"]));
+    assert!(refused.contains("of another experiment"), "{refused}");
+}
+
+#[test]
+fn shared_rules_go_on_with_the_synapses_that_they_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let clusters = ["--set", "policy.network.plastic.rule.clusters=5", "--generations", "1"];
+    let run = folder.path().join("run");
+    assert!(evolve(&small_experiment(folder.path()), &run, &[&clusters[..], &["--seed", "7"]].concat()).status.success());
+    let start = folder.path().join("five.safetensors");
+    std::fs::copy(run.join("policy.safetensors"), &start).unwrap();
+    let further = folder.path().join("further");
+    assert!(evolve(&beginning_at(folder.path(), "five.safetensors"), &further, &clusters).status.success());
+    let dealt = |path: &Path| PolicyFile::load(path).unwrap().0.clusters.unwrap();
+    assert_eq!(dealt(&further.join("policy.safetensors")), dealt(&start));
+    let other = folder.path().join("other");
+    assert!(evolve(&small_experiment(folder.path()), &other, &clusters).status.success());
+    assert_ne!(dealt(&other.join("policy.safetensors")), dealt(&start));
+}
+
+#[test]
+fn a_start_that_does_not_fit_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let missing = message(&evolve(&beginning_at(folder.path(), "missing.safetensors"), &out, &[]));
+    assert!(missing.contains("start") && missing.contains("missing.safetensors"), "{missing}");
+    let other = folder.path().join("other.safetensors");
+    std::fs::copy(repository("config/policies/study/beetle_feed_forward_11.safetensors"), &other).unwrap();
+    let path = beginning_at(folder.path(), "other.safetensors");
+    let refused = message(&evolve(&path, &out, &[]));
+    assert!(refused.contains("other.safetensors is of another network"), "{refused}");
+    let shared = ["--set", "policy.network.plastic.rule.clusters=3"];
+    std::fs::copy(repository("config/policies/beetle.safetensors"), &other).unwrap();
+    let refused = message(&evolve(&path, &out, &shared));
+    assert!(refused.contains("of another network: it has layers.0.A of [27, 64]"), "{refused}");
+    let refused = message(&evolve(&path, &out, &["--set", "evolution.restarts={most: 2}"]));
+    assert!(refused.contains("evolution.restarts begin at random points"), "{refused}");
+    assert!(!out.exists(), "a refused experiment left a folder");
 }
 
 #[test]

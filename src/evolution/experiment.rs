@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::merge::MergeError;
 use super::settings::{EvolutionSettings, is_default};
+use super::start::{Start, StartError};
 use super::test_function::TestFunction;
 use crate::config::{Change, ConfigError, read_changed_yaml};
 use crate::episode::{Conditions, Episode, EpisodeError, EpisodeSettings, Fitness};
@@ -41,6 +42,9 @@ pub struct Experiment {
     pub fitness: Fitness,
     /// How it is searched.
     pub evolution: EvolutionSettings,
+    /// The policy at whose numbers the search begins; by default near zero, see [`EvolutionSettings::genome`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
     /// A test function that takes the place of the episodes: candidates are worth its value at their genome. For trying the search and
     /// its machinery at no cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +96,9 @@ pub enum ExperimentError {
     /// A number of the fitness is out of range.
     #[error("fitness.from is {0}; it must be a number of seconds, at least 0 and less than the episode's duration")]
     Fitness(f32),
+    /// The search cannot begin where it is to.
+    #[error("the search cannot begin at the policy `start`: {0}")]
+    Start(#[from] StartError),
     /// The plan to merge rules is not usable.
     #[error("{0}")]
     Merge(MergeError),
@@ -125,11 +132,19 @@ impl Experiment {
     /// # Errors
     /// [`ExperimentError`] names the file, key or value.
     pub fn load_changed(path: &Path, changes: &[Change]) -> Result<(Self, Arc<RobotModel>), ExperimentError> {
-        let experiment: Self = read_changed_yaml(path, changes)?;
-        let robot = experiment.load_robot(path.parent().unwrap_or(Path::new(".")))?;
+        let mut experiment: Self = read_changed_yaml(path, changes)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let robot = experiment.load_robot(folder)?;
         experiment.metadata(&robot).check()?;
         experiment.check_episodes(&robot)?;
         experiment.evolution.check(&experiment.policy.network)?;
+        if let Some(start) = &mut experiment.start {
+            start.read(folder, &experiment.policy.network)?;
+            if experiment.evolution.restarts.is_some() {
+                let problem = "begin at random points, not at the policy `start`; leave one of them out".to_owned();
+                return Err(ExperimentError::Evolution { name: "restarts", problem });
+            }
+        }
         if !experiment.fitness.is_valid() || experiment.fitness.from >= experiment.episode.duration {
             return Err(ExperimentError::Fitness(experiment.fitness.from));
         }
@@ -161,17 +176,19 @@ impl Experiment {
         Ok(Arc::new(robot))
     }
 
-    /// SHA-256 of the experiment as understood (defaults filled in) and of the robot, in lower-case hexadecimal. Not of the number
-    /// of generations, so that a run can be prolonged.
+    /// SHA-256 of the experiment as understood (defaults filled in), of the robot and of the policy that the search begins at, in
+    /// lower-case hexadecimal. Not of the number of generations, so that a run can be prolonged.
     pub fn hash(&self, robot: &RobotModel) -> String {
         let mut same = self.clone();
         same.evolution.generations = 0;
-        // The path says where the robot lies, not what it is.
+        // The paths say where robot and policy lie, not what they are.
         same.robot = PathBuf::new();
+        same.start = None;
         let mut hash = Sha256::new();
         hash.update(serde_json::to_vec(&same).unwrap_or_default());
         hash.update(&robot.urdf);
         hash.update(format!("{:?}", (&robot.joints, &robot.feet, &robot.imu, robot.contact_threshold, robot.friction)));
+        hash.update(self.start.as_ref().and_then(Start::hash).unwrap_or_default());
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -190,6 +207,7 @@ impl Experiment {
                 experiment: self.name.clone(),
                 experiment_hash: self.hash(robot),
                 seed: self.seed,
+                start: self.start.as_ref().and_then(Start::hash).map(str::to_owned),
                 ..Provenance::default()
             },
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::merge::{MergeError, merge_rules};
 use super::outcome::{Failure, Generation, Outcome};
 use super::settings::Method;
+use super::start::Start;
 use super::{Checkpoint, Experiment, Population, Strategy, StrategyError, StrategyState};
 use crate::plasticity::{ClusterError, Clusters};
 use crate::policy::PolicyFile;
@@ -88,7 +89,10 @@ impl Search {
     pub fn new(experiment: Arc<Experiment>, robot: &RobotModel) -> Result<Self, SearchError> {
         let policy = first_policy(&experiment, robot)?;
         let stretches = experiment.evolution.genome.stretches(&policy.metadata.network.blocks()).map_err(SearchError::Genome)?;
-        let strategy = Strategy::new(experiment.evolution.clone(), experiment.seed, stretches);
+        let mut strategy = Strategy::new(experiment.evolution.clone(), experiment.seed, stretches.clone());
+        if let Some(start) = experiment.start.as_ref().and_then(Start::policy) {
+            strategy.go_on_at(stretches, start.genome.clone());
+        }
         Ok(Self { experiment, policy, strategy })
     }
 
@@ -167,10 +171,13 @@ impl Search {
     }
 }
 
-/// The policy of `experiment` at its beginning: no numbers yet, and rules dealt at random where synapses share them.
+/// The policy of `experiment` at its beginning: no numbers yet. Where synapses share rules, they are dealt as in the policy that the search
+/// begins at, or else at random.
 fn first_policy(experiment: &Experiment, robot: &RobotModel) -> Result<PolicyFile, ClusterError> {
     let metadata = experiment.metadata(robot);
+    let dealt = experiment.start.as_ref().and_then(Start::policy).and_then(|start| start.clusters.clone());
     let clusters = match metadata.network.plastic() {
+        Some(_) if dealt.is_some() => dealt,
         Some(plastic) if plastic.rule.clusters > 0 => {
             Some(Arc::new(Clusters::random(plastic.layers.synapses(), plastic.rule.clusters, experiment.seed)?))
         }

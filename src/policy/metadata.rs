@@ -44,6 +44,9 @@ pub struct Provenance {
     pub experiment_hash: String,
     /// Seed of the evolution.
     pub seed: u64,
+    /// SHA-256 of the policy file that the search began at; absent when it began near zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Generations evolved.
     pub generation: u64,
     /// Fitness of this genome, mean over the held-out episodes of the ablation; without one in the episodes of its generation, or 0 where it was

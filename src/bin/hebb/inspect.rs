@@ -75,6 +75,9 @@ fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
         "experiment  {} (hash {:.12}…), seed {}, generation {}",
         provenance.experiment, provenance.experiment_hash, provenance.seed, provenance.generation
     );
+    if let Some(start) = &provenance.start {
+        println!("began at    the policy with sha256 {start:.12}…");
+    }
     println!("fitness     {}", provenance.fitness);
     println!();
     match &provenance.ablation {
