@@ -57,6 +57,7 @@ def generate_launch_description():
                 "policy",
                 ["namespace", "robot", "policy", "seed", "gate", "log_level"],
                 use_sim_time="true",
+                autostart="true",
                 params_file=PathJoinSubstitution([config, "policy_simulation.yaml"]),
                 record="false",
             ),

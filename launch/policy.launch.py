@@ -38,7 +38,11 @@ def generate_launch_description():
             choices=["sensors", "timer"],
             description="what makes a control step: sensor values (simulation) or the clock (robot)",
         ),
-        DeclareLaunchArgument("autostart", default_value="true", description="configure and activate the node"),
+        DeclareLaunchArgument(
+            "autostart",
+            default_value="false",
+            description="walk at once; else somebody activates the node with `ros2 lifecycle set`",
+        ),
         DeclareLaunchArgument("seed", default_value="0", description="seed of the initial weights"),
         DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),

@@ -220,6 +220,19 @@ fn a_start_that_does_not_fit_is_refused_by_name() {
 }
 
 #[test]
+fn a_reader_that_goes_away_ends_the_program_without_a_panic() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+    let policy = repository("config/policies/beetle.safetensors");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hebb"));
+    let mut child = command.arg("inspect").arg(policy).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    let sigpipe = 13;
+    assert_eq!((done.status.signal(), String::from_utf8_lossy(&done.stderr).as_ref()), (Some(sigpipe), ""));
+}
+
+#[test]
 fn a_run_says_how_fast_it_went() {
     let folder = tempfile::tempdir().unwrap();
     let experiment = under_conditions(folder.path(), "each");

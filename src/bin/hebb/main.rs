@@ -63,7 +63,12 @@ enum Command {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if !matches!(command, Command::Bench(_)) {
+        // `hebb inspect … | head` ends quietly. Benchmarks write to programs whose end they have to report.
+        sigpipe::reset();
+    }
+    let result = match command {
         Command::Evolve(arguments) => evolve::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Study(arguments) => study::run(&arguments),
