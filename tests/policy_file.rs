@@ -111,3 +111,21 @@ fn the_shipped_policies_load_fit_their_robot_and_carry_their_ablation() {
     }
     assert!(count > 0, "no policy is shipped");
 }
+
+#[test]
+fn rates_and_ranges_that_no_robot_has_are_refused() {
+    let refused = |change: &dyn Fn(&mut PolicyFile)| {
+        let mut file = lively_policy();
+        change(&mut file);
+        file.metadata.check().unwrap_err().to_string()
+    };
+    for rate in [0.0, -50.0, 1e-12, 1e10, f32::NAN, f32::INFINITY] {
+        let message = refused(&|file| file.metadata.control_rate = rate);
+        assert!(message.contains("from 0.1 to 10000 Hz"), "{rate}: {message}");
+    }
+    let message = refused(&|file| {
+        let joint = &mut file.metadata.robot.joints[3];
+        (joint.lower, joint.nominal, joint.upper) = (f32::INFINITY, f32::INFINITY, f32::INFINITY);
+    });
+    assert!(message.contains("all finite"), "{message}");
+}

@@ -8,6 +8,8 @@ use crate::plasticity::{GateDescription, GateDimensions};
 
 /// Version of the policy file's form. A file of another version is refused.
 pub const FORMAT_VERSION: u32 = 2;
+/// Control rates that a policy may have \[Hz\]: times of loops are whole nanoseconds, and sums of them must stay far from overflowing.
+const CONTROL_RATES: std::ops::RangeInclusive<f32> = 0.1..=10_000.0;
 
 /// Everything that a node needs to run a policy, except the rule's coefficients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,8 +111,8 @@ impl PolicyMetadata {
             return Err(MapError::Outputs { joints, outputs: layers.outputs(), layers: layers.neurons().to_vec() });
         }
         let value = |name, problem| Err(MapError::Value { name, problem });
-        if !(self.control_rate.is_finite() && self.control_rate > 0.0) {
-            return value("control_rate", "it must be a positive number of Hz");
+        if !CONTROL_RATES.contains(&self.control_rate) {
+            return value("control_rate", "it must be from 0.1 to 10000 Hz");
         }
         if !self.observation.is_finite() {
             return value("observation", "every scale must be finite");
@@ -119,8 +121,9 @@ impl PolicyMetadata {
             return value("action", "the scale must be finite and low_pass in (0, 1]");
         }
         let in_order = |joint: &super::JointInterface| joint.lower <= joint.nominal && joint.nominal <= joint.upper;
-        if !self.robot.joints.iter().all(in_order) {
-            return value("robot.joints", "each needs lower <= nominal <= upper");
+        let is_usable = |joint: &super::JointInterface| in_order(joint) && joint.lower.is_finite() && joint.upper.is_finite();
+        if !self.robot.joints.iter().all(is_usable) {
+            return value("robot.joints", "each needs lower <= nominal <= upper, all finite");
         }
         self.network.check()?;
         Ok(self.gate.check(&self.gate_dimensions())?)

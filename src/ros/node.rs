@@ -241,14 +241,14 @@ impl Shell {
     pub fn parameters(
         &mut self,
         declarations: Vec<Declaration>,
-        changed: impl FnMut(&str, &ParameterValue) + 'static,
+        set: impl FnMut(&str, &ParameterValue, bool) + 'static,
     ) -> Result<SharedParameters, NodeError> {
         let parameters = SharedParameters::declare(&self.node, declarations)?;
         if parameters.read().bool("use_sim_time") {
             let time = self.node.get_time_source();
             time.enable_sim_time(&mut self.node).map_err(NodeError::ros("cannot take the time from /clock"))?;
         }
-        parameter_services::serve(self, &parameters, changed)?;
+        parameter_services::serve(self, &parameters, set)?;
         Ok(parameters)
     }
 

@@ -18,21 +18,22 @@ use super::node::{NodeError, Shell};
 use super::parameters::{Changes, Declaration, SharedParameters};
 use super::qos;
 
-/// What hears of a change, by name.
-type Heard = Box<dyn FnMut(&str, &ParameterValue)>;
+/// What hears of a value that was set, by name, and whether it was another before.
+type Heard = Box<dyn FnMut(&str, &ParameterValue, bool)>;
 
-/// What hears of changes, and tells others.
+/// What hears of values that were set, and tells others of those that changed.
 struct Changed {
     node: String,
     events: Publisher<ParameterEvent>,
     heard: Heard,
 }
 
-/// Serves `parameters`. `heard` hears of each that changed, on the spin thread.
+/// Serves `parameters`. `heard` hears on the spin thread of each that was set, also to the value that it had, and whether it changed: who
+/// sets `emergency_stop` to true means it, whatever became of the last one.
 pub(super) fn serve(
     shell: &mut Shell,
     parameters: &SharedParameters,
-    heard: impl FnMut(&str, &ParameterValue) + 'static,
+    heard: impl FnMut(&str, &ParameterValue, bool) + 'static,
 ) -> Result<(), NodeError> {
     let events = shell.publisher("/parameter_events", qos::parameter_events())?;
     let changed = Rc::new(RefCell::new(Changed { node: shell.full_name()?, events, heard: Box::new(heard) }));
@@ -78,7 +79,9 @@ pub(super) fn serve(
         let mut set = Vec::new();
         let results = request.parameters.iter().map(|parameter| {
             let checked = shared.read().set(&parameter.name, &value(&parameter.value));
-            checked.map(|value| set.extend(value)).map_or_else(|error| refused(&error), |()| accepted())
+            checked
+                .map(|is_changed| set.push((parameter.name.clone(), is_changed)))
+                .map_or_else(|error| refused(&error), |()| accepted())
         });
         let results = results.collect();
         listeners.borrow_mut().tell(&shared, set);
@@ -92,7 +95,9 @@ pub(super) fn serve(
             Err(error) => refused(&error),
             Ok(()) => {
                 // All of them were checked.
-                let set = given.iter().filter_map(|(name, value)| shared.read().set(name, value).ok().flatten()).collect();
+                let set =
+                    |(name, value): &(&String, ParameterValue)| Some(((*name).clone(), shared.read().set(name, value).ok()?));
+                let set = given.iter().filter_map(set).collect();
                 listeners.borrow_mut().tell(&shared, set);
                 accepted()
             }
@@ -102,25 +107,26 @@ pub(super) fn serve(
 }
 
 impl Changed {
-    fn tell(&mut self, parameters: &SharedParameters, names: Vec<String>) {
-        if names.is_empty() {
+    /// Tells of the parameters that were set, each with whether it changed.
+    fn tell(&mut self, parameters: &SharedParameters, set: Vec<(String, bool)>) {
+        let present = |(name, is_changed): (String, bool)| {
+            let value = parameters.read().value(&name).cloned()?;
+            Some((name, value, is_changed))
+        };
+        let set: Vec<(String, ParameterValue, bool)> = set.into_iter().filter_map(present).collect();
+        // First what has to happen, then the news of it.
+        for (name, value, is_changed) in &set {
+            (self.heard)(name, value, *is_changed);
+        }
+        let changed = set.iter().filter(|(.., is_changed)| *is_changed);
+        let changed_parameters: Vec<_> =
+            changed.map(|(name, value, _)| Parameter { name: name.clone(), value: message(value) }).collect();
+        if changed_parameters.is_empty() {
             return;
         }
-        let present = |name: String| parameters.read().value(&name).cloned().map(|value| (name, value));
-        let changes: Vec<(String, ParameterValue)> = names.into_iter().filter_map(present).collect();
-        let event = ParameterEvent {
-            node: self.node.clone(),
-            changed_parameters: changes
-                .iter()
-                .map(|(name, value)| Parameter { name: name.clone(), value: message(value) })
-                .collect(),
-            ..ParameterEvent::default()
-        };
+        let event = ParameterEvent { node: self.node.clone(), changed_parameters, ..ParameterEvent::default() };
         if let Err(error) = self.events.publish(&event) {
             tracing::warn!("a parameter event could not be published: {error}");
-        }
-        for (name, value) in &changes {
-            (self.heard)(name, value);
         }
     }
 }

@@ -287,14 +287,14 @@ impl Parameters {
         Ok(value)
     }
 
-    /// Sets `name`; returns it when its value is now another.
+    /// Sets `name`; returns whether its value is now another.
     ///
     /// # Errors
     /// As [`Parameters::check`]; the value then stays.
-    pub fn set(&mut self, name: &str, value: &ParameterValue) -> Result<Option<String>, ParameterError> {
+    pub fn set(&mut self, name: &str, value: &ParameterValue) -> Result<bool, ParameterError> {
         let value = self.check(name, value)?;
         let before = self.values.insert(name.to_owned(), value.clone());
-        Ok((before.as_ref() != Some(&value)).then(|| name.to_owned()))
+        Ok(before.as_ref() != Some(&value))
     }
 
     /// Says whether a managed node is configured.
@@ -452,9 +452,9 @@ mod tests {
         let declarations = || vec![Declaration::string("policy", "", "a policy file").configurable()];
         let mut parameters = Parameters::new(declarations(), &IndexMap::new()).unwrap();
         let value = |text: &str| ParameterValue::String(text.into());
-        assert_eq!(parameters.set("policy", &value("a")), Ok(Some("policy".into())));
+        assert_eq!(parameters.set("policy", &value("a")), Ok(true));
         parameters.set_configured(true);
-        assert_eq!(parameters.set("policy", &value("a")), Ok(None));
+        assert_eq!(parameters.set("policy", &value("a")), Ok(false));
         assert_eq!(parameters.set("policy", &value("b")), Err(ParameterError::Configured { name: "policy".into() }));
     }
 

@@ -36,9 +36,11 @@ pub struct SensorReader {
 #[derive(Clone, Debug)]
 enum Contacts {
     Message,
-    /// Which feet have spoken, their state and force.
+    /// When each foot spoke last \[ns, steady clock\], its state and force.
     Feet {
-        spoken: Vec<bool>,
+        spoken: Vec<Option<i64>>,
+        /// Of each foot whose messages carry stamps.
+        watches: Vec<StampWatch>,
         touches: Vec<bool>,
         force: Vec<f32>,
         threshold: f64,
@@ -74,7 +76,8 @@ impl SensorReader {
         let resolved = driver.resolve_joints(joints)?;
         driver.check_contacts(feet, joints)?;
         let by_feet = |threshold| Contacts::Feet {
-            spoken: vec![false; feet.len()],
+            spoken: vec![None; feet.len()],
+            watches: (0..feet.len()).map(|_| StampWatch::new(order.clock_jump)).collect(),
             touches: vec![false; feet.len()],
             force: vec![0.0; feet.len()],
             threshold,
@@ -123,8 +126,22 @@ impl SensorReader {
         self.needs_velocity = needs_velocity;
     }
 
+    /// Since when the contacts of all feet are known \[ns, steady clock\], if they are: foot by foot, the one that has been silent for longest
+    /// counts. `now` is the time of the message that was just taken.
+    pub fn contacts_received(&self, now: i64) -> Option<i64> {
+        match &self.contacts {
+            Contacts::Feet { spoken, .. } => spoken.iter().copied().min().unwrap_or(Some(now)),
+            _ => Some(now),
+        }
+    }
+
     fn order(&mut self, sensor: usize, stamp: Stamp, now: i64) -> Result<(), MessageError> {
-        match self.watches[sensor].note(stamp, now) {
+        let found = self.watches[sensor].note(stamp, now);
+        self.judge_order(found)
+    }
+
+    fn judge_order(&mut self, found: Result<(), StampFault>) -> Result<(), MessageError> {
+        match found {
             Err(fault @ StampFault::Reordered { .. }) if self.drops_reordered => Err(MessageError::Order(fault)),
             Err(StampFault::ClockJump { .. }) => {
                 self.clock_jumps += 1;
@@ -249,13 +266,19 @@ impl SensorReader {
         finite("force", &[force.x, force.y, force.z], &[])?;
         let size = (force.x * force.x + force.y * force.y + force.z * force.z).sqrt();
         finite("force", &[size], &[])?;
+        if let (Contacts::Feet { watches, .. }, Some(foot)) = (&mut self.contacts, self.feet.index(foot))
+            && let Some(watch) = watches.get_mut(foot)
+        {
+            let found = watch.note(stamp, now);
+            self.judge_order(found)?;
+        }
         self.foot(foot, Some(stamp), now, |threshold| (size >= threshold, size as f32));
         Ok(())
     }
 
     /// Feet speak one by one; their contacts count once all have spoken.
     fn foot(&mut self, foot: &str, stamp: Option<Stamp>, now: i64, judge: impl FnOnce(f64) -> (bool, f32)) {
-        let (Contacts::Feet { spoken, touches, force, threshold }, Some(foot)) = (&mut self.contacts, self.feet.index(foot))
+        let (Contacts::Feet { spoken, touches, force, threshold, .. }, Some(foot)) = (&mut self.contacts, self.feet.index(foot))
         else {
             return;
         };
@@ -263,9 +286,9 @@ impl SensorReader {
         else {
             return;
         };
-        *has_spoken = true;
+        *has_spoken = Some(now);
         (*touch, *size) = judge(*threshold);
-        if spoken.iter().all(|spoken| *spoken) {
+        if spoken.iter().all(Option::is_some) {
             let stamp = stamp.unwrap_or_else(|| self.assembler.stamp());
             self.assembler.contacts(stamp, now, |contact, forces| {
                 contact.copy_from_slice(touches);
@@ -409,6 +432,34 @@ mod tests {
         assert_eq!([0.95, -1.1, 0.95, 0.5].map(&mut effort), [false, true, true, false].map(Some));
         let error = reader.joint_state(&joints(&["hip", "knee"], &[0.0, 0.0]), 0).unwrap_err().to_string();
         assert!(error.contains("effort"), "{error}");
+    }
+
+    #[test]
+    fn contacts_foot_by_foot_are_as_old_as_the_foot_that_was_silent_for_longest() {
+        let driver = "contacts: {bool: {feet: {toe: left, heel: right}}}";
+        let driver = serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(driver));
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true };
+        let mut reader = SensorReader::new(&driver.unwrap(), &["hip"], &["toe", "heel"], false, order).unwrap();
+        reader.foot_touches("toe", true, 10);
+        assert_eq!(reader.contacts_received(10), None);
+        reader.foot_touches("heel", true, 20);
+        reader.foot_touches("toe", false, 30);
+        // The heel's sensor is dead from here on.
+        reader.foot_touches("toe", true, 40);
+        assert_eq!(reader.contacts_received(40), Some(20));
+    }
+
+    #[test]
+    fn an_overtaken_wrench_is_refused() {
+        let mut reader = with_driver("contacts: {wrench: {feet: {toe: left}, threshold: 5}}");
+        let at = |milliseconds: i64| {
+            let mut message = WrenchStamped::default();
+            message.header.stamp = crate::ros::convert::time(milliseconds * 1_000_000);
+            message
+        };
+        reader.foot_wrench("toe", &at(100), 0).unwrap();
+        let error = reader.foot_wrench("toe", &at(90), 1).unwrap_err().to_string();
+        assert!(error.contains("older"), "{error}");
     }
 
     #[test]

@@ -289,6 +289,14 @@ impl Supervisor {
         };
         self.limiter.approach(&self.goal, positioning, &mut self.command, note);
         self.commanded = true;
+        if !self.command.iter().all(|angle| angle.is_finite()) {
+            // Whatever happened: the last word is never a number that is none.
+            self.command.copy_from_slice(&self.safe);
+            let fault = Fault::whole(FaultKind::NotFinite, f32::NAN, f32::MAX);
+            self.note(fault);
+            self.fall_back(now, fault);
+            return Some(&self.command);
+        }
         if is_walking {
             // On its way to a pose the robot is meant to be slower than its goal; only the policy's targets can be wrong.
             self.counts.iter_mut().zip(counted).for_each(|(count, new)| *count += new);

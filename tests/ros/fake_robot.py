@@ -26,6 +26,8 @@ class FakeRobot:
         self.spoil = {}
         self.copies = 1
         self.clock_offset = 0.0
+        # The time that all messages carry, instead of the present.
+        self.frozen = None
         self.last_sent = {}
         self.commands = []
         self.safety = world.collect(SafetyState, f"{namespace}policy/safety", LATCHED)
@@ -53,7 +55,7 @@ class FakeRobot:
     def run(self):
         due = time.monotonic()
         while not self.ended.is_set():
-            now = time.time() + self.clock_offset
+            now = self.frozen or time.time() + self.clock_offset
             for topic, message in self.messages().items():
                 message.header.stamp.sec, message.header.stamp.nanosec = int(now), int(now % 1 * 1e9)
                 if self.spoil.get(topic, lambda message: True)(message):

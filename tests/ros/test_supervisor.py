@@ -319,6 +319,29 @@ def test_an_emergency_stop_holds_in_every_phase(world, robot, phase, way):
     assert len({tuple(command) for _, command in robot.commands[-10:]}) == 1, "a stopped robot moves"
 
 
+def test_a_stop_by_parameter_counts_every_time_it_is_set(world, robot):
+    start(world, robot)
+    for _ in range(2):
+        # The second time the parameter is true already: the release was the service's.
+        emergency_stop(world, "parameter")
+        world.spin_until(lambda: robot.phase() == "stopped", "stop", robot.seen)
+        assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+        world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
+
+
+def test_a_stop_that_is_said_many_times_moves_nothing(world, robot):
+    start(world, robot, safety__fallback="damp")
+    emergency_stop(world, "topic")
+    world.spin_until(lambda: robot.phase() == "stopped", "stop", robot.seen)
+    sender = world.client.create_publisher(Bool, "policy/emergency_stop", 10)
+    before, begin = len(robot.commands), time.monotonic()
+    while time.monotonic() - begin < 1.0:
+        sender.publish(Bool(data=True))
+        world.spin_for(0.002)
+    # One command a control period, each within the limits of one.
+    assert len(robot.commands) - before < 1.3 * (time.monotonic() - begin) / PERIOD
+
+
 def test_an_emergency_stop_before_the_walk_prevents_it(world, robot):
     node = world.start("policy", policy=POLICY, **SAFETY)
     emergency_stop(world, "service")
@@ -330,6 +353,35 @@ def test_an_emergency_stop_before_the_walk_prevents_it(world, robot):
     assert not robot.commands
     assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
     world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
+
+
+def test_sensors_that_no_longer_speak_of_one_instant_are_stale(world, robot):
+    start(world, robot, trigger="sensors")
+
+    def shift(message):
+        message.header.stamp.nanosec = (message.header.stamp.nanosec + 1000) % 1_000_000_000
+
+    robot.spoil = {"imu/data": spoiled(shift)}
+    world.spin_until(lambda: robot.phase() == "fallback", "fallback", robot.seen)
+    assert robot.safety[-1].fault == "stale", robot.seen()
+    robot.spoil = {}
+    world.spin_until(lambda: robot.phase() == "active", "walking after the fallback", robot.seen)
+
+
+def test_an_inactive_node_does_not_answer_sensors_that_repeat_themselves(world, robot):
+    start(world, robot, trigger="sensors", safety__reactions__clock_jump="off")
+    # Late enough after the last values for a control step.
+    robot.frozen = time.time() + PERIOD
+    world.spin_for(0.3)
+    before = len(robot.commands)
+    world.spin_until(lambda: len(robot.commands) > before + 5, "commands that are sent again", robot.seen)
+    request = ChangeState.Request(transition=Transition(label="deactivate"))
+    assert world.call(ChangeState, "policy/change_state", request).success
+    # What was on its way to this client when the answer was.
+    world.spin_for(0.2)
+    before = len(robot.commands)
+    world.spin_for(0.5)
+    assert len(robot.commands) == before, "commands of an inactive node"
 
 
 def test_a_robot_does_not_begin_without_one_of_its_sensors(world, robot):

@@ -51,7 +51,7 @@ fn declarations() -> Vec<Declaration> {
 /// # Errors
 /// [`NodeError`] names the parameter, experiment, folder or checkpoint that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
-    let parameters = shell.parameters(declarations(), |_, _| ())?;
+    let parameters = shell.parameters(declarations(), |_, _, _| ())?;
     let parameters = parameters.read();
     let run = open(&parameters)?;
     let seconds = |name| Duration::from_secs_f64(parameters.double(name));

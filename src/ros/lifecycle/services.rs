@@ -26,11 +26,17 @@ pub trait Managed {
     /// Why not; the node is then still inactive.
     fn activate(&mut self) -> Result<(), NodeError>;
 
-    /// Stops working.
-    fn deactivate(&mut self);
+    /// Stops working. Must do no harm in a node that does not work.
+    ///
+    /// # Errors
+    /// Why not; the node is then still active.
+    fn deactivate(&mut self) -> Result<(), NodeError>;
 
     /// Forgets what `configure` made, also after an error and at the node's end.
-    fn cleanup(&mut self);
+    ///
+    /// # Errors
+    /// Why not; the node is then still inactive.
+    fn cleanup(&mut self) -> Result<(), NodeError>;
 }
 
 /// A node's lifecycle: the machine, what it manages, and the topic that tells of it.
@@ -87,15 +93,8 @@ impl Lifecycle {
         let work = || match begun.goal {
             State::Configuring => managed.configure(),
             State::Activating => managed.activate(),
-            State::Deactivating => {
-                managed.deactivate();
-                Ok(())
-            }
-            _ => {
-                managed.deactivate();
-                managed.cleanup();
-                Ok(())
-            }
+            State::Deactivating => managed.deactivate(),
+            _ => managed.deactivate().and_then(|()| managed.cleanup()),
         };
         let result = catch_unwind(AssertUnwindSafe(work));
         let outcome = match &result {
@@ -105,11 +104,8 @@ impl Lifecycle {
         };
         self.end(outcome);
         if self.machine.state() == State::ErrorProcessing {
-            let cleaned = catch_unwind(AssertUnwindSafe(|| {
-                self.managed.deactivate();
-                self.managed.cleanup();
-            }));
-            self.end(if cleaned.is_ok() { Outcome::Success } else { Outcome::Failure });
+            let cleaned = catch_unwind(AssertUnwindSafe(|| self.managed.deactivate().and_then(|()| self.managed.cleanup())));
+            self.end(if matches!(cleaned, Ok(Ok(()))) { Outcome::Success } else { Outcome::Failure });
         }
         tracing::info!("{}: now {}", begun.label, self.machine.state().label());
         result.unwrap_or_else(|_| Err(NodeError::Panicked { thread: begun.label.to_owned() }))

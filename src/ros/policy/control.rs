@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::report::{PlasticityReport, SafetyReport};
-use super::requests::{ControlHandle, Request};
+use super::requests::{ControlHandle, Released, Request};
 use super::session::{Life, Session, Trigger};
 use crate::robot::Stamp;
 use crate::ros::clock::steady_now;
@@ -20,6 +20,8 @@ pub struct Control {
     session: Option<Box<Session>>,
     /// Whether an emergency stop holds that no session knows of.
     is_stopped: bool,
+    /// Emergency stops served so far.
+    stops: u64,
 }
 
 /// One control step, as far as it is known before it begins.
@@ -36,7 +38,7 @@ struct Due {
 impl Control {
     /// A control thread without a session, that does what `handle` asks.
     pub fn new(handle: ControlHandle) -> Self {
-        Self { handle, session: None, is_stopped: false }
+        Self { handle, session: None, is_stopped: false, stops: 0 }
     }
 
     /// Steps until a stop is requested; returns what there was to drive.
@@ -64,7 +66,12 @@ impl Control {
             let stamp = session.frames.output_buffer().stamp;
             if session.last_stamp == Some(stamp) && session.answered {
                 // The simulator repeats its sensor values when the command got lost: send it again, without a step.
-                return send_again(session, stamp);
+                let fence = self.handle.fence();
+                return send_again(session, stamp, fence);
+            }
+            if session.last_stamp.is_some_and(|last| is_early(last, stamp, session.period)) {
+                // Sensors that are faster than the policy: each step may move a joint as far as a whole period allows.
+                return;
             }
             let missed = session.last_stamp.map_or(0, |last| missed_between(last, stamp, session.period));
             session.missed += missed;
@@ -116,11 +123,17 @@ impl Control {
             ages[0] = None;
         }
         let frame = session.frames.output_buffer();
+        if session.trigger == Trigger::Sensors && session.has_frame {
+            // Sensors that speak, but no longer of one instant, are as old as the last instant of which all did.
+            let age = (begin - frame.oldest_received).max(0);
+            ages = ages.map(|own| own.map(|own| own.max(age)));
+        }
         let sensors = Sensors { state: &frame.state, ages, faults: self.handle.faults() };
         if due.is_new {
             supervisor.note_lateness(due.is_late);
         }
         let (mut refused, mut has_stepped) = (None, false);
+        let phase = supervisor.phase();
         if supervisor.admit(begin, &sensors) && due.is_new {
             match policy.step(&frame.state) {
                 Ok(_) => has_stepped = true,
@@ -147,6 +160,11 @@ impl Control {
         if due.is_new {
             session.answered = has_command;
         }
+        let is_held = matches!(supervisor.phase(), Phase::Fallback | Phase::Stopped);
+        if is_held && supervisor.phase() != phase {
+            // Commands to walk that are not out yet stay here.
+            self.handle.raise_fence();
+        }
         let end = steady_now();
         if end - begin > session.period {
             supervisor.note_lateness(true);
@@ -172,10 +190,10 @@ impl Control {
         });
         if has_command || has_stepped || refused.is_some() || is_news || timing.is_some() {
             let (command, stamp, state) = (&session.command, frame.stamp, &frame.state);
-            let (missed, unpublished) = (session.missed, session.unpublished);
+            let (missed, unpublished, fence) = (session.missed, session.unpublished, self.handle.fence());
             let is_sent = outbox.send(|report| {
                 report.stamp = stamp;
-                report.has_command = has_command;
+                (report.has_command, report.fence) = (has_command, fence);
                 report.command.copy_from_slice(command);
                 report.plasticity = plasticity;
                 if has_stepped {
@@ -206,12 +224,17 @@ impl Control {
     /// Does what was asked since the last step.
     fn serve(&mut self) {
         let now = steady_now();
-        if self.handle.take_emergency_stop() {
+        let stops = self.handle.emergency_stops();
+        if std::mem::replace(&mut self.stops, stops) != stops {
             match self.session.as_deref_mut() {
                 Some(session) => {
+                    let was_stopped = session.life.supervisor.phase() == Phase::Stopped;
                     session.life.supervisor.emergency_stop(now);
-                    // At once, not at the next deadline.
-                    self.step(Due { at: now, is_new: false, is_late: false });
+                    if !was_stopped {
+                        self.handle.raise_fence();
+                        // At once, not at the next deadline. Only the first time: each step may move a joint as far as a period allows.
+                        self.step(Due { at: now, is_new: false, is_late: false });
+                    }
                 }
                 None => self.is_stopped = true,
             }
@@ -231,8 +254,21 @@ impl Control {
                     }
                     self.session = Some(session);
                 }
-                Request::Release(answer) => {
-                    let _ = answer.send(std::mem::take(&mut self.is_stopped));
+                Request::Release(known, answer) => {
+                    let _ = answer.send(if known != self.handle.emergency_stops() {
+                        Released::Overtaken
+                    } else if std::mem::take(&mut self.is_stopped) {
+                        Released::Done
+                    } else {
+                        Released::NotStopped
+                    });
+                }
+                // There is nothing to end.
+                Request::Deactivate(answer) => {
+                    let _ = answer.send(());
+                }
+                Request::CleanUp(answer) => {
+                    let _ = answer.send(None);
                 }
                 // Dropped with the channel for its answer, which says that the node is unconfigured.
                 _ => {}
@@ -245,17 +281,30 @@ impl Control {
             Request::Configure(_) => {}
             Request::CleanUp(answer) => {
                 self.is_stopped = supervisor.fault().is_some_and(|fault| fault.kind == FaultKind::EmergencyStop);
-                if let Some(session) = self.session.take() {
-                    let _ = answer.send(session);
-                }
+                self.handle.raise_fence();
+                let _ = answer.send(self.session.take());
             }
-            Request::Activate => supervisor.activate(now),
-            Request::Deactivate(answer) => {
-                supervisor.deactivate(now);
+            Request::Activate(answer) => {
+                supervisor.activate(now);
                 let _ = answer.send(());
             }
-            Request::Release(answer) => {
-                let _ = answer.send(supervisor.release(now));
+            Request::Deactivate(answer) => {
+                supervisor.deactivate(now);
+                // What was answered before is not answered again to sensors that repeat themselves.
+                session.answered = false;
+                self.handle.raise_fence();
+                let _ = answer.send(());
+            }
+            Request::Release(known, answer) => {
+                let _ = answer.send(if known != self.handle.emergency_stops() {
+                    Released::Overtaken
+                } else if supervisor.release(now) {
+                    session.answered = false;
+                    self.handle.raise_fence();
+                    Released::Done
+                } else {
+                    Released::NotStopped
+                });
             }
             Request::Gate(gate) => {
                 // Requests were checked when they came.
@@ -296,11 +345,11 @@ impl Control {
     }
 }
 
-fn send_again(session: &mut Session, stamp: Stamp) {
+fn send_again(session: &mut Session, stamp: Stamp, fence: u64) {
     let (command, safety) = (&session.command, session.reported);
     session.life.outbox.send(|report| {
         report.stamp = stamp;
-        report.has_command = true;
+        (report.has_command, report.fence) = (true, fence);
         report.command.copy_from_slice(command);
         (report.plasticity, report.refused, report.timing, report.has_weights) = (None, None, None, false);
         report.safety = safety;
@@ -316,6 +365,12 @@ fn seconds(nanoseconds: i64) -> f32 {
     (nanoseconds as f64 * 1e-9) as f32
 }
 
+/// Whether values of `stamp` come too early for a control step after those of `last`. Stamps of a robot jitter; a quarter of a period is left
+/// to them.
+fn is_early(last: Stamp, stamp: Stamp, period: i64) -> bool {
+    (1..period - period / 4).contains(&stamp.saturating_sub(last))
+}
+
 /// Control steps left out between two stamps. A jump of more than a minute, or back, is a new beginning and counts as none.
 fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
     const LONGEST_GAP: i64 = 60_000_000_000;
@@ -325,7 +380,16 @@ fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::missed_between;
+    use super::{is_early, missed_between};
+
+    #[test]
+    fn values_that_come_faster_than_the_policy_runs_are_left_out() {
+        let period = 20_000_000;
+        let early = |gap: f64| is_early(1_000, 1_000 + (gap * period as f64) as i64, period);
+        assert_eq!([early(0.1), early(0.5), early(0.7)], [true; 3]);
+        // In time, late, repeated, and after a clock was set back.
+        assert_eq!([early(0.8), early(1.0), early(3.0), early(0.0), early(-1.0)], [false; 5]);
+    }
 
     #[test]
     fn missed_steps_are_counted_by_the_gap_between_stamps() {

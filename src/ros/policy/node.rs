@@ -1,6 +1,6 @@
 //! Putting the policy node together, and its lifecycle.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use futures::channel::oneshot::Receiver;
+use futures::channel::oneshot;
 use r2r::hebbian_locomotion::msg::WeightsLayout;
 use r2r::{ParameterValue, Publisher};
 
@@ -41,6 +41,10 @@ const LATCHED_STEPS: usize = 1000;
 const LATCHED: usize = 200;
 /// Longest time that a transition waits for the control thread.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// What a transition says that it did not answer in time.
+const TOO_MUCH: &str = "the control thread has too much to do";
+/// Time between two looks for its answer.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What the spin thread keeps of a policy node; shared by lifecycle and services.
 pub struct PolicyNode {
@@ -57,6 +61,8 @@ pub struct PolicyNode {
     subjects: Sender<Subject>,
     publisher: Thread,
     layouts: Publisher<WeightsLayout>,
+    /// How often the node was configured or cleaned up.
+    configurations: Cell<u64>,
 }
 
 /// Makes the policy node's parts in `shell`.
@@ -67,13 +73,15 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let (control, thresholds) = (ControlHandle::default(), Thresholds::default());
     let parameters = {
         let (control, thresholds) = (control.clone(), thresholds.clone());
-        shell.parameters(declarations(), move |name, value| apply(&control, &thresholds, name, value))?
+        shell.parameters(declarations(), move |name, value, is_changed| {
+            apply(&control, &thresholds, name, value, is_changed);
+        })?
     };
     let (driver, realtime, autostart, keep_every) = {
         let parameters = parameters.read();
         for name in THRESHOLDS.into_iter().chain(["weights_every", "emergency_stop"]) {
             if let Some(value) = parameters.value(name) {
-                apply(&control, &thresholds, name, value);
+                apply(&control, &thresholds, name, value, false);
             }
         }
         let file = parameters.string("driver");
@@ -110,7 +118,8 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let layouts = shell.publisher("~/weights_layout", qos::latched())?;
     let (subjects, received_subjects) = channel();
     let stop = shell.stop().clone();
-    let publisher = shell.thread("publish", move || Publishing::new(telemetry).run(&received_subjects, &stop))?;
+    let within = control.clone();
+    let publisher = shell.thread("publish", move || Publishing::new(telemetry, within).run(&received_subjects, &stop))?;
 
     let (stop, handle, keeping) = (shell.stop().clone(), control.clone(), Keeping::default());
     let kept = keeping.clone();
@@ -125,15 +134,27 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
 
     let sensing = SharedSensing::default();
     sensors::subscribe(shell, &driver, &sensing, &control, &rejected)?;
-    let known = RefCell::new(None);
-    let node = Rc::new(PolicyNode { control, parameters, known, keeping, driver, sensing, subjects, publisher, layouts });
+    let (known, configurations) = (RefCell::new(None), Cell::new(0));
+    let node = Rc::new(PolicyNode {
+        control,
+        parameters,
+        known,
+        keeping,
+        driver,
+        sensing,
+        subjects,
+        publisher,
+        layouts,
+        configurations,
+    });
     services::serve(shell, &node, &rejected)?;
     services::keep_regularly(shell, &node, keep_every)?;
     shell.manage(Lifecycle(node), autostart)
 }
 
-/// A parameter's present value takes effect.
-fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &ParameterValue) {
+/// A parameter's present value takes effect. A stop does whenever it is set, a release only when it ends the parameter's own stop: else
+/// loading a file of defaults would release a robot.
+fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &ParameterValue, is_changed: bool) {
     match (name, value) {
         ("gate", ParameterValue::Double(value)) => {
             // The parameter's range is the gate's, and one value fits any network. An unconfigured node reads it later.
@@ -143,7 +164,7 @@ fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &P
         }
         ("weights_every", ParameterValue::Integer(value)) => control.weights_every.store(*value as u32, Ordering::Relaxed),
         ("emergency_stop", ParameterValue::Bool(true)) => control.emergency_stop(),
-        ("emergency_stop", ParameterValue::Bool(false)) => drop(control.ask(Request::Release)),
+        ("emergency_stop", ParameterValue::Bool(false)) if is_changed => drop(control.ask_release()),
         (name, ParameterValue::Double(value)) => thresholds.set(name, *value),
         _ => {}
     }
@@ -174,6 +195,11 @@ impl PolicyNode {
             known.hash
         );
         Ok(())
+    }
+
+    /// Changes whenever the node is configured or cleaned up.
+    pub fn configuration(&self) -> u64 {
+        self.configurations.get()
     }
 
     /// What reads another policy, on any thread.
@@ -242,15 +268,39 @@ impl PolicyNode {
         self.keeping.set(kept);
         *self.known.borrow_mut() = Some(known);
         self.parameters.read().set_configured(true);
+        self.configurations.set(self.configurations.get() + 1);
         if self.control.send(Request::Configure(Box::new(session))) {
             Ok(())
         } else {
             self.forget();
-            Err(NodeError::Contradiction("the control thread has too much to do".to_owned()))
+            Err(NodeError::Contradiction(TOO_MUCH.to_owned()))
         }
     }
 
+    /// Asks the control thread until it has answered: a state that the robot is not in must not be reported.
+    ///
+    /// # Errors
+    /// [`NodeError::Contradiction`] when it has not within [`PATIENCE`].
+    fn insist<T>(&self, make: impl Fn(oneshot::Sender<T>) -> Request) -> Result<T, NodeError> {
+        let begin = Instant::now();
+        let mut answer = self.control.ask(&make);
+        while begin.elapsed() < PATIENCE && !self.control.is_closed() {
+            match answer.try_recv() {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => std::thread::sleep(MOMENT),
+                Err(_) => {
+                    // The queue was full.
+                    std::thread::sleep(MOMENT);
+                    answer = self.control.ask(&make);
+                }
+            }
+        }
+        let why = if self.control.is_closed() { "the control thread has ended" } else { TOO_MUCH };
+        Err(NodeError::Contradiction(why.to_owned()))
+    }
+
     fn forget(&self) {
+        self.configurations.set(self.configurations.get() + 1);
         *self.sensing.borrow_mut() = None;
         self.control.set_layers(0);
         *self.known.borrow_mut() = None;
@@ -286,35 +336,30 @@ impl Managed for Lifecycle {
     }
 
     fn activate(&mut self) -> Result<(), NodeError> {
-        if self.0.control.send(Request::Activate) {
-            Ok(())
-        } else {
-            Err(NodeError::Contradiction("the control thread has too much to do".to_owned()))
+        self.0.insist(Request::Activate)
+    }
+
+    fn deactivate(&mut self) -> Result<(), NodeError> {
+        if self.0.control.is_closed() {
+            return Ok(());
         }
+        self.0.insist(Request::Deactivate)?;
+        // No command after the transition: older ones are fenced off, and one that is on its way is waited for.
+        let begin = Instant::now();
+        while self.0.control.is_publishing() && begin.elapsed() < PATIENCE {
+            std::thread::sleep(MOMENT);
+        }
+        Ok(())
     }
 
-    fn deactivate(&mut self) {
-        // No command after the transition.
-        let _ = wait(self.0.control.ask(Request::Deactivate));
-    }
-
-    fn cleanup(&mut self) {
-        if let Some(session) = wait(self.0.control.ask(Request::CleanUp)) {
+    fn cleanup(&mut self) -> Result<(), NodeError> {
+        // A thread that has ended has kept its weights itself.
+        if !self.0.control.is_closed()
+            && let Some(session) = self.0.insist(Request::CleanUp)?
+        {
             self.0.keeping.keep(&session.life.policy);
         }
         self.0.forget();
+        Ok(())
     }
-}
-
-/// Waits for an answer of the control thread. `None` when it has none.
-fn wait<T>(mut answer: Receiver<T>) -> Option<T> {
-    let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
-        match answer.try_recv() {
-            Ok(Some(answer)) => return Some(answer),
-            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-            Err(_) => return None,
-        }
-    }
-    None
 }

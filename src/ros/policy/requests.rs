@@ -21,14 +21,14 @@ const NEVER: i64 = i64::MIN;
 pub enum Request {
     /// A robot and its policy, passive.
     Configure(Box<Session>),
-    /// Gives them back.
-    CleanUp(Sender<Box<Session>>),
+    /// Gives them back, if there are any.
+    CleanUp(Sender<Option<Box<Session>>>),
     /// Walk, once the sensors are well.
-    Activate,
+    Activate(Sender<()>),
     /// No more commands.
     Deactivate(Sender<()>),
-    /// End an emergency stop; answered with whether there was a stop.
-    Release(Sender<bool>),
+    /// End a stop, if no emergency stop was asked for since there were so many.
+    Release(u64, Sender<Released>),
     /// Another gate.
     Gate(CommandedGate),
     /// New weights of this seed; `None`: of the present one. Answered with the seed.
@@ -43,12 +43,28 @@ pub enum Request {
     Load(Box<Life>, Sender<Box<Life>>),
 }
 
+/// What became of a request to end a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The robot begins as at its start.
+    Done,
+    /// There was no stop.
+    NotStopped,
+    /// An emergency stop came after the request: it stays stopped.
+    Overtaken,
+}
+
 /// What all threads of a policy node share with its control thread.
 pub struct Shared {
     requests: ArrayQueue<Request>,
     thread: OnceLock<Thread>,
     is_closed: AtomicBool,
-    emergency_stop: AtomicBool,
+    /// Emergency stops asked for so far.
+    emergency_stops: AtomicU64,
+    /// Raised whenever older commands must no longer be published.
+    fence: AtomicU64,
+    /// Whether the publishing thread is about to publish a command.
+    is_publishing: AtomicBool,
     /// Layers of the network; 0 while the node is unconfigured.
     layers: AtomicUsize,
     present_gate: AtomicU32,
@@ -80,7 +96,9 @@ impl Default for ControlHandle {
             requests: ArrayQueue::new(REQUESTS),
             thread: OnceLock::new(),
             is_closed: AtomicBool::new(false),
-            emergency_stop: AtomicBool::new(false),
+            emergency_stops: AtomicU64::new(0),
+            fence: AtomicU64::new(0),
+            is_publishing: AtomicBool::new(false),
             layers: AtomicUsize::new(0),
             present_gate: AtomicU32::new(1f32.to_bits()),
             weights_every: AtomicU32::new(0),
@@ -126,6 +144,11 @@ impl Shared {
         while self.requests.pop().is_some() {}
     }
 
+    /// Whether no thread answers any more.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
     /// The oldest request.
     pub fn next(&self) -> Option<Request> {
         self.requests.pop()
@@ -133,13 +156,44 @@ impl Shared {
 
     /// Stops the robot, whatever waits in the queue.
     pub fn emergency_stop(&self) {
-        self.emergency_stop.store(true, Ordering::SeqCst);
+        self.emergency_stops.fetch_add(1, Ordering::SeqCst);
         self.wake();
     }
 
-    /// Whether an emergency stop was asked for since the last call.
-    pub fn take_emergency_stop(&self) -> bool {
-        self.emergency_stop.swap(false, Ordering::SeqCst)
+    /// Emergency stops asked for so far.
+    pub fn emergency_stops(&self) -> u64 {
+        self.emergency_stops.load(Ordering::SeqCst)
+    }
+
+    /// Asks for the end of the present stop, but of none that is asked for later: the queue must not undo what overtook it.
+    pub fn ask_release(&self) -> Receiver<Released> {
+        let known = self.emergency_stops();
+        self.ask(|answer| Request::Release(known, answer))
+    }
+
+    /// Says that commands made so far must no longer be published.
+    pub fn raise_fence(&self) {
+        self.fence.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The fence that a command is made within.
+    pub fn fence(&self) -> u64 {
+        self.fence.load(Ordering::SeqCst)
+    }
+
+    /// Calls `publish` unless the fence was raised since `fence`. On the publishing thread.
+    pub fn publish_within(&self, fence: u64, publish: impl FnOnce()) {
+        // Announced before the look at the fence: who raises it first and looks for this then, misses nothing.
+        self.is_publishing.store(true, Ordering::SeqCst);
+        if self.fence() == fence {
+            publish();
+        }
+        self.is_publishing.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the publishing thread may be about to publish a command.
+    pub fn is_publishing(&self) -> bool {
+        self.is_publishing.load(Ordering::SeqCst)
     }
 
     /// Says how many layers the network has; 0: there is none.
@@ -198,5 +252,32 @@ impl Shared {
         let [refused, not_finite, reordered, clock_jumps] =
             std::array::from_fn(|index| self.faults[index].load(Ordering::Relaxed));
         MessageFaults { refused, not_finite, reordered, clock_jumps }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_knows_only_the_stops_before_it() {
+        let control = ControlHandle::default();
+        control.emergency_stop();
+        let _answer = control.ask_release();
+        control.emergency_stop();
+        let Some(Request::Release(known, _)) = control.next() else { panic!("no release is queued") };
+        assert_eq!((known, control.emergency_stops()), (1, 2));
+    }
+
+    #[test]
+    fn commands_from_before_a_fence_stay_unpublished() {
+        let control = ControlHandle::default();
+        let (before, mut published) = (control.fence(), Vec::new());
+        control.publish_within(before, || published.push("walk"));
+        control.raise_fence();
+        control.publish_within(before, || published.push("walk on"));
+        control.publish_within(control.fence(), || published.push("hold"));
+        assert_eq!(published, ["walk", "hold"]);
+        assert!(!control.is_publishing());
     }
 }

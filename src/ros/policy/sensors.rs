@@ -60,12 +60,13 @@ impl Receiver {
         faults.clock_jumps = reader.clock_jumps();
         match &result {
             Ok(()) => {
-                let sensors = [spoken.joints, spoken.imu, spoken.contacts];
-                sensors
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, spoke)| **spoke)
-                    .for_each(|(index, _)| self.control.note_received(index, now));
+                let contacts = reader.contacts_received(now).filter(|_| spoken.contacts);
+                let received = [spoken.joints.then_some(now), spoken.imu.then_some(now), contacts];
+                for (index, received) in received.into_iter().enumerate() {
+                    if let Some(received) = received {
+                        self.control.note_received(index, received);
+                    }
+                }
             }
             Err(error) => {
                 self.rejections.note(error);

@@ -12,7 +12,7 @@ use r2r::std_srvs::srv::{SetBool, Trigger};
 
 use super::keeping::KeptAt;
 use super::node::PolicyNode;
-use super::requests::Request;
+use super::requests::{Released, Request};
 use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
 use crate::policy::Snapshot;
 use crate::ros::node::{Background, NodeError, Shell};
@@ -21,6 +21,8 @@ use crate::ros::rejection::{RejectionCount, Rejections};
 
 /// What a service answers when the node has no policy.
 const UNCONFIGURED: &str = "the node is not configured, or has too much to do";
+/// What a service answers when the node was cleaned up while it worked.
+const RECONFIGURED: &str = "the node was cleaned up meanwhile; ask again";
 
 /// Serves everything.
 ///
@@ -102,11 +104,13 @@ fn serve_stop(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError>
                 node.control.emergency_stop();
                 return SetBool::Response { success: true, message: "stopped until it is released".to_owned() };
             }
-            match node.control.ask(Request::Release).await {
-                Ok(true) => SetBool::Response { success: true, message: "released; it begins as at its start".to_owned() },
-                Ok(false) => SetBool::Response { success: true, message: "it was not stopped".to_owned() },
-                Err(_) => SetBool::Response { success: false, message: UNCONFIGURED.to_owned() },
-            }
+            let (success, message) = match node.control.ask_release().await {
+                Ok(Released::Done) => (true, "released; it begins as at its start"),
+                Ok(Released::NotStopped) => (true, "it was not stopped"),
+                Ok(Released::Overtaken) => (false, "another stop came meanwhile; it stays stopped"),
+                Err(_) => (false, UNCONFIGURED),
+            };
+            SetBool::Response { success, message: message.to_owned() }
         }
     })
 }
@@ -236,10 +240,14 @@ async fn exchange(node: &PolicyNode, background: &Background, request: LoadPolic
     if node.known.borrow().is_none() {
         return Err(UNCONFIGURED.to_owned());
     }
+    // What is loaded has the settings of this configuration; another one may come while the file is read.
+    let configuration = node.configuration();
+    let is_same = || if node.configuration() == configuration { Ok(()) } else { Err(RECONFIGURED.to_owned()) };
     let loader = node.loader();
     let path = PathBuf::from(request.path);
     let loaded = background.run(move || loader.load(&path, request.seed)).await.ok_or_else(|| UNCONFIGURED.to_owned())?;
     let (life, inbox, new) = loaded.map_err(|error| error.to_string())?;
+    is_same()?;
     match node.known.borrow().as_ref() {
         Some(known) => known.check_exchange(&new).map_err(|error| error.to_string())?,
         None => return Err(UNCONFIGURED.to_owned()),
@@ -247,6 +255,7 @@ async fn exchange(node: &PolicyNode, background: &Background, request: LoadPolic
     let name = new.metadata.name.clone();
     let old = node.control.ask(|answer| Request::Load(Box::new(life), answer)).await;
     drop(old.map_err(|_| UNCONFIGURED.to_owned())?);
+    is_same()?;
     node.take_over(new, inbox).map_err(|error| error.to_string())?;
     Ok(name)
 }

@@ -126,17 +126,21 @@ impl Life {
     ) -> Result<(Self, Reports, Known), NodeError> {
         let (file, hash) = PolicyFile::load(path)?;
         let metadata = file.metadata.clone();
-        let (mut velocities, mut warnings) = (None, Vec::new());
+        let (mut limits, mut velocities, mut warnings) = (metadata.robot.clone(), None, Vec::new());
         let robot = parameters.string("robot");
         if !robot.is_empty() {
             let model = RobotModel::load(Path::new(robot))?;
             metadata.robot.check(&model)?;
+            // The policy was evolved for some robot of these names; this one may allow less.
+            for (own, joint) in limits.joints.iter_mut().zip(&model.joints) {
+                (own.lower, own.upper) = (own.lower.max(joint.lower), own.upper.min(joint.upper));
+            }
             velocities = Some(model.joints.iter().map(|joint| joint.velocity_limit).collect::<Vec<_>>());
             warnings = model.warnings;
         }
         let safety: SafetyDescription = parameters.section("safety")?;
         let period = 1.0 / metadata.control_rate;
-        let supervisor = Supervisor::new(&safety, &metadata.robot, velocities.as_deref(), period)?;
+        let supervisor = Supervisor::new(&safety, &limits, velocities.as_deref(), period)?;
         let mut policy = file.policy()?;
         policy.start(seed);
         if let Ok(gate) = Gate::new(parameters.double("gate") as f32, GateSource::Parameter) {

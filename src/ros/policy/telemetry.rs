@@ -12,6 +12,7 @@ use r2r::std_msgs::msg::Header;
 use super::commands::{CommandMap, CommandPublisher};
 use super::diagnostics::{Thresholds, diagnostics};
 use super::report::{SafetyReport, StepReport};
+use super::requests::ControlHandle;
 use super::timing::LoopTiming;
 use crate::policy::PolicyMetadata;
 use crate::robot::Stamp;
@@ -64,15 +65,16 @@ pub struct Subject {
 /// The publishing thread's state.
 pub struct Publishing {
     telemetry: Telemetry,
+    control: ControlHandle,
     subject: Option<Subject>,
     timing: LoopTiming,
     said: Option<SafetyReport>,
 }
 
 impl Publishing {
-    /// A publishing thread without a policy.
-    pub fn new(telemetry: Telemetry) -> Self {
-        Self { telemetry, subject: None, timing: LoopTiming::default(), said: None }
+    /// A publishing thread without a policy. `control` knows which commands must no longer go out.
+    pub fn new(telemetry: Telemetry, control: ControlHandle) -> Self {
+        Self { telemetry, control, subject: None, timing: LoopTiming::default(), said: None }
     }
 
     /// Publishes the reports of whichever policy comes through `subjects`, until a stop is requested.
@@ -99,7 +101,10 @@ impl Publishing {
     /// Publishes one report, the command first.
     fn publish(&mut self, subject: &Subject, report: &StepReport) {
         if report.has_command {
-            note(self.telemetry.commands.publish(report.stamp, &subject.map, &report.command));
+            let Self { telemetry, control, .. } = self;
+            control.publish_within(report.fence, || {
+                note(telemetry.commands.publish(report.stamp, &subject.map, &report.command));
+            });
         }
         if let Some(error) = &report.refused {
             self.telemetry.refused.note(error);

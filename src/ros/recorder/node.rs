@@ -70,7 +70,7 @@ pub fn run() -> ExitCode {
 }
 
 fn build(shell: &mut Shell, failure: Arc<OnceLock<BagError>>) -> Result<(), NodeError> {
-    let parameters = shell.parameters(declarations(), |_, _| ())?;
+    let parameters = shell.parameters(declarations(), |_, _, _| ())?;
     let parameters = parameters.read();
     let options = WriterOptions {
         compression: if parameters.string("compression") == "zstd" { Compression::Zstd } else { Compression::None },

@@ -74,7 +74,7 @@ fn declarations() -> Vec<Declaration> {
 /// # Errors
 /// [`NodeError`] names the parameter, file or robot that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
-    let parameters = shell.parameters(declarations(), |_, _| ())?;
+    let parameters = shell.parameters(declarations(), |_, _, _| ())?;
     let parameters = parameters.read();
     let robot = Arc::new(load_robot(&parameters)?);
     robot_warnings(&robot.name, &robot.warnings);

@@ -108,7 +108,7 @@ impl Shared {
 /// # Errors
 /// [`NodeError`] names the parameter or address that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
-    let parameters = shell.parameters(declarations(), |_, _| ())?;
+    let parameters = shell.parameters(declarations(), |_, _, _| ())?;
     let parameters = parameters.read();
     let (board, calls) = Board::new();
     let server = bind(shell, &parameters, board.clone())?;

@@ -38,7 +38,7 @@ fn declarations() -> Vec<Declaration> {
 /// # Errors
 /// [`NodeError`] names the parameter or experiment that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
-    let parameters = shell.parameters(declarations(), |_, _| ())?;
+    let parameters = shell.parameters(declarations(), |_, _, _| ())?;
     let parameters = parameters.read();
     let (experiment, robot) = Experiment::load(Path::new(parameters.required("experiment")?))?;
     let threads = match parameters.integer("threads") {
