@@ -110,6 +110,81 @@ fn any_flipped_bit_of_a_finished_bag_is_reported() {
     );
 }
 
+/// A file of another writer: one message after another, as `options` say.
+fn write_foreign(path: &Path, options: mcap::WriteOptions) {
+    let mut writer = options.create(std::io::BufWriter::new(std::fs::File::create(path).unwrap())).unwrap();
+    let schema = writer.add_schema("std_msgs/msg/String", "ros2msg", b"string data").unwrap();
+    let channel_id = writer.add_channel(schema, "/talk", "cdr", &Default::default()).unwrap();
+    for time in 0..20 {
+        let header = mcap::records::MessageHeader { channel_id, sequence: 0, log_time: time, publish_time: time };
+        writer.write_to_known_channel(&header, &[7; 100]).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+/// Where the checksums of the chunks of a file stand.
+fn chunk_checksums(bytes: &[u8]) -> Vec<usize> {
+    let (mut places, mut place) = (Vec::new(), mcap::MAGIC.len());
+    while bytes[place] != mcap::records::op::DATA_END {
+        if bytes[place] == mcap::records::op::CHUNK {
+            places.push(place + 9 + 24);
+        }
+        place += 9 + u64::from_le_bytes(bytes[place + 1..place + 9].try_into().unwrap()) as usize;
+    }
+    places
+}
+
+#[test]
+fn a_file_without_chunks_and_without_a_checksum_is_not_taken_as_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("talk.mcap");
+    let integrity = || Bag::open(&path).unwrap().verify().unwrap().integrity;
+    let options = || mcap::WriteOptions::new().use_chunks(false);
+    write_foreign(&path, options());
+    assert_eq!(integrity(), Integrity::Checked);
+    // As rosbag2's writer does it.
+    write_foreign(&path, options().calculate_data_section_crc(false));
+    assert_eq!(integrity(), Integrity::WithoutChecksums);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let place = bytes.windows(100).position(|window| window == [7; 100]).unwrap();
+    bytes[place] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(integrity(), Integrity::WithoutChecksums);
+}
+
+#[test]
+fn one_chunk_without_a_checksum_is_enough_to_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("talk.mcap");
+    let integrity = || Bag::open(&path).unwrap().verify().unwrap().integrity;
+    let options = || mcap::WriteOptions::new().chunk_size(Some(500)).compression(None).disable_seeking(true);
+    write_foreign(&path, options().calculate_data_section_crc(false));
+    assert_eq!(integrity(), Integrity::Checked);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let places = chunk_checksums(&bytes);
+    assert!(places.len() > 2, "{places:?}");
+    let last = places[places.len() - 1];
+    bytes[last..last + 4].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(integrity(), Integrity::WithoutChecksums);
+    write_foreign(&path, options().calculate_chunk_crcs(false).calculate_data_section_crc(false));
+    assert_eq!(integrity(), Integrity::WithoutChecksums);
+}
+
+#[test]
+fn the_parts_of_a_split_bag_without_metadata_are_read_in_the_order_of_their_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = folder.path().join("parts");
+    std::fs::create_dir(&parts).unwrap();
+    for number in 0..12u8 {
+        let path = folder.path().join(format!("part{number}"));
+        write(&path, &[(false, vec![number])], Compression::None).finish().unwrap();
+        std::fs::rename(storage(&path), parts.join(format!("long_walk_{number}.mcap"))).unwrap();
+    }
+    let read: Vec<_> = read(&parts).unwrap().into_iter().map(|(_, data)| data[0]).collect();
+    assert_eq!(read, (0..12).collect::<Vec<_>>());
+}
+
 #[test]
 fn no_message_of_a_damaged_chunk_is_given_out() {
     let folder = tempfile::tempdir().unwrap();

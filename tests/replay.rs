@@ -14,6 +14,7 @@ use hebbian_locomotion::plasticity::{
     GateBlock, GateDescription, InitialWeights, PlasticDescription, SettledSettings, UpdateSchedule,
 };
 use hebbian_locomotion::policy::{NetworkDescription, Policy, PolicyFile};
+use hebbian_locomotion::recording::message::PolicyStep;
 use hebbian_locomotion::recording::{Bag, GapReason, ReplayError, ReplayReport, ReplaySettings, replay};
 use hebbian_locomotion::robot::RobotState;
 
@@ -191,6 +192,129 @@ fn a_recording_that_begins_late_or_sees_weights_restored_goes_on_from_recorded_w
     let gaps: Vec<_> = report.gaps.iter().map(|gap| (gap.first_step, gap.steps, &gap.reason)).collect();
     assert_eq!(gaps, [(10, 1, &GapReason::BeginsLate), (30, 1, &GapReason::Intervention)]);
     assert_eq!((report.steps, report.replayed), (50, 48));
+}
+
+/// The gaps of a life of two episodes, of seed 42 and `seed`, whose second has lost its first ten steps; and whether all is said to be there.
+fn gaps_of_a_lost_beginning(seed: u64) -> (Vec<(u64, usize, GapReason)>, bool) {
+    let recorded = Recorded::new(lively_policy(), |recorder, policy| {
+        policy.start(42);
+        walk(recorder, policy, 0..30, &OPEN);
+        policy.start(seed);
+        recorder.lost = (0..10).collect();
+        walk(recorder, policy, 0..40, &OPEN);
+    });
+    let report = recorded.replay().unwrap();
+    assert!(report.first_difference.is_none() && (report.steps, report.replayed) == (60, 59), "{report:?}");
+    assert_eq!(recorded.hebb(&[]).status.success(), report.is_identical());
+    (report.gaps.iter().map(|gap| (gap.first_step, gap.steps, gap.reason.clone())).collect(), report.is_identical())
+}
+
+#[test]
+fn a_new_episode_whose_beginning_is_missing_has_lost_steps() {
+    let lost = vec![(10, 1, GapReason::Lost { steps: 10 })];
+    assert_eq!(gaps_of_a_lost_beginning(7), (lost.clone(), false));
+    // Known by its step alone: it goes back, and nobody did that from outside.
+    assert_eq!(gaps_of_a_lost_beginning(42), (lost, false));
+}
+
+#[test]
+fn an_episode_that_follows_one_with_interventions_is_no_intervention() {
+    let recorded = Recorded::new(lively_policy(), |recorder, policy| {
+        policy.start(42);
+        walk(recorder, policy, 0..5, &OPEN);
+        let weights = policy.network().plastic().unwrap().weights();
+        policy.set_weights(&weights).unwrap();
+        walk(recorder, policy, 5..10, &OPEN);
+        policy.start(42);
+        recorder.lost = (0..20).collect();
+        walk(recorder, policy, 0..30, &OPEN);
+    });
+    let report = recorded.replay().unwrap();
+    let gaps: Vec<_> = report.gaps.iter().map(|gap| (gap.first_step, &gap.reason)).collect();
+    assert_eq!(gaps, [(5, &GapReason::Intervention), (20, &GapReason::Lost { steps: 20 })]);
+    assert!(!report.is_identical());
+}
+
+#[test]
+fn steps_that_are_lost_beside_an_intervention_are_lost() {
+    let recorded = Recorded::new(lively_policy(), |recorder, policy| {
+        recorder.lost = vec![10, 11];
+        policy.start(42);
+        walk(recorder, policy, 0..10, &OPEN);
+        let weights = policy.network().plastic().unwrap().weights();
+        policy.set_weights(&weights).unwrap();
+        walk(recorder, policy, 10..20, &OPEN);
+    });
+    let report = recorded.replay().unwrap();
+    assert_eq!((report.gaps.len(), &report.gaps[0].reason), (1, &GapReason::Lost { steps: 2 }));
+    assert!(!report.is_identical());
+}
+
+#[test]
+fn steps_that_the_recorder_says_it_lost_are_missing_even_where_no_gap_shows() {
+    let recorded = Recorded::new(lively_policy(), |recorder, policy| {
+        policy.start(42);
+        walk(recorder, policy, 0..30, &OPEN);
+        let steps = recorder.bag.add_topic(bag::topic::<PolicyStep>("/policy/steps")).unwrap();
+        recorder.bag.note_dropped(steps, 3);
+    });
+    let report = recorded.replay().unwrap();
+    assert!(report.gaps.is_empty() && report.first_difference.is_none() && report.replayed == 30, "{report:?}");
+    assert_eq!((report.dropped, report.is_identical()), (3, false));
+    let error = String::from_utf8(recorded.hebb(&[]).stderr).unwrap();
+    assert!(error.contains("steps are missing"), "{error}");
+}
+
+/// A policy whose episodes keep the weights of the last one.
+fn keeping_policy() -> PolicyFile {
+    let mut file = lively_policy();
+    let layers = Shape::new(vec![27, 64, 32, 18]).unwrap();
+    file.metadata.network = NetworkDescription::Plastic(PlasticDescription::new(layers, InitialWeights::Kept(0.1)));
+    file
+}
+
+#[test]
+fn weights_that_an_episode_keeps_are_those_of_the_replay_only_while_it_is_in_step() {
+    // From the first step on.
+    let recorded = Recorded::new(keeping_policy(), |recorder, policy| {
+        policy.start(42);
+        walk(recorder, policy, 0..30, &OPEN);
+        policy.start(7);
+        walk(recorder, policy, 0..20, &OPEN);
+    });
+    let report = recorded.replay().unwrap();
+    assert!(report.is_identical() && report.replayed == 50, "{report:?}");
+
+    // In step again before the next episode.
+    let recorded = Recorded::new(keeping_policy(), |recorder, policy| {
+        policy.start(42);
+        recorder.lost = (0..10).collect();
+        walk(recorder, policy, 0..30, &OPEN);
+        recorder.lost.clear();
+        policy.start(7);
+        walk(recorder, policy, 0..20, &OPEN);
+    });
+    let report = recorded.replay().unwrap();
+    assert!(report.is_identical() && report.replayed == 39, "{report:?}");
+
+    // Not in step before the next episode: it waits for weights.
+    let recorded = Recorded::new(keeping_policy(), |recorder, policy| {
+        policy.start(42);
+        recorder.lost = (0..11).collect();
+        recorder.weights_every = 10;
+        walk(recorder, policy, 0..20, &OPEN);
+        recorder.lost = vec![0, 1];
+        policy.start(7);
+        walk(recorder, policy, 0..5, &OPEN);
+        recorder.lost.clear();
+        policy.start(8);
+        walk(recorder, policy, 0..20, &OPEN);
+    });
+    let report = recorded.replay().unwrap();
+    assert!(report.first_difference.is_none(), "{report:?}");
+    let gaps: Vec<_> = report.gaps.iter().map(|gap| (gap.first_step, gap.steps, &gap.reason)).collect();
+    assert_eq!(gaps, [(11, 9, &GapReason::BeginsLate), (2, 4, &GapReason::Lost { steps: 2 })]);
+    assert_eq!((report.steps, report.replayed), (32, 19));
 }
 
 #[test]

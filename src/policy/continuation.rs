@@ -42,13 +42,21 @@ impl PolicyMetadata {
 }
 
 impl Policy {
-    /// Becomes what it was after the step that `seen` shows. Exact unless the policy has a [`PolicyMetadata::hidden_state`].
+    /// Becomes what it was after the step that `seen` shows. Exact unless the policy has a [`PolicyMetadata::hidden_state`], which is
+    /// then as at the start of the episode. It has lived: where episodes keep the weights of the last one
+    /// ([`Kept`](crate::plasticity::InitialWeights::Kept)), the next one starts from those that `seen` leads to.
     ///
     /// # Errors
     /// [`NetworkError`] when numbers of actions or weights do not fit, or one is not finite; nothing has changed then.
     pub fn continue_from(&mut self, seen: &SeenState<'_>) -> Result<(), NetworkError> {
         crate::network::check("action", seen.action, self.action().len())?;
-        if self.network().plastic().is_some() {
+        let synapses = self.network().plastic().map(|network| network.shape().synapses());
+        if let Some(synapses) = synapses {
+            crate::network::check("weights", seen.weights, synapses)?;
+        }
+        // Whose step was seen had begun its episode.
+        self.start(seen.seed);
+        if synapses.is_some() {
             self.set_weights(seen.weights)?;
         }
         self.go_on_at(seen);

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use mcap::McapError;
 use mcap::io::MessageReader;
-use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
+use mcap::sans_io::LinearReaderOptions;
 
+use super::checksums::has_checksums;
 use super::metadata::{Metadata, MetadataFile};
 use super::writer::{COMPLETE, DROPPED, OFFERED_QOS, TYPE_HASH};
 use super::{BagError, TopicQos};
@@ -269,13 +270,19 @@ fn read_metadata(path: &Path) -> Result<Option<Metadata>, BagError> {
     }
 }
 
-/// The .mcap files of a folder without metadata, in order.
+/// The .mcap files of a folder without metadata, in the order in which they were written: rosbag2 counts them at the end of their names
+/// (`walk_9.mcap`, `walk_10.mcap`).
 fn mcap_files(folder: &Path) -> Result<Vec<PathBuf>, BagError> {
     let entries = std::fs::read_dir(folder).map_err(|source| BagError::System { path: folder.to_owned(), source })?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "mcap")).collect();
-    files.sort();
+    files.sort_by_cached_key(|path| (number_of(path), path.clone()));
     Ok(files)
+}
+
+/// The number after the last `_` of a file's name; None when there is none.
+fn number_of(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.rsplit_once('_')?.1.parse().ok()
 }
 
 fn ends_with_magic(path: &Path) -> std::io::Result<bool> {
@@ -287,24 +294,4 @@ fn ends_with_magic(path: &Path) -> std::io::Result<bool> {
     file.seek(SeekFrom::End(-(end.len() as i64)))?;
     file.read_exact(&mut end)?;
     Ok(end == mcap::MAGIC)
-}
-
-/// Whether the first chunk has a checksum; true for a file without chunks, which has that of its whole.
-fn has_checksums(path: &Path) -> Result<bool, McapError> {
-    let mut input = BufReader::new(File::open(path)?);
-    let mut reader = LinearReader::new_with_options(options().with_emit_chunks(true));
-    while let Some(event) = reader.next_event() {
-        match event? {
-            LinearReadEvent::ReadRequest(size) => {
-                let read = input.read(reader.insert(size))?;
-                reader.notify_read(read);
-            }
-            LinearReadEvent::Record { data, opcode } => {
-                if let mcap::records::Record::Chunk { header, .. } = mcap::parse_record(opcode, data)? {
-                    return Ok(header.uncompressed_crc != 0);
-                }
-            }
-        }
-    }
-    Ok(true)
 }

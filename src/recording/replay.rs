@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
-
 use super::message::{JointState, Message, PlasticityState, PolicyStep, WeightSnapshot, WeightsLayout};
-use super::{Bag, BagError, BagSummary, Integrity};
+use super::report::{Comparison, Difference, Gap, GapReason, Published, ReplayReport};
+use super::{Bag, BagError, BagSummary};
 use crate::network::NetworkError;
-use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
+use crate::plasticity::{CommandedGate, Gate, GateError, GateSource, InitialWeights};
 use crate::policy::{MapError, Policy, PolicyFile, SeenState};
 use crate::robot::{Orientation, RobotState, Stamp};
 
@@ -102,104 +101,6 @@ pub enum ReplayError {
     },
 }
 
-/// What a replay found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ReplayReport {
-    /// The policy node.
-    pub node: String,
-    /// Soundness of the bag.
-    pub integrity: Integrity,
-    /// Recorded steps.
-    pub steps: usize,
-    /// Steps that were replayed and compared.
-    pub replayed: usize,
-    /// Where steps could not be replayed, and why.
-    pub gaps: Vec<Gap>,
-    /// Joint targets.
-    pub commands: Comparison,
-    /// Plasticity gates of the layers.
-    pub gates: Comparison,
-    /// All weights.
-    pub weights: Comparison,
-    /// The first difference.
-    pub first_difference: Option<Difference>,
-    /// Published commands beside the policy's targets.
-    pub published: Published,
-}
-
-/// Rows of values that were compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Comparison {
-    /// Steps compared.
-    pub steps: usize,
-    /// Steps with a difference.
-    pub different: usize,
-    /// Largest |recorded - replayed|.
-    pub largest: f32,
-}
-
-/// Steps that were not replayed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Gap {
-    /// Number of the first of them.
-    pub first_step: u64,
-    /// How many were recorded but not replayed.
-    pub steps: usize,
-    /// Why.
-    pub reason: GapReason,
-}
-
-/// Why steps do not follow from those before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapReason {
-    /// The recording begins in the middle of an episode.
-    BeginsLate,
-    /// Steps were lost on the way into the bag.
-    Lost {
-        /// How many.
-        steps: u64,
-    },
-    /// Weights or state were put in from outside.
-    Intervention,
-}
-
-/// A value that came out differently.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Difference {
-    /// Control step of the episode.
-    pub step: u64,
-    /// Stamp of its sensor values \[ns\].
-    pub stamp: Stamp,
-    /// Which value: `target of joint BC1`, `gate of layer 0`, `weight position/BC1 -> 17 of layer 0`.
-    pub of: String,
-    /// As recorded.
-    pub recorded: f32,
-    /// As replayed.
-    pub replayed: f32,
-}
-
-/// Commands on their topic, beside what the policy wanted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Published {
-    /// The topic.
-    pub topic: String,
-    /// Steps whose command is the policy's.
-    pub same: usize,
-    /// Steps whose command something changed on the way: limits, fading in.
-    pub changed: usize,
-    /// Steps without a command in the bag.
-    pub missing: usize,
-}
-
-impl ReplayReport {
-    /// Whether all that was compared is the same, bit for bit, and no step was lost.
-    pub fn is_identical(&self) -> bool {
-        let is_lost = |gap: &Gap| matches!(gap.reason, GapReason::Lost { .. });
-        self.first_difference.is_none() && self.replayed > 0 && !self.gaps.iter().any(is_lost)
-    }
-}
-
 /// Replays the policy `file`, whose bytes have the hash `hash`, on what `bag` recorded.
 ///
 /// The bag is read and its checksums are compared first; then it is read again. `watch` sees the policy after every replayed step.
@@ -225,7 +126,7 @@ pub fn replay(
         }
     }
     replay.advance(records.steps.len())?;
-    replay.report(topics, summary.integrity)
+    replay.report(topics, &summary)
 }
 
 /// Names of the topics of one policy node.
@@ -318,6 +219,8 @@ struct Replay<'a, W> {
     records: &'a Records,
     index: HashMap<Key, usize>,
     hidden_state: Option<&'static str>,
+    /// Whether a new episode keeps the weights of the last one.
+    keeps_weights: bool,
     policy: Policy,
     state: RobotState,
     /// Recorded steps that are done with.
@@ -351,6 +254,10 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
             records,
             index,
             hidden_state: metadata.hidden_state(),
+            keeps_weights: matches!(
+                metadata.network.plastic().map(|plastic| plastic.initial_weights),
+                Some(InitialWeights::Kept(_))
+            ),
             state: RobotState::at_rest(robot.joints.len(), robot.feet.len()),
             replayed_weights: policy.network().plastic().map_or_else(Vec::new, |network| network.weights()),
             weight_names: WeightNames {
@@ -408,8 +315,10 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
         while self.position < end {
             let record = &self.records.steps[self.position];
             if record.step == 0 && record.interventions == 0 {
-                self.policy.start(record.seed);
-                self.is_in_step = true;
+                if self.knows_start() {
+                    self.policy.start(record.seed);
+                    self.is_in_step = true;
+                }
             } else if let Some(reason) = self.break_before(record) {
                 self.gaps.push(Gap { first_step: record.step, steps: 0, reason });
                 self.is_in_step = false;
@@ -430,16 +339,26 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
         Ok(())
     }
 
-    /// Why `record` does not follow from the step before it, if it does not.
+    /// Whether an episode that starts after the steps so far starts as the policy's own [`Policy::start`] would now. Its seed says all but
+    /// with [`InitialWeights::Kept`]: there only a first life draws weights, and any other has those that the last one left.
+    fn knows_start(&self) -> bool {
+        !self.keeps_weights || self.is_in_step || self.position == 0
+    }
+
+    /// Why `record`, which is no start, does not follow from the step before it, if it does not.
     fn break_before(&self, record: &PolicyStep) -> Option<GapReason> {
         let Some(before) = self.position.checked_sub(1).map(|index| &self.records.steps[index]) else {
             return Some(GapReason::BeginsLate);
         };
-        if (record.seed, record.interventions) != (before.seed, before.interventions) || record.step <= before.step {
-            return Some(GapReason::Intervention);
+        // The count of interventions begins with the episode, and only what it counts sets the step back.
+        let is_another_episode = record.seed != before.seed
+            || record.interventions < before.interventions
+            || (record.interventions == before.interventions && record.step <= before.step);
+        let lost = if is_another_episode { record.step } else { record.step.saturating_sub(before.step).saturating_sub(1) };
+        if lost > 0 {
+            return Some(GapReason::Lost { steps: lost });
         }
-        let lost = record.step - before.step - 1;
-        (lost > 0).then_some(GapReason::Lost { steps: lost })
+        (is_another_episode || record.interventions != before.interventions).then_some(GapReason::Intervention)
     }
 
     fn step(&mut self, record: &PolicyStep) -> Result<(), ReplayError> {
@@ -493,7 +412,7 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
         self.first_difference.get_or_insert(Difference { step: record.step, stamp, of, recorded, replayed });
     }
 
-    fn report(self, topics: Topics, integrity: Integrity) -> Result<ReplayReport, ReplayError> {
+    fn report(self, topics: Topics, summary: &BagSummary) -> Result<ReplayReport, ReplayError> {
         let steps = self.records.steps.len();
         if self.replayed == 0 {
             let reason = match self.hidden_state {
@@ -520,8 +439,9 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
             }
         }
         Ok(ReplayReport {
+            integrity: summary.integrity,
+            dropped: summary.topics.get(&topics.steps).map_or(0, |topic| topic.dropped),
             node: topics.node,
-            integrity,
             steps,
             replayed: self.replayed,
             gaps: self.gaps,

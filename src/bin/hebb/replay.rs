@@ -53,6 +53,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn print_report(report: &ReplayReport) {
     println!("bag        {}", integrity(report.integrity));
     println!("node       {}, {} steps recorded, {} replayed", report.node, report.steps, report.replayed);
+    if report.dropped > 0 {
+        println!("           the recorder lost {} steps on their way into the bag", report.dropped);
+    }
     for gap in &report.gaps {
         let why = match gap.reason {
             GapReason::BeginsLate => "the recording begins here, after the episode did".to_owned(),
