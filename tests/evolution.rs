@@ -3,13 +3,18 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{hebb, hebb_killed_before_generation_12, repository};
 use hebbian_locomotion::episode::{Conditions, EpisodeCondition};
-use hebbian_locomotion::evolution::{CandidateResult, Evaluator, Experiment, Population, Search, Table};
+use hebbian_locomotion::evolution::{
+    CandidateResult, Checkpoint, CheckpointError, Continuation, Evaluator, Experiment, Outcome, Population, Run, RunError,
+    Search, Table,
+};
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
 
@@ -259,6 +264,105 @@ fn a_run_killed_in_the_middle_goes_on_to_the_same_policy_file() {
     let resumed = evolve(&experiment, &killed, &["--generations", "12", "--resume"]);
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
     assert_eq!(policy(&whole), policy(&killed));
+}
+
+/// A run of the small experiment in `folder`, and outcomes for a generation of it.
+fn open_run(folder: &Path) -> (Run, Vec<Outcome>) {
+    let (experiment, robot) = Experiment::load(&small_experiment(folder)).unwrap();
+    let run = Run::open(experiment, robot, &folder.join("run"), Continuation::IfThere).unwrap();
+    let result = |index| CandidateResult { fitness: index as f32, speed: 0.1, falls: 0.0 }.checked();
+    let outcomes = (0..run.search().strategy().population_size()).map(result).collect();
+    (run, outcomes)
+}
+
+/// Every file of a run's folder.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.unwrap();
+        (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap_or_default())
+    };
+    std::fs::read_dir(folder).unwrap().map(read).collect()
+}
+
+#[test]
+fn a_generation_whose_checkpoint_is_not_written_has_left_its_policies_and_history_and_is_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, outcomes) = open_run(folder.path());
+    let out = run.folder().to_owned();
+    run.finish_generation(&outcomes, Duration::from_secs(1)).unwrap();
+    let (first, generation) =
+        (files(&out), |name: &str| PolicyFile::load(&out.join(name)).unwrap().0.metadata.provenance.generation);
+    // In the way of the checkpoint: nothing can be written in its place.
+    let checkpoint = out.join("checkpoint.safetensors");
+    std::fs::remove_file(&checkpoint).unwrap();
+    std::fs::create_dir_all(checkpoint.join("in the way")).unwrap();
+    run.finish_generation(&outcomes, Duration::from_secs(1)).unwrap_err();
+    assert_eq!((generation("mean.safetensors"), generation("best.safetensors")), (2, 2));
+    assert_eq!(Table::load(&out.join("history.csv")).unwrap().column("generation").unwrap(), [0.0, 1.0]);
+    assert_eq!(Table::load(&out.join("pace.csv")).unwrap().column("generation").unwrap(), [0.0]);
+    let ahead = files(&out);
+    drop(run);
+    std::fs::remove_dir_all(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, &first["checkpoint.safetensors"]).unwrap();
+    let (mut run, _) = open_run(folder.path());
+    run.finish_generation(&outcomes, Duration::from_secs(1)).unwrap();
+    let again = files(&out);
+    for name in ["mean.safetensors", "best.safetensors", "history.csv"] {
+        assert_eq!(again[name], ahead[name], "{name}");
+        assert_ne!(again[name], first[name], "{name}");
+    }
+    assert_eq!(Table::load(&out.join("pace.csv")).unwrap().column("generation").unwrap(), [0.0, 1.0]);
+}
+
+#[test]
+fn a_history_that_could_not_be_read_again_is_refused_before_anything_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, outcomes) = open_run(folder.path());
+    let out = run.folder().to_owned();
+    for _ in 0..2 {
+        run.finish_generation(&outcomes, Duration::from_secs(1)).unwrap();
+    }
+    let before = files(&out);
+    // As only a mistake elsewhere makes them: outcomes are checked.
+    let infinite: Vec<Outcome> =
+        outcomes.iter().map(|outcome| outcome.map(|result| CandidateResult { fitness: f32::INFINITY, ..result })).collect();
+    let error = run.finish_generation(&infinite, Duration::from_secs(1)).unwrap_err();
+    assert!(matches!(error, RunError::Checkpoint(CheckpointError::NotFinite { generation: 2, .. })), "{error}");
+    assert_eq!(files(&out), before);
+    drop(run);
+    let (run, _) = open_run(folder.path());
+    assert_eq!(run.history().len(), 2);
+}
+
+#[test]
+fn fitness_too_large_to_be_summed_leaves_a_checkpoint_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, outcomes) = open_run(folder.path());
+    let large = |index: usize| CandidateResult { fitness: if index == 0 { 1e20 } else { f32::MAX }, speed: f32::MAX, falls: 1.0 };
+    let large: Vec<Outcome> = (0..outcomes.len()).map(|index| large(index).checked()).collect();
+    let generation = run.finish_generation(&large, Duration::from_secs(1)).unwrap();
+    assert!(generation.mean > 3e38 && generation.spread > 1e37 && generation.mean_speed == f32::MAX, "{generation:?}");
+    drop(run);
+    let (run, _) = open_run(folder.path());
+    assert_eq!(run.history(), [generation]);
+}
+
+#[test]
+fn the_generation_at_which_the_optimiser_was_at_rest_is_kept_where_it_is_not_that_of_the_descent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, outcomes) = open_run(folder.path());
+    let path = run.folder().join("checkpoint.safetensors");
+    run.finish_generation(&outcomes, Duration::from_secs(1)).unwrap();
+    let checkpoint = Checkpoint::load(&path).unwrap();
+    let text = |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    assert!(!text(&path).contains("rested"), "runs without merges keep their bytes");
+    let mut merged = checkpoint.clone();
+    merged.state.rested = 1;
+    merged.save(&path).unwrap();
+    assert!(text(&path).contains("rested"));
+    assert_eq!(Checkpoint::load(&path).unwrap(), merged);
+    checkpoint.save(&path).unwrap();
+    assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::course::WeightCourse;
-use super::trial::{Summary, Trial, TrialError, held_out_seeds};
+use super::trial::{Summary, Trial, TrialError, held_out_seeds, within_range};
 use crate::episode::Episode;
 use crate::plasticity::{Gate, GateSource, InitialWeights, Term, TermSource};
 use crate::policy::{Ablation, AblationResult, NetworkDescription, Policy, PolicyFile};
@@ -184,15 +184,15 @@ pub fn ablate(
         done();
     }
     let intact = rows[0].1.clone();
-    let result = |(variant, summary): (String, Summary)| AblationResult {
-        variant,
-        speed_mean: summary.speed_mean,
-        speed_sd: summary.speed_sd,
-        speed_retained: if intact.speed_mean == 0.0 { 0.0 } else { summary.speed_mean / intact.speed_mean },
-        falls: summary.falls,
-    };
-    let results = rows.into_iter().map(result).collect();
+    let results = rows.into_iter().map(|(variant, summary)| row(variant, &summary, intact.speed_mean)).collect();
     Ok((Ablation { episodes, duration: trial.settings().duration, seed, results }, intact))
+}
+
+/// The row of `variant`, beside an intact policy's speed \[m/s\].
+fn row(variant: String, summary: &Summary, intact: f32) -> AblationResult {
+    // A speed next to nothing makes shares that no number holds.
+    let speed_retained = if intact == 0.0 { 0.0 } else { within_range(summary.speed_mean / intact) };
+    AblationResult { variant, speed_mean: summary.speed_mean, speed_sd: summary.speed_sd, speed_retained, falls: summary.falls }
 }
 
 #[cfg(test)]
@@ -208,6 +208,14 @@ mod tests {
             names[9..],
             ["another episode's weights", "updates shuffled after 1 s", "updates every 2 steps", "updates every 5 steps"]
         );
+    }
+
+    #[test]
+    fn a_share_of_hardly_any_speed_is_a_number() {
+        let summary = Summary { speed_mean: -0.5, ..Summary::of(&[]) };
+        for (intact, retained) in [(0.0, 0.0), (1e-45, f32::MIN), (-1e-45, f32::MAX), (0.25, -2.0)] {
+            assert_eq!(row(String::new(), &summary, intact).speed_retained, retained);
+        }
     }
 
     #[test]

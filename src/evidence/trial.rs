@@ -70,7 +70,8 @@ impl Trial {
         self.episode.settings()
     }
 
-    /// Runs one episode per seed on the threads of the present rayon pool; the order of results is that of the seeds.
+    /// Runs one episode per seed on the threads of the present rayon pool; the order of results is that of the seeds. All their numbers are
+    /// finite: an episode whose simulation broke down is one in which the robot fell where it stood.
     ///
     /// # Errors
     /// [`TrialError`] when the policy does not fit the robot.
@@ -106,30 +107,49 @@ impl Trial {
         // A copy for each episode: weights that are kept from one episode to the next would make results depend on who runs which.
         let run = |episode: &mut Episode, &seed: &u64| {
             let intervene = prepare(episode, &policy, seed);
-            episode.run_with(&mut policy.clone(), seed, &self.fitness, intervene, |_| ())
+            finite(episode.run_with(&mut policy.clone(), seed, &self.fitness, intervene, |_| ()))
         };
         Ok(seeds.par_iter().map_init(|| self.episode.clone(), run).collect())
     }
 }
 
 impl Summary {
-    /// Sums up `results`.
+    /// Sums up `results`, in numbers that are finite if theirs are: files could not hold others.
     pub fn of(results: &[EpisodeResult]) -> Self {
         let count = results.len().max(1) as f32;
-        let mean = |value: fn(&EpisodeResult) -> f32| results.iter().map(value).sum::<f32>() / count;
+        let mean = |value: fn(&EpisodeResult) -> f32| within_range(results.iter().map(value).sum::<f32>() / count);
         let speed_mean = mean(|result| result.speed);
         let squares: f32 = results.iter().map(|result| (result.speed - speed_mean).powi(2)).sum();
         Self {
             episodes: results.len() as u32,
             speed_mean,
-            speed_sd: (squares / (count - 1.0).max(1.0)).sqrt(),
-            speed_min: results.iter().map(|result| result.speed).fold(f32::INFINITY, f32::min),
+            speed_sd: within_range((squares / (count - 1.0).max(1.0)).sqrt()),
+            speed_min: results.iter().map(|result| result.speed).reduce(f32::min).unwrap_or(0.0),
             fitness_mean: mean(|result| result.fitness),
             drift_mean: mean(|result| result.lateral_drift.abs()),
             falls: results.iter().filter(|result| result.fell).count() as u32,
             weights_max_abs: results.iter().map(|result| result.weights_max_abs).fold(0.0, f32::max),
         }
     }
+}
+
+/// `value`, or the largest number of its sign where it is infinite, as JSON has no infinity.
+pub(super) fn within_range(value: f32) -> f32 {
+    value.clamp(f32::MIN, f32::MAX)
+}
+
+/// `result` in numbers that JSON and statistics can hold: an episode whose simulation broke down is one in which the robot fell where it
+/// stood, and weights without bound are as large as numbers get.
+pub(super) fn finite(result: EpisodeResult) -> EpisodeResult {
+    let EpisodeResult { fitness, distance, lateral_drift, speed, yaw, joint_speed, weight_change_mean, .. } = result;
+    let weights_max_abs = result.weights_max_abs.min(f32::MAX);
+    if [fitness, distance, lateral_drift, speed, yaw, joint_speed].iter().all(|value| value.is_finite())
+        && result.work.is_finite()
+    {
+        return EpisodeResult { weights_max_abs, weight_change_mean: weight_change_mean.min(f32::MAX), ..result };
+    }
+    let EpisodeResult { control_steps, physics_steps, .. } = result;
+    EpisodeResult { fell: true, control_steps, physics_steps, weights_max_abs, ..Default::default() }
 }
 
 /// One episode of a fresh copy of `policy`; `watch` is shown all weights at the start (step 0) and after each step.
@@ -149,4 +169,28 @@ pub(super) fn watch_weights(episode: &Episode, policy: &Policy, seed: u64, mut w
     newborn.start(seed);
     show(0, &newborn);
     episode.run(&mut policy, seed, &Fitness::default(), |_| Gate::OPEN, |view| show(view.step + 1, view.policy));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_episode_that_breaks_down_leaves_no_null_in_a_file() {
+        let walk = EpisodeResult { speed: 0.2, fitness: 0.3, control_steps: 9, weights_max_abs: 1.0, ..Default::default() };
+        assert_eq!(finite(walk), walk);
+        for broken in [
+            EpisodeResult { speed: f32::NAN, ..walk },
+            EpisodeResult { distance: f32::INFINITY, weights_max_abs: f32::INFINITY, ..walk },
+            EpisodeResult { work: f64::NAN, weight_change_mean: f32::NAN, ..walk },
+            EpisodeResult { speed: f32::MAX, fitness: f32::MIN, lateral_drift: f32::MAX, ..walk },
+        ] {
+            let results = [walk, broken, broken].map(finite);
+            let summary = Summary::of(&results);
+            let json = serde_json::to_string(&(&summary, &results[..])).unwrap();
+            assert!(!json.contains("null"), "{json}");
+            assert_eq!(summary.falls, if results[1].fell { 2 } else { 0 });
+        }
+        assert!(!serde_json::to_string(&Summary::of(&[])).unwrap().contains("null"));
+    }
 }

@@ -64,6 +64,14 @@ pub enum CheckpointError {
     /// It cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// A number of its history is not finite, so that the file could not be read again. Nothing was written.
+    #[error("cannot write the checkpoint {}: a number of generation {generation} is not finite", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The first such generation.
+        generation: u64,
+    },
     /// It is damaged or foreign.
     #[error("{} is not a usable checkpoint: {problem}", path.display())]
     Malformed {
@@ -82,6 +90,9 @@ struct Header {
     experiment: Experiment,
     generation: u64,
     began: u64,
+    /// [`StrategyState::rested`] where it is not `began`, as after a merge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rested: Option<u64>,
     restarts: u32,
     /// Rules that synapses share; 0: none.
     clusters: usize,
@@ -98,14 +109,26 @@ impl Checkpoint {
     /// Writes the checkpoint so that a crash at any moment leaves the one before or this one.
     ///
     /// # Errors
-    /// [`CheckpointError::Write`] with the system's reason.
+    /// [`CheckpointError::Write`] with the system's reason, or [`CheckpointError::NotFinite`]; the file is then unchanged.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        Ok(write_durably(path, &self.to_bytes(path)?)?)
+    }
+
+    /// The content of its file, which is to be at `path`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NotFinite`] when it could not be read again.
+    pub(super) fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+        if let Some(bad) = self.history.iter().find(|generation| !generation.is_finite()) {
+            return Err(CheckpointError::NotFinite { path: path.into(), generation: bad.generation });
+        }
         let header = Header {
             format_version: FORMAT_VERSION,
             experiment_hash: self.experiment_hash.clone(),
             experiment: self.experiment.clone(),
             generation: self.state.generation,
             began: self.state.began,
+            rested: (self.state.rested != self.state.began).then_some(self.state.rested),
             restarts: self.state.restarts,
             clusters: self.clusters.as_ref().map_or(0, |clusters| clusters.count()),
             history: self.history.clone(),
@@ -125,8 +148,7 @@ impl Checkpoint {
         let views = tensors.iter().filter_map(|(name, kind, bytes)| {
             Some((*name, TensorView::new(*kind, vec![8 * bytes.len() / kind.bitsize()], bytes).ok()?))
         });
-        let file = serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
-        Ok(write_durably(path, &file)?)
+        serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))
     }
 
     /// Reads a checkpoint and checks its checksum.
@@ -218,6 +240,7 @@ impl Checkpoint {
             state: StrategyState {
                 generation: header.generation,
                 began: header.began,
+                rested: header.rested.unwrap_or(header.began),
                 restarts: header.restarts,
                 mean,
                 deviation,

@@ -17,7 +17,7 @@ pub enum Optimiser {
 }
 
 impl Optimiser {
-    /// Step number `step` of a descent, from 1, upwards along `gradient`.
+    /// Step upwards along `gradient`, number `step` since the optimiser was at rest, from 1.
     pub(super) fn ascend(
         self,
         state: &mut StrategyState,

@@ -88,27 +88,55 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// Whether all its numbers are finite: JSON cannot hold others.
+    pub(super) fn is_finite(&self) -> bool {
+        let Self { best, mean, spread, best_speed, mean_speed, falls, sigma, learning_rate, .. } = *self;
+        [best, mean, spread, best_speed, mean_speed, falls, sigma, learning_rate].iter().all(|value| value.is_finite())
+    }
+
     /// The present generation of `strategy`, whose candidates came to `outcomes`.
     pub(super) fn new(strategy: &Strategy, outcomes: &[Outcome]) -> Self {
         let results: Vec<CandidateResult> = outcomes.iter().flatten().copied().collect();
-        let count = results.len().max(1) as f32;
-        let mean = |value: fn(&CandidateResult) -> f32| results.iter().map(value).sum::<f32>() / count;
+        let mean = |value: fn(&CandidateResult) -> f32| mean(results.iter().map(value));
         let mean_fitness = mean(|result| result.fitness);
-        let variance = results.iter().map(|result| (result.fitness - mean_fitness).powi(2)).sum::<f32>() / count;
         let best = results.iter().max_by(|a, b| a.fitness.total_cmp(&b.fitness)).copied().unwrap_or_default();
         Self {
             generation: strategy.generation(),
             best: best.fitness,
             mean: mean_fitness,
-            spread: variance.sqrt(),
+            spread: spread(results.iter().map(|result| result.fitness), mean_fitness),
             best_speed: best.speed,
             mean_speed: mean(|result| result.speed),
             falls: mean(|result| result.falls),
             failed: (outcomes.len() - results.len()) as u32,
-            sigma: strategy.sigma(),
+            sigma: finite(strategy.sigma()),
             learning_rate: strategy.learning_rate(),
         }
     }
+}
+
+/// Mean of finite `values`, finite itself; 0 of none. Sums are of f32, on which the bits of all checkpoints rest; where these overflow, of
+/// f64.
+fn mean(values: impl ExactSizeIterator<Item = f32> + Clone) -> f32 {
+    let count = values.len().max(1);
+    let mean = values.clone().sum::<f32>() / count as f32;
+    if mean.is_finite() { mean } else { finite((values.map(f64::from).sum::<f64>() / count as f64) as f32) }
+}
+
+/// Standard deviation of finite `values` around their `mean`, summed as in [`mean`].
+fn spread(values: impl ExactSizeIterator<Item = f32> + Clone, mean: f32) -> f32 {
+    let count = values.len().max(1);
+    let spread = (values.clone().map(|value| (value - mean).powi(2)).sum::<f32>() / count as f32).sqrt();
+    if spread.is_finite() {
+        return spread;
+    }
+    let squares: f64 = values.map(|value| (f64::from(value) - f64::from(mean)).powi(2)).sum();
+    finite((squares / count as f64).sqrt() as f32)
+}
+
+/// The finite number next to `value`, as JSON has no other ones; NaN is as large as numbers get.
+fn finite(value: f32) -> f32 {
+    if value.is_nan() { f32::MAX } else { value.clamp(f32::MIN, f32::MAX) }
 }
 
 /// Number of the candidate with the best fitness, the first of equal ones; none if all failed.
@@ -127,6 +155,28 @@ mod tests {
         assert_eq!(result(f32::INFINITY), Err(Failure::NotFinite));
         assert_eq!(best_candidate(&[result(f32::NAN), result(-3.0), result(-2.0), result(-2.0), Err(Failure::Lost)]), Some(2));
         assert_eq!(best_candidate(&[Err(Failure::TooLong); 2]), None);
+    }
+
+    #[test]
+    fn numbers_too_large_to_be_summed_leave_a_finite_generation() {
+        let values = [3e38, -1e38, 3e38, 3e38f32];
+        let average = mean(values.into_iter());
+        assert!((average - 2e38).abs() < 1e32, "{average}");
+        let deviation = spread(values.into_iter(), average);
+        assert!((deviation / 1e38 - 3f32.sqrt()).abs() < 1e-5, "{deviation}");
+        assert_eq!(mean([f32::MAX; 7].into_iter()), f32::MAX);
+        assert_eq!(spread([f32::MAX, f32::MIN].into_iter(), 0.0), f32::MAX);
+        assert_eq!((mean(std::iter::empty()), spread(std::iter::empty(), 0.0)), (0.0, 0.0));
+        assert_eq!([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.5].map(finite), [f32::MAX, f32::MAX, f32::MIN, -0.5]);
+    }
+
+    #[test]
+    fn ordinary_statistics_are_those_of_sums_in_single_precision() {
+        let values = [0.1, 0.7, 1e-3, -12.5, 1e4, 3.3f32];
+        let average = values.iter().sum::<f32>() / 6.0;
+        assert_eq!(mean(values.into_iter()).to_bits(), average.to_bits());
+        let variance = values.iter().map(|value| (value - average).powi(2)).sum::<f32>() / 6.0;
+        assert_eq!(spread(values.into_iter(), average).to_bits(), variance.sqrt().to_bits());
     }
 
     #[test]

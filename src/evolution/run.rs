@@ -10,7 +10,7 @@ use super::outcome::{Generation, Outcome, best_candidate};
 use super::search::TellError;
 use super::stop::StopReason;
 use super::{Checkpoint, CheckpointError, Experiment, Search, SearchError};
-use crate::durable::WriteError;
+use crate::durable::{WriteError, write_durably};
 use crate::policy::{PolicyFile, PolicyFileError};
 use crate::robot::RobotModel;
 
@@ -208,22 +208,29 @@ impl Run {
         Ok(events)
     }
 
-    /// Ends the present generation, which took so long, with what its candidates came to: tells the search and writes the folder's files.
+    /// Ends the present generation, which took so long, with what its candidates came to: tells the search and writes the folder's files, the
+    /// checkpoint after policies and history. So a kill in between leaves at most these one generation ahead, and the generation is run
+    /// again, to the same files; were it the other way round, nothing would write those of the last generation again. The pace comes after the
+    /// checkpoint, as a generation that is run again would be noted twice.
     ///
     /// # Errors
-    /// [`RunError`]; what was written before is still there, and resumes to the same result.
+    /// [`RunError`]; the checkpoint of the generation before is still there, and resumes to the same result.
     pub fn finish_generation(&mut self, outcomes: &[Outcome], took: Duration) -> Result<Generation, RunError> {
         let best = best_candidate(outcomes).map(|index| self.search.strategy().candidate(index));
         let generation = self.search.tell(outcomes)?;
         self.history.push(generation);
-        self.keep()?;
-        let candidates = outcomes.len();
-        let episodes = candidates as u64 * u64::from(self.search.experiment().episodes_per_candidate());
-        note_pace(&self.folder, &Pace { generation: generation.generation, candidates, episodes, took })?;
+        let path = self.folder.join("checkpoint.safetensors");
+        // Before anything is replaced: it may be refused.
+        let checkpoint = self.checkpoint().to_bytes(&path)?;
         self.policy(self.search.strategy().mean_genome(), 0.0).save(&self.folder.join("mean.safetensors"))?;
         if let Some(genome) = best {
             self.policy(genome, generation.best).save(&self.folder.join("best.safetensors"))?;
         }
+        write_history(&self.folder, &self.history)?;
+        self.keep(&path, &checkpoint)?;
+        let candidates = outcomes.len();
+        let episodes = candidates as u64 * u64::from(self.search.experiment().episodes_per_candidate());
+        note_pace(&self.folder, &Pace { generation: generation.generation, candidates, episodes, took })?;
         Ok(generation)
     }
 
@@ -245,23 +252,24 @@ impl Run {
         file
     }
 
-    /// Writes checkpoint and history. The checkpoint of the generation before stays beside it.
-    fn keep(&self) -> Result<(), RunError> {
-        let path = self.folder.join("checkpoint.safetensors");
+    /// Writes `checkpoint` to `path`. The checkpoint of the generation before stays beside it.
+    fn keep(&self, path: &Path, checkpoint: &[u8]) -> Result<(), WriteError> {
         if path.exists() {
             let older = self.folder.join("checkpoint.previous.safetensors");
             let _ = std::fs::remove_file(&older);
             // A link, so that at no moment there is no checkpoint. Without links (some file systems) only the newest is kept.
-            let _ = std::fs::hard_link(&path, &older);
+            let _ = std::fs::hard_link(path, &older);
         }
-        let checkpoint = Checkpoint {
+        write_durably(path, checkpoint)
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
             experiment: (**self.search.experiment()).clone(),
             experiment_hash: self.hash.clone(),
             state: self.search.strategy().state().clone(),
             clusters: self.search.clusters().cloned(),
             history: self.history.clone(),
-        };
-        checkpoint.save(&path)?;
-        Ok(write_history(&self.folder, &self.history)?)
+        }
     }
 }

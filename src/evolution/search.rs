@@ -71,6 +71,7 @@ impl Search {
         let state = StrategyState {
             generation: population.generation,
             began: 0,
+            rested: 0,
             restarts: 0,
             mean: population.mean.clone(),
             deviation: if adapts { population.deviation.clone() } else { Vec::new() },

@@ -22,6 +22,9 @@ pub struct StrategyState {
     pub generation: u64,
     /// Generation at which the present descent began: 0, or that of the last restart.
     pub began: u64,
+    /// Generation at which the optimiser was last at rest: `began`, or that of a merge since. Adam's moments are of the generations from
+    /// here on, which its bias correction must count; schedules count from `began`.
+    pub rested: u64,
     /// Restarts so far.
     pub restarts: u32,
     /// Mean of the search distribution.
@@ -69,6 +72,7 @@ impl Strategy {
             state: StrategyState {
                 generation: 0,
                 began: 0,
+                rested: 0,
                 restarts: 0,
                 mean: Vec::new(),
                 deviation: Vec::new(),
@@ -105,7 +109,7 @@ impl Strategy {
         Ok(Self { state, ..expected })
     }
 
-    /// Goes on around `genome`, of other `stretches`, with an optimiser at rest. The generation stays.
+    /// Goes on around `genome`, of other `stretches`, with an optimiser at rest. The generation stays, and with it the place in schedules.
     pub(super) fn go_on_at(&mut self, stretches: SearchStretches, mut genome: Vec<f32>) {
         stretches.locate(&mut genome);
         self.stretches = stretches;
@@ -128,6 +132,7 @@ impl Strategy {
         self.state.first_moment = zeros(!snes);
         self.state.second_moment = zeros(!snes && adam);
         self.state.mean = point;
+        self.state.rested = self.state.generation;
     }
 
     /// The state to keep in a checkpoint.
@@ -231,7 +236,8 @@ impl Strategy {
             gradient.iter_mut().for_each(|gradient| *gradient += weight * noise.next());
         }
         let mut state = self.state.clone();
-        self.settings.optimiser.ascend(&mut state, &gradient, self.age() + 1, self.learning_rate(), &self.settings);
+        let step = self.state.generation.saturating_sub(self.state.rested).saturating_add(1);
+        self.settings.optimiser.ascend(&mut state, &gradient, step, self.learning_rate(), &self.settings);
         state
     }
 
@@ -362,6 +368,24 @@ mod tests {
         assert_ne!(strategy.mean_genome(), start);
         climb(&mut strategy, 1);
         assert_eq!(strategy.sigma(), 0.05);
+    }
+
+    #[test]
+    fn the_first_step_after_a_merge_is_as_long_as_the_first_of_all() {
+        let mut strategy = Strategy::new(settings(32), 1, stretches(6));
+        climb(&mut strategy, 50);
+        let merged = strategy.mean_genome();
+        strategy.go_on_at(stretches(6), merged.clone());
+        assert_eq!((strategy.age(), strategy.state().rested), (50, 50));
+        climb(&mut strategy, 1);
+        // Adam's first step is the learning rate in every dimension, whatever the gradient's size; counted
+        // from the beginning of a descent it comes to (1 - beta1) / sqrt(1 - beta2) = 3.2 times that.
+        let rate = strategy.learning_rate();
+        for (before, after) in merged.iter().zip(strategy.mean_genome()) {
+            assert!(((after - before).abs() - rate).abs() < 1e-3 * rate, "from {before} to {after}");
+        }
+        strategy.restart();
+        assert_eq!((strategy.state().rested, strategy.state().began), (51, 51));
     }
 
     #[test]

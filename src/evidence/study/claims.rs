@@ -178,10 +178,18 @@ impl Claim {
         let (verdict, evidence) = match weighed {
             Some((verdict, evidence)) if is_complete => (verdict, evidence),
             Some((_, evidence)) => (ClaimVerdict::Missing, format!("so far: {evidence}")),
-            None if is_complete => (ClaimVerdict::Open, "too few policies walk".to_owned()),
+            None if is_complete => (ClaimVerdict::Open, self.lack().to_owned()),
             None => (ClaimVerdict::Missing, String::new()),
         };
         ClaimResult { claim: self.to_string(), verdict, evidence }
+    }
+
+    /// What is missing where there are no numbers though all policies are evolved.
+    fn lack(&self) -> &'static str {
+        match self {
+            Self::Bounded { .. } | Self::Faster { .. } => "too few policies",
+            _ => "too few policies walk",
+        }
     }
 
     /// Verdict and numbers; none when too few policies have the numbers.
@@ -294,20 +302,24 @@ fn apart(comparison: &ComparisonFigures, level: f64) -> Option<ClaimVerdict> {
     Some(if is_sure { side(&comparison.effect.difference, 0.0, true) } else { ClaimVerdict::Open })
 }
 
+/// What the largest weights of all policies say, those that do not walk included: weights diverge without a walk, too.
 fn bounded(with: &[&GroupFigures], without: &GroupFigures, bound: f32) -> (ClaimVerdict, String) {
     if let Some(fixed) = with.iter().chain([&without]).find(|group| group.plastic == 0) {
         return (ClaimVerdict::Open, format!("{} has no plastic weights", fixed.name));
     }
+    let few = with.iter().chain([&without]).find(|group| group.policies.len() < FEWEST);
     let kept = with.iter().flat_map(|group| &group.policies).map(PolicyFigures::largest_weight).fold(0.0, f32::max);
     let (diverged, all) =
         (without.policies.iter().filter(|policy| policy.largest_weight() > bound).count(), without.policies.len());
     let verdict = match diverged {
+        _ if few.is_some() => ClaimVerdict::Open,
         _ if kept > bound => ClaimVerdict::Fails,
         0 => ClaimVerdict::Fails,
         count if count == all => ClaimVerdict::Holds,
         _ => ClaimVerdict::Open,
     };
-    (verdict, format!("with one |w| is at most {kept:.2e}; without, {diverged} of {all} policies exceed {bound:.0}"))
+    let lack = few.map(|group| format!("; {} has fewer than {FEWEST} policies", group.name)).unwrap_or_default();
+    (verdict, format!("with one |w| is at most {kept:.2e}; without, {diverged} of {all} policies exceed {bound:.0}{lack}"))
 }
 
 impl fmt::Display for Claim {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::description::{Member, Outcome, Study};
+use super::description::{Comparison, Member, Outcome, Study};
 use super::weights::WeightFigures;
 use crate::evidence::statistics::{Interval, SampleEffect, compare_samples, holm, mean, mean_interval};
 use crate::evidence::suite::{ConditionReport, Suite, SuiteReport};
@@ -34,7 +34,7 @@ pub struct StudyFigures {
     pub outcomes: Vec<String>,
     /// The groups that have any policy.
     pub groups: Vec<GroupFigures>,
-    /// The study's comparisons of groups that have policies.
+    /// The study's comparisons of groups that have enough policies.
     pub comparisons: Vec<ComparisonFigures>,
     /// Names of policies that are not evolved yet.
     pub missing: Vec<String>,
@@ -134,7 +134,8 @@ pub struct ComparisonFigures {
     pub policies: [usize; 2],
     /// How far apart they are.
     pub effect: SampleEffect,
-    /// The p value, corrected for all of the study's comparisons (Holm).
+    /// The p value, corrected for all of the study's comparisons (Holm), those that cannot be made yet counted in with p = 1: what is evolved
+    /// first must not pass more easily.
     pub p_adjusted: f64,
 }
 
@@ -201,32 +202,35 @@ impl StudyFigures {
     }
 
     fn compare(&mut self, study: &Study, suite: &Suite) {
-        let mut comparisons = Vec::new();
-        for wanted in &study.comparisons {
-            let (Some(group), Some(base)) = (self.group(&wanted.group), self.group(&wanted.baseline)) else { continue };
-            let Some(index) = self.outcome(&wanted.outcome) else { continue };
-            let retained = index != 0;
-            let [first, second] = [group, base].map(|group| if retained { group.retained(index) } else { group.speeds(index) });
-            // A spread is the least that a comparison needs.
-            if first.len() < 2 || second.len() < 2 {
-                continue;
-            }
-            let effect = compare_samples(&first, &second, suite.level, suite.seed);
-            comparisons.push(ComparisonFigures {
-                group: wanted.group.clone(),
-                baseline: wanted.baseline.clone(),
-                outcome: wanted.outcome.clone(),
-                retained,
-                policies: [first.len(), second.len()],
-                p_adjusted: effect.p_value,
-                effect,
-            });
+        let figures: Vec<_> = study.comparisons.iter().map(|wanted| self.compared(wanted, suite)).collect();
+        // The family is all of the study's comparisons, whichever of them can be made already.
+        let p_value = |figures: &Option<ComparisonFigures>| figures.as_ref().map_or(1.0, |figures| figures.effect.p_value);
+        let adjusted = holm(&figures.iter().map(p_value).collect::<Vec<_>>());
+        let corrected =
+            |(figures, p_adjusted): (Option<ComparisonFigures>, f64)| Some(ComparisonFigures { p_adjusted, ..figures? });
+        self.comparisons = figures.into_iter().zip(adjusted).filter_map(corrected).collect();
+    }
+
+    /// A comparison, p not corrected; none while too few policies are there, or walk.
+    fn compared(&self, wanted: &Comparison, suite: &Suite) -> Option<ComparisonFigures> {
+        let (group, base) = (self.group(&wanted.group)?, self.group(&wanted.baseline)?);
+        let index = self.outcome(&wanted.outcome)?;
+        let retained = index != 0;
+        let [first, second] = [group, base].map(|group| if retained { group.retained(index) } else { group.speeds(index) });
+        // A spread is the least that a comparison needs.
+        if first.len() < 2 || second.len() < 2 {
+            return None;
         }
-        let adjusted = holm(&comparisons.iter().map(|comparison| comparison.effect.p_value).collect::<Vec<_>>());
-        for (comparison, p) in comparisons.iter_mut().zip(adjusted) {
-            comparison.p_adjusted = p;
-        }
-        self.comparisons = comparisons;
+        let effect = compare_samples(&first, &second, suite.level, suite.seed);
+        Some(ComparisonFigures {
+            group: wanted.group.clone(),
+            baseline: wanted.baseline.clone(),
+            outcome: wanted.outcome.clone(),
+            retained,
+            policies: [first.len(), second.len()],
+            p_adjusted: effect.p_value,
+            effect,
+        })
     }
 }
 

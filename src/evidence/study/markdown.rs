@@ -41,7 +41,7 @@ pub fn markdown(file: &str, study: &Study, suite: &Suite, figures: &StudyFigures
     groups(&mut out, figures);
     policies(&mut out, figures);
     conditions(&mut out, figures);
-    comparisons(&mut out, figures);
+    comparisons(&mut out, study, figures);
     commands(&mut out, file, study, figures);
     out
 }
@@ -153,12 +153,12 @@ fn conditions(out: &mut String, figures: &StudyFigures) {
     table(out, &head, rows(&|group, index| format!("{:.0}", 100.0 * group.outcomes[index].falls)));
 }
 
-fn comparisons(out: &mut String, figures: &StudyFigures) {
+fn comparisons(out: &mut String, study: &Study, figures: &StudyFigures) {
     if figures.comparisons.is_empty() {
         return;
     }
     out.push_str("### Group against group\n\n");
-    let corrected = format!("p of {} (Holm)", figures.comparisons.len());
+    let corrected = format!("p of {} (Holm)", study.comparisons.len());
     let head = ["compared", "in", "policies", "difference", "ratio", "Hedges' g", "p", &corrected];
     let row = |comparison: &ComparisonFigures| {
         let ComparisonFigures { group, baseline, outcome, policies, effect, .. } = comparison;

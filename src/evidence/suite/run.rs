@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::description::{Condition, Suite};
 use super::records::{Record, Records};
-use crate::episode::{Episode, EpisodeResult, Fitness};
+use crate::episode::{Episode, Fitness};
 use crate::evidence::held_out_seeds;
+use crate::evidence::trial::finite;
 use crate::plasticity::Gate;
 use crate::policy::{Policy, PolicyFile};
 use crate::robot::RobotModel;
@@ -84,18 +85,4 @@ pub fn run_suite(
         done();
         Ok(())
     })
-}
-
-/// `result` in numbers that JSON and statistics can hold: an episode whose simulation broke down is one in which the robot fell where it
-/// stood, and weights without bound are as large as numbers get.
-fn finite(result: EpisodeResult) -> EpisodeResult {
-    let EpisodeResult { fitness, distance, lateral_drift, speed, yaw, joint_speed, weight_change_mean, .. } = result;
-    let weights_max_abs = result.weights_max_abs.min(f32::MAX);
-    if [fitness, distance, lateral_drift, speed, yaw, joint_speed].iter().all(|value| value.is_finite())
-        && result.work.is_finite()
-    {
-        return EpisodeResult { weights_max_abs, weight_change_mean: weight_change_mean.min(f32::MAX), ..result };
-    }
-    let EpisodeResult { control_steps, physics_steps, .. } = result;
-    EpisodeResult { fell: true, control_steps, physics_steps, weights_max_abs, ..Default::default() }
 }

@@ -38,7 +38,7 @@ pub struct Worker {
     waiting: VecDeque<u32>,
     running: BTreeMap<u32, Running>,
     /// Jobs of generations before that still run.
-    stray: BTreeSet<Job>,
+    stray: BTreeMap<Job, Running>,
     /// Jobs that took too long and still run.
     given_up: BTreeSet<Job>,
     time_limit: Duration,
@@ -115,7 +115,7 @@ impl Worker {
             paused: false,
             waiting: VecDeque::new(),
             running: BTreeMap::new(),
-            stray: BTreeSet::new(),
+            stray: BTreeMap::new(),
             given_up: BTreeSet::new(),
             time_limit: Duration::MAX,
             last_look: Duration::ZERO,
@@ -136,9 +136,10 @@ impl Worker {
         if (experiment, generation, population) == (self.experiment, self.generation, self.population) {
             return;
         }
-        let running: Vec<Job> = self.running.keys().map(|&candidate| self.job(candidate)).collect();
-        self.stray.extend(running);
-        self.running.clear();
+        let running = std::mem::take(&mut self.running);
+        let (old_experiment, old_generation) = (self.experiment, self.generation);
+        let job = |candidate| Job { experiment: old_experiment, generation: old_generation, candidate };
+        self.stray.extend(running.into_iter().map(|(candidate, running)| (job(candidate), running)));
         self.waiting.clear();
         self.outcomes.clear();
         self.done = DoneSet::empty(population);
@@ -200,7 +201,7 @@ impl Worker {
         if self.given_up.remove(&job) {
             return false;
         }
-        if self.stray.remove(&job) || job != self.job(job.candidate) {
+        if self.stray.remove(&job).is_some() || job != self.job(job.candidate) {
             return true;
         }
         if let Some(Running { start, .. }) = self.running.remove(&job.candidate) {
@@ -212,7 +213,8 @@ impl Worker {
         true
     }
 
-    /// Gives up what has been running for longer than is allowed: it failed. Each of these jobs needs another thread in the place of its own.
+    /// Gives up what has been running for longer than is allowed: it failed, unless it is of a generation before, of which nobody waits for
+    /// an outcome. Each of these jobs needs another thread in the place of its own.
     /// To be called several times a second. Time in which the whole process stood still does not count.
     pub fn give_up(&mut self, now: Duration) -> Vec<Job> {
         let passed = now.saturating_sub(std::mem::replace(&mut self.last_look, now)).min(LONGEST_LOOK);
@@ -226,7 +228,8 @@ impl Worker {
         for &candidate in &late {
             self.outcomes.insert(candidate, Finished { outcome: Err(Failure::TooLong), sent: None });
         }
-        let jobs: Vec<Job> = late.into_iter().map(|candidate| self.job(candidate)).collect();
+        let mut jobs: Vec<Job> = late.into_iter().map(|candidate| self.job(candidate)).collect();
+        jobs.extend(self.stray.extract_if(.., |_, running| too_long(running)).map(|(job, _)| job));
         self.given_up.extend(&jobs);
         jobs
     }
@@ -237,11 +240,9 @@ impl Worker {
 
     /// How long there will be nothing to say, if nothing happens.
     pub fn pause_left(&self, now: Duration) -> Duration {
-        let results = if self.outcomes.values().any(|finished| finished.sent.is_none()) {
-            left(self.last_results, SHORTEST_PAUSE, now)
-        } else {
-            Duration::MAX
-        };
+        // What is known as done is never sent.
+        let unsent = |(candidate, finished): (&u32, &Finished)| finished.sent.is_none() && !self.done.contains(*candidate);
+        let results = if self.outcomes.iter().any(unsent) { left(self.last_results, SHORTEST_PAUSE, now) } else { Duration::MAX };
         left(self.last_heartbeat, self.heartbeat_pause(), now).min(results)
     }
 
@@ -431,6 +432,39 @@ mod tests {
         assert_eq!(worker.results(ms(3_601_000)).unwrap().failure, [Failure::TooLong.code()]);
         assert!(!worker.finish(job, outcome(), ms(3_700_000)));
         assert_eq!(worker.results(ms(3_700_000)).unwrap().failure, [Failure::TooLong.code()]);
+    }
+
+    #[test]
+    fn a_candidate_of_a_generation_before_that_hangs_is_given_up_too() {
+        let mut worker = worker();
+        worker.give_up(ms(0));
+        worker.work(&work(1, &[(1, &[2])], &[])).unwrap();
+        let job = worker.next(ms(0)).unwrap();
+        assert!(worker.give_up(ms(900)).is_empty());
+        worker.begin(KEY, 4, 8, ms(2_000));
+        // The thread is busy with what nobody waits for.
+        assert_eq!(worker.heartbeat(ms(1_000)).unwrap().capacity, 1);
+        assert!(worker.give_up(ms(1_900)).is_empty());
+        assert_eq!(worker.give_up(ms(2_100)), [job], "the time before the new generation counts");
+        assert_eq!(worker.heartbeat(ms(3_000)).unwrap().capacity, 2);
+        assert_eq!(worker.results(ms(3_000)), None);
+        assert!(!worker.finish(job, outcome(), ms(9_000)));
+        assert_eq!(worker.results(ms(9_000)), None);
+    }
+
+    #[test]
+    fn an_outcome_that_another_worker_had_first_keeps_nobody_awake() {
+        let mut worker = worker();
+        worker.work(&work(1, &[(1, &[2])], &[])).unwrap();
+        let job = worker.next(ms(0)).unwrap();
+        worker.work(&work(2, &[], &[2])).unwrap();
+        worker.finish(job, outcome(), ms(10));
+        worker.heartbeat(ms(1_000));
+        assert_eq!(worker.results(ms(1_000)), None);
+        assert_eq!(worker.pause_left(ms(1_000)), IDLE_HEARTBEAT);
+        // A node that has forgotten wants it.
+        worker.work(&Work { node: 6, ..work(1, &[], &[]) }).unwrap();
+        assert!(worker.pause_left(ms(1_000)).is_zero());
     }
 
     #[test]
