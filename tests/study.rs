@@ -9,7 +9,7 @@ use common::{lively_policy, repository};
 use hebbian_locomotion::config::{parse_yaml, read_yaml};
 use hebbian_locomotion::evidence::study::{
     Claim, ClaimVerdict, Evolved, Member, Study, StudyError, StudyFigures, WeightConditions, WeightFigures, WeightRecords,
-    weight_figures,
+    markdown, weight_figures,
 };
 use hebbian_locomotion::evidence::suite::{ConditionReport, Entrant, Record, Suite, SuiteReport};
 use hebbian_locomotion::evidence::{Motion, statistics::Interval};
@@ -196,6 +196,39 @@ fn there_is_no_verdict_on_half_of_the_policies_or_on_hardly_any_that_walk() {
     let lame = [[0.001, 0.0, 0.0]; 5];
     let lame = judge("wider: {group: plastic}", &lame, &STATIC);
     assert!(lame.verdict == ClaimVerdict::Open && lame.evidence == "too few policies walk", "{lame:?}");
+}
+
+#[test]
+fn a_comparison_that_cannot_be_made_yet_still_counts_in_the_correction() {
+    let study = study("");
+    // Of the static ones none walks, so that nothing is retained; two of them are too few, none is no group at all.
+    let lame = [[0.001, 0.0, 0.0]; 6];
+    let few = figures(&study, &PLASTIC, &lame, &wide());
+    let [speed] = &few.comparisons[..] else { panic!("one comparison") };
+    assert!(!speed.retained && speed.effect.p_value > 0.0 && speed.effect.p_value < 0.1, "{speed:?}");
+    assert_eq!(speed.p_adjusted, 2.0 * speed.effect.p_value);
+    let page = markdown("study.yaml", &study, &suite(), &few, &[]);
+    assert!(page.contains("p of 2 (Holm)"), "{page}");
+    assert!(figures(&study, &PLASTIC, &[], &wide()).comparisons.is_empty());
+}
+
+#[test]
+fn weights_are_not_judged_bounded_by_fewer_than_three_policies() {
+    let two = STUDY.replace("seeds: [5, 6, 7, 8, 9, 10]", "seeds: [5, 6]");
+    let study: Study = parse_yaml(&two).unwrap();
+    for (claim, verdict) in [
+        ("bounded: {with: [plastic], without: static, bound: 1000}", ClaimVerdict::Open),
+        ("bounded: {with: [static], without: plastic, bound: 1000}", ClaimVerdict::Open),
+        ("bounded: {with: [plastic], without: plastic, bound: 1000}", ClaimVerdict::Fails),
+    ] {
+        let claim: Claim = parse_yaml(claim).unwrap();
+        let result = claim.judge(&figures(&study, &PLASTIC, &STATIC[..2], &wide()));
+        assert_eq!(result.verdict, verdict, "{}", result.evidence);
+        assert_eq!(result.evidence.contains("static has fewer than 3 policies"), verdict == ClaimVerdict::Open);
+    }
+    let faster: Claim = parse_yaml("faster: {group: plastic, than: static}").unwrap();
+    let result = faster.judge(&figures(&study, &PLASTIC, &STATIC[..2], &wide()));
+    assert_eq!((result.verdict, result.evidence.as_str()), (ClaimVerdict::Open, "too few policies"));
 }
 
 #[test]
