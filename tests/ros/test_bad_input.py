@@ -1,5 +1,6 @@
 """What a node does with input that is wrong: a clear message and a clean exit, or an ignored and counted message."""
 
+import itertools
 import json
 
 import pytest
@@ -190,3 +191,13 @@ def test_what_was_replaced_in_a_robot_is_said_once_by_each_node(world):
     for node in nodes:
         lines = [line for line in node.output().splitlines() if "which no body has" in line]
         assert len(lines) == 1 and "WARN" in lines[0] and "robot `beetle`" in lines[0], node.output()
+
+
+def test_a_simulator_that_is_faster_than_the_policy_is_named_and_makes_no_more_steps(world):
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    world.start_simulator(control_rate=100.0, wait_for_command=False)
+    node = world.start_policy()
+    world.spin_until(lambda: len(states) > 50, "control steps", node.output)
+    steps = [state.header.stamp.sec * 1000 + state.header.stamp.nanosec // 1_000_000 for state in states]
+    assert min(b - a for a, b in itertools.pairwise(steps)) == 20, steps
+    assert "the policy makes a step every 20.0 ms" in node.output(), node.output()

@@ -69,10 +69,6 @@ impl Control {
                 let fence = self.handle.fence();
                 return send_again(session, stamp, fence);
             }
-            if session.last_stamp.is_some_and(|last| is_early(last, stamp, session.period)) {
-                // Sensors that are faster than the policy: each step may move a joint as far as a whole period allows.
-                return;
-            }
             let missed = session.last_stamp.map_or(0, |last| missed_between(last, stamp, session.period));
             session.missed += missed;
             session.last_stamp = Some(stamp);
@@ -365,12 +361,6 @@ fn seconds(nanoseconds: i64) -> f32 {
     (nanoseconds as f64 * 1e-9) as f32
 }
 
-/// Whether values of `stamp` come too early for a control step after those of `last`. Stamps of a robot jitter; a quarter of a period is left
-/// to them.
-fn is_early(last: Stamp, stamp: Stamp, period: i64) -> bool {
-    (1..period - period / 4).contains(&stamp.saturating_sub(last))
-}
-
 /// Control steps left out between two stamps. A jump of more than a minute, or back, is a new beginning and counts as none.
 fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
     const LONGEST_GAP: i64 = 60_000_000_000;
@@ -380,16 +370,7 @@ fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_early, missed_between};
-
-    #[test]
-    fn values_that_come_faster_than_the_policy_runs_are_left_out() {
-        let period = 20_000_000;
-        let early = |gap: f64| is_early(1_000, 1_000 + (gap * period as f64) as i64, period);
-        assert_eq!([early(0.1), early(0.5), early(0.7)], [true; 3]);
-        // In time, late, repeated, and after a clock was set back.
-        assert_eq!([early(0.8), early(1.0), early(3.0), early(0.0), early(-1.0)], [false; 5]);
-    }
+    use super::missed_between;
 
     #[test]
     fn missed_steps_are_counted_by_the_gap_between_stamps() {

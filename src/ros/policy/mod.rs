@@ -6,6 +6,7 @@ mod declarations;
 mod diagnostics;
 mod keeping;
 mod node;
+mod pace;
 mod report;
 mod requests;
 mod sensors;

@@ -17,6 +17,7 @@ use super::control::Control;
 use super::declarations::declarations;
 use super::diagnostics::{THRESHOLDS, Thresholds};
 use super::keeping::{Keeping, KeptAt};
+use super::pace::Pace;
 use super::requests::{ControlHandle, Request};
 use super::sensors::{Sensing, SharedSensing};
 use super::session::{Known, Life, Session, Trigger};
@@ -257,13 +258,13 @@ impl PolicyNode {
         let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(joints.len(), feet.len()), oldest_received: 0 };
         let (frames, received_frames) = triple_buffer::TripleBuffer::new(&empty).split();
         let session = Session::new(life, received_frames, trigger, known.metadata.control_rate);
+        let pace = (trigger == Trigger::Sensors).then(|| Pace::new(session.period));
         drop(parameters);
 
         self.announce(&known, inbox)?;
-        let matched = trigger == Trigger::Sensors;
         self.control.forget_sensors();
         self.control.set_faults(MessageFaults::default());
-        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, matched, faults: MessageFaults::default() });
+        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, faults: MessageFaults::default() });
         self.control.set_layers(known.metadata.gate_dimensions().layers);
         self.keeping.set(kept);
         *self.known.borrow_mut() = Some(known);

@@ -9,6 +9,7 @@ use r2r::sensor_msgs::msg::{Imu, JointState};
 use r2r::std_msgs::msg::Bool;
 use r2r::{QosProfile, WrappedTypesupport};
 
+use super::pace::Pace;
 use super::requests::ControlHandle;
 use crate::robot::{ContactDescription, DriverDescription, SensorFrame};
 use crate::ros::clock::steady_now;
@@ -25,8 +26,8 @@ pub struct Sensing {
     pub reader: SensorReader,
     /// To the control thread.
     pub frames: triple_buffer::Input<SensorFrame>,
-    /// Whether only complete sets of one stamp count; then each also makes a step.
-    pub matched: bool,
+    /// With it only complete sets of one stamp count, and each that is in time makes a step.
+    pub pace: Option<Pace>,
     /// What was wrong with messages.
     pub faults: MessageFaults,
 }
@@ -54,7 +55,7 @@ impl Receiver {
     fn receive(&mut self, spoken: Spoken, take: impl FnOnce(&mut SensorReader, i64) -> Result<(), MessageError>) {
         let mut sensing = self.sensing.borrow_mut();
         // An unconfigured node has no use for messages.
-        let Some(Sensing { reader, frames, matched, faults }) = sensing.as_mut() else { return };
+        let Some(Sensing { reader, frames, pace, faults }) = sensing.as_mut() else { return };
         let now = steady_now();
         let result = take(reader, now);
         faults.clock_jumps = reader.clock_jumps();
@@ -80,11 +81,14 @@ impl Receiver {
         self.control.set_faults(*faults);
         if result.is_ok() {
             let assembler = reader.assembler();
-            if let Some(frame) = if *matched { assembler.matched() } else { assembler.latest() } {
+            if let Some(frame) = if pace.is_some() { assembler.matched() } else { assembler.latest() } {
+                if let Some(Err(early)) = pace.as_mut().map(|pace| pace.note(frame.stamp)) {
+                    return self.rejections.note(&early);
+                }
                 frames.input_buffer_mut().clone_from(frame);
                 frames.publish();
                 // With the steady clock as its trigger the control thread wakes by itself.
-                if *matched {
+                if pace.is_some() {
                     self.control.wake();
                 }
             }
