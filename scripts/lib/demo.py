@@ -23,6 +23,8 @@ FALLEN_HEIGHT = 0.4
 # Longest wait for the first control step, and for the nodes to end [s].
 START_TIMEOUT = 30.0
 END_TIMEOUT = 10.0
+# From when this node sees that the recorder listens to the policy until the policy knows it as well, which nobody sees [s].
+ACQUAINTANCE = 1.0
 
 
 def parse_arguments():
@@ -224,6 +226,9 @@ def await_recorder(node, processes):
         spin(node, processes)
         if time.monotonic() - started > START_TIMEOUT:
             raise RuntimeError(f"the recorder did not find the policy within {START_TIMEOUT:.0f} s")
+    seen = time.monotonic()
+    while time.monotonic() - seen < ACQUAINTANCE:
+        spin(node, processes)
 
 
 def watch(node, monitor, processes, duration):

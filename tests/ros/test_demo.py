@@ -70,7 +70,7 @@ def record_in_lockstep(world, seed):
             connections = [one for one in reader.connections if one.topic == "/policy/weights"]
             messages = reader.messages(connections)
             steps = [reader.deserialize(data, one.msgtype).step for one, _, data in messages]
-        if steps == list(range(len(steps))):
+        if steps and steps == list(range(len(steps))):
             return bag, len(steps)
     raise AssertionError("weights are missing in each of four recordings")
 
