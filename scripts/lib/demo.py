@@ -23,7 +23,7 @@ FALLEN_HEIGHT = 0.4
 # Longest wait for the first control step, and for the nodes to end [s].
 START_TIMEOUT = 30.0
 END_TIMEOUT = 10.0
-# From when this node sees that the recorder listens to the policy until the policy knows it as well, which nobody sees [s].
+# From when the recorder is seen to listen to the policy until the policy knows it as well, which nobody sees [s].
 ACQUAINTANCE = 1.0
 
 
