@@ -12,7 +12,7 @@ use hebbian_locomotion::evidence::study::{
     markdown, weight_figures,
 };
 use hebbian_locomotion::evidence::suite::{ConditionReport, Entrant, Record, Suite, SuiteReport};
-use hebbian_locomotion::evidence::{Motion, statistics::Interval};
+use hebbian_locomotion::evidence::{Carrier, Motion, Verdict, statistics::Interval};
 use hebbian_locomotion::policy::PolicyFile;
 
 const SUITE: &str = "{episodes: 3, duration: 3, conditions: [{name: flat}, {name: rough, terrain: {relief: {uneven: {}}}}, \
@@ -66,6 +66,10 @@ fn a_study_that_contradicts_itself_is_refused_before_anything_runs() {
     assert!(more("claims: [{faster: {group: static, than: plastic}}]").contains("{group: static, baseline: plastic, in: flat}"));
     assert!(more("claims: [{low_dimensional: {group: plastic, share: 88}}]").contains("share of a claim is 88"));
     assert!(more("claims: [{bounded: {with: [plastic], without: static, bound: .nan}}]").contains("bound of a claim is NaN"));
+    assert!(
+        more("claims: [{matters: {group: plastic, than: static, outcome: trouble, times: 0.5}}]")
+            .contains("times of a claim is 0.5")
+    );
     assert!(changed("unknown: rough", "unknown: ice").to_string().contains("known are flat, rough, limp, air"));
     assert!(changed("unknown: rough", "unknown: limp").to_string().contains("one for each leg"));
     assert!(changed("[1, 2, 3, 4, 5]", "[]").to_string().contains("seeds is empty"));
@@ -183,6 +187,60 @@ fn claims_follow_the_numbers() {
 }
 
 #[test]
+fn plasticity_matters_where_losses_retention_and_equal_speed_all_say_so() {
+    let study = study("");
+    let judge = |activity: f32, change: f32, fixed: &[[f64; 3]], times: f64| {
+        let mut figures = figures(&study, &PLASTIC, fixed, &wide());
+        for policy in &mut figures.groups[0].policies {
+            let verdict = Verdict {
+                carrier: Carrier::Mixed,
+                activity,
+                constant: 0.9,
+                change,
+                own: None,
+                order: None,
+                rate: None,
+                control: None,
+            };
+            policy.verdict = Some(verdict);
+        }
+        let claim: Claim =
+            parse_yaml(&format!("matters: {{group: plastic, than: static, outcome: trouble, times: {times}}}")).unwrap();
+        claim.judge(&figures)
+    };
+    let holds = judge(0.8, 0.5, &STATIC, 1.5);
+    assert_eq!(holds.verdict, ClaimVerdict::Holds, "{}", holds.evidence);
+    assert!(holds.evidence.contains("plastic has 0.99 times the speed of static (5 and 5 policies"), "{}", holds.evidence);
+    assert_eq!(judge(0.3, 0.5, &STATIC, 1.5).verdict, ClaimVerdict::Fails, "it walks without A, B and C");
+    assert_eq!(judge(0.8, 0.1, &STATIC, 1.5).verdict, ClaimVerdict::Fails, "it walks on frozen weights");
+    assert_eq!(judge(0.8, 0.5, &STATIC, 9.0).verdict, ClaimVerdict::Fails, "it retains more, but not nine times as much");
+    // Who is faster has more to lose.
+    let at_speed = |times: f64| STATIC.map(|speeds| speeds.map(|speed| times * speed));
+    assert_eq!(judge(0.8, 0.5, &at_speed(2.0), 1.5).verdict, ClaimVerdict::Open, "the other is twice as fast");
+    assert_eq!(judge(0.8, 0.5, &at_speed(0.5), 1.5).verdict, ClaimVerdict::Holds, "the other is slower and retains less");
+    assert_eq!(judge(0.8, 0.5, &at_speed(0.5), 9.0).verdict, ClaimVerdict::Open, "the other is slower, so it would retain more");
+    // Without an ablation nothing is known of what carries the gait.
+    let claim: Claim = parse_yaml("matters: {group: plastic, than: static, outcome: trouble, times: 1.5}").unwrap();
+    assert_eq!(claim.judge(&figures(&study, &PLASTIC, &STATIC, &wide())).verdict, ClaimVerdict::Open);
+}
+
+#[test]
+fn a_text_that_a_group_sets_names_the_seed_of_each_evolution() {
+    let set = "{start: \"walker_{seed}.safetensors\", evolution.sigma.initial: 0.05}";
+    let study: Study =
+        parse_yaml(&STUDY.replacen("experiment: plastic.yaml", &format!("experiment: plastic.yaml, set: {set}"), 1)).unwrap();
+    let of = |index: usize| study.members().nth(index).unwrap().changes();
+    let values = |index| of(index).into_iter().map(|change| (change.key, change.value)).collect::<Vec<_>>();
+    let expected = |seed: u64| {
+        let start = (String::from("start"), format!("walker_{seed}.safetensors").into());
+        vec![(String::from("evolution.sigma.initial"), 0.05.into()), start]
+    };
+    assert_eq!([values(0), values(2)], [expected(1), expected(2)]);
+    let page = markdown("study.yaml", &study, &suite(), &figures(&study, &PLASTIC, &STATIC, &wide()), &[]);
+    assert!(page.contains("--set 'start=\"walker_3.safetensors\"' --seed 3"), "{page}");
+}
+
+#[test]
 fn there_is_no_verdict_on_half_of_the_policies_or_on_hardly_any_that_walk() {
     let study = study("");
     let judge = |claim: &str, plastic: &[[f64; 3]], fixed: &[[f64; 3]]| {
@@ -252,6 +310,29 @@ fn weights_are_followed_on_both_grounds_and_kept() {
     assert!(error.contains("none of this name"), "{error}");
     std::fs::write(&path, b"{}\n").unwrap();
     assert!(WeightRecords::open(&path).unwrap_err().to_string().contains("line 1"));
+}
+
+#[test]
+fn training_can_be_of_some_groups_and_refuses_those_that_are_not_there() {
+    let train = |groups: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hebb"));
+        command.current_dir(repository("")).args([
+            "study",
+            "train",
+            "config/studies/beetle.yaml",
+            "--most",
+            "0",
+            "--groups",
+            groups,
+        ]);
+        command.output().unwrap()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // 5 seeds of the one, 3 of the other.
+    let some = train("lstm,clip");
+    assert!(some.status.success() && text(&some.stdout).contains("of 8 policies"), "{some:?}");
+    let none = train("lstm,gru");
+    assert!(!none.status.success() && text(&none.stderr).contains("\"gru\"; known are plastic, feed_forward"), "{none:?}");
 }
 
 /// Every shipped study with its folder.

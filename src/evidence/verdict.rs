@@ -13,8 +13,8 @@ pub const SLOWEST_WALK: f32 = 0.02;
 /// A loss of no more than this share of the speed is none.
 const NO_LOSS: f32 = 0.1;
 /// Losses from which on activity, and change throughout life, count as what the gait is carried by.
-const ACTIVITY_CARRIES: f32 = 0.5;
-const CHANGE_CARRIES: f32 = 1.0 / 3.0;
+pub(super) const ACTIVITY_CARRIES: f32 = 0.5;
+pub(super) const CHANGE_CARRIES: f32 = 1.0 / 3.0;
 
 /// What carries the gait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

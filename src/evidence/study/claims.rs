@@ -7,10 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::StudyError;
 use super::figures::{ComparisonFigures, Course, GroupFigures, PolicyFigures, StudyFigures};
 use super::weights::{COMPONENTS, WeightFigures};
+use crate::evidence::Verdict;
 use crate::evidence::statistics::{Interval, mean, student_interval};
+use crate::evidence::verdict::{ACTIVITY_CARRIES, CHANGE_CARRIES};
 
 /// Fewest policies on either side from which anything is concluded: of two, one may be an exception.
 const FEWEST: usize = 3;
+
+/// Speeds that differ by no more than this share are equal.
+const EQUAL_SPEED: f64 = 0.1;
 
 /// A claim, and which groups of the study bear on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +66,17 @@ pub enum Claim {
         than: Vec<String>,
         /// Under which of the study's outcomes.
         outcome: String,
+    },
+    /// Plasticity carries the gait of one group, and makes it more robust than another that is no faster.
+    Matters {
+        /// The group.
+        group: String,
+        /// The other.
+        than: String,
+        /// Under which of the study's outcomes.
+        outcome: String,
+        /// How many times the other's share of its speed the group must retain.
+        times: f64,
     },
 }
 
@@ -119,7 +135,7 @@ impl Claim {
     pub fn groups(&self) -> impl Iterator<Item = &String> {
         let (one, more): (&String, &[String]) = match self {
             Self::Bounded { with, without, .. } => (without, with),
-            Self::Faster { group, than } => (group, std::slice::from_ref(than)),
+            Self::Faster { group, than } | Self::Matters { group, than, .. } => (group, std::slice::from_ref(than)),
             Self::LowDimensional { group, .. } | Self::Wider { group } | Self::StillInTheAir { group, .. } => (group, &[]),
             Self::MoreRobust { group, than, .. } => (group, than),
         };
@@ -144,6 +160,7 @@ impl Claim {
         match self {
             Self::Faster { group, than } => vec![(group, than, first)],
             Self::MoreRobust { group, than, outcome } => than.iter().map(|than| (group, than, outcome.as_str())).collect(),
+            Self::Matters { group, than, outcome, .. } => vec![(group, than, outcome)],
             _ => Vec::new(),
         }
     }
@@ -163,6 +180,9 @@ impl Claim {
             Self::MoreRobust { than, .. } if than.is_empty() => Err(StudyError::Empty("`than` of a claim")),
             Self::Bounded { bound, .. } if !(bound.is_finite() && *bound > 0.0) => {
                 Err(StudyError::Value { name: "bound", value: f64::from(*bound), expected: "a number above 0" })
+            }
+            Self::Matters { times, .. } if !(times.is_finite() && *times >= 1.0) => {
+                Err(StudyError::Value { name: "times", value: *times, expected: "a number of at least 1" })
             }
             Self::LowDimensional { share: of_claim, .. } | Self::StillInTheAir { share: of_claim, .. } => share(*of_claim),
             _ => Ok(()),
@@ -267,6 +287,10 @@ impl Claim {
                 };
                 Some((verdict, comparisons.iter().map(sentence).collect::<Vec<_>>().join("; ")))
             }
+            Self::Matters { group, than, outcome, times } => {
+                let (own, other) = (figures.group(group)?, figures.group(than)?);
+                matters(own, other, figures.comparison(group, than, outcome)?, *times, level)
+            }
         }
     }
 }
@@ -300,6 +324,47 @@ fn apart(comparison: &ComparisonFigures, level: f64) -> Option<ClaimVerdict> {
     }
     let is_sure = comparison.p_adjusted <= 1.0 - level;
     Some(if is_sure { side(&comparison.effect.difference, 0.0, true) } else { ClaimVerdict::Open })
+}
+
+/// What ablations say about one group, and what it retains beside another of equal speed: all of it must hold.
+fn matters(
+    own: &GroupFigures,
+    other: &GroupFigures,
+    comparison: &ComparisonFigures,
+    times: f64,
+    level: f64,
+) -> Option<(ClaimVerdict, String)> {
+    let lost = |loss: fn(&Verdict) -> f32| {
+        let verdicts = own.policies.iter().filter(|policy| policy.walks).filter_map(|policy| policy.verdict);
+        sure(&verdicts.map(|verdict| f64::from(loss(&verdict))).collect::<Vec<_>>(), level)
+    };
+    let (activity, change) = (lost(|verdict| verdict.activity)?, lost(|verdict| verdict.change)?);
+    let speed = |group: &GroupFigures| {
+        let walkers = group.policies.iter().filter(|policy| policy.walks);
+        mean(&walkers.map(|policy| policy.outcomes[0].speed).collect::<Vec<_>>())
+    };
+    let (pace, ratio) = (speed(own) / speed(other), comparison.effect.ratio);
+    // Who is faster has more to lose: to retain more is then worth more, and to retain less says nothing.
+    let robust = match apart(comparison, level)? {
+        ClaimVerdict::Holds if ratio.estimate >= times && pace >= 1.0 - EQUAL_SPEED => ClaimVerdict::Holds,
+        _ if ratio.high < times && pace <= 1.0 + EQUAL_SPEED => ClaimVerdict::Fails,
+        _ => ClaimVerdict::Open,
+    };
+    let parts = [side(&activity, ACTIVITY_CARRIES.into(), true), side(&change, CHANGE_CARRIES.into(), true), robust];
+    let verdict = if parts.contains(&ClaimVerdict::Fails) {
+        ClaimVerdict::Fails
+    } else if parts.iter().all(|part| *part == ClaimVerdict::Holds) {
+        ClaimVerdict::Holds
+    } else {
+        ClaimVerdict::Open
+    };
+    let evidence = format!(
+        "without A, B and C {activity:.2} of the speed is lost, with weights frozen after 1 s {change:.2}; {} has {pace:.2} times the speed of {}, \
+         and retains {ratio:.2} times its share",
+        own.name,
+        over(comparison)
+    );
+    Some((verdict, evidence))
 }
 
 /// What the largest weights of all policies say, those that do not walk included: weights diverge without a walk, too.
@@ -339,6 +404,10 @@ impl fmt::Display for Claim {
             Self::MoreRobust { group, than, outcome } => {
                 write!(formatter, "{group} is more robust than {}: {outcome}", than.join(" and "))
             }
+            Self::Matters { group, than, outcome, times } => write!(
+                formatter,
+                "plasticity carries the gait of {group}, which retains {times} times what {than} does at equal speed: {outcome}"
+            ),
         }
     }
 }

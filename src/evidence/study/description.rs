@@ -54,7 +54,7 @@ pub struct StudyGroup {
     pub name: String,
     /// The experiment's file.
     pub experiment: PathBuf,
-    /// Other values than the experiment's, by key (`evolution.sigma.initial`).
+    /// Other values than the experiment's, by key (`evolution.sigma.initial`); `{seed}` in a text stands for the seed of the evolution.
     #[serde(default)]
     pub set: BTreeMap<String, serde_yaml::Value>,
     /// Seeds instead of the study's.
@@ -299,14 +299,22 @@ impl Member<'_> {
         self.group.generations.unwrap_or(self.study.generations)
     }
 
+    /// What its group sets, for its seed.
+    pub fn changes(&self) -> Vec<Change> {
+        let seed = self.seed.to_string();
+        let change = |(key, value): (&String, &serde_yaml::Value)| {
+            let value = value.as_str().map_or_else(|| value.clone(), |text| text.replace("{seed}", &seed).into());
+            Change { key: key.clone(), value }
+        };
+        self.group.set.iter().map(change).collect()
+    }
+
     /// Its experiment and robot; `folder` is that of the study's file.
     ///
     /// # Errors
     /// [`ExperimentError`] names the file, key or value.
     pub fn experiment(&self, folder: &Path) -> Result<(Experiment, Arc<RobotModel>), ExperimentError> {
-        let change = |(key, value): (&String, &serde_yaml::Value)| Change { key: key.clone(), value: value.clone() };
-        let changes: Vec<Change> = self.group.set.iter().map(change).collect();
-        let (mut experiment, robot) = Experiment::load_changed(&folder.join(&self.group.experiment), &changes)?;
+        let (mut experiment, robot) = Experiment::load_changed(&folder.join(&self.group.experiment), &self.changes())?;
         experiment.seed = self.seed;
         experiment.evolution.generations = self.generations();
         Ok((experiment, robot))

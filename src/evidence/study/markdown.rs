@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
 
 use super::claims::ClaimResult;
-use super::description::{Study, StudyGroup};
+use super::description::{Member, Study, StudyGroup};
 use super::figures::{ComparisonFigures, GroupFigures, PolicyFigures, StudyFigures};
 use crate::evidence::statistics::mean;
 use crate::evidence::suite::Suite;
@@ -23,9 +23,8 @@ pub fn markdown(file: &str, study: &Study, suite: &Suite, figures: &StudyFigures
     }
     let _ = writeln!(
         out,
-        "`hebb study train {file}` evolves the policies, `hebb study report {file}` runs the suite `{}` and makes this page. {} held-out \
-         episodes of {} s for each policy under each condition, the same for all. Intervals ({:.0} %) and tests are over policies, not episodes: \
-         docs/evidence.md.\n",
+        "`hebb study train {file}` evolves the policies; the suite is `{}`. {} held-out episodes of {} s for each policy under each condition, the \
+         same for all. Intervals ({:.0} %) and tests are over policies, not episodes: docs/evidence.md.\n",
         study.suite.file_name().unwrap_or_default().to_string_lossy(),
         suite.episodes,
         suite.duration,
@@ -149,6 +148,9 @@ fn conditions(out: &mut String, figures: &StudyFigures) {
         or_nothing(retained.map(|retained| format!("{:.0}", retained.map(|share| 100.0 * share))))
     };
     table(out, &head, rows(&retained).split_off(1));
+    // Who is faster has more to lose: a smaller share may still be more speed.
+    out.push_str("Speed in m/s, over all policies:\n\n");
+    table(out, &head, rows(&|group, index| format!("{:.3}", group.outcomes[index].speed)));
     out.push_str("Falls, percent of episodes:\n\n");
     table(out, &head, rows(&|group, index| format!("{:.0}", 100.0 * group.outcomes[index].falls)));
 }
@@ -182,9 +184,10 @@ fn commands(out: &mut String, file: &str, study: &Study, figures: &StudyFigures)
     out.push_str("### The same policies again\n\n```\n");
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let command = |group: &StudyGroup, policy: &PolicyFigures| {
+        let changes = Member { study, group, seed: policy.seed }.changes();
         // JSON is YAML, too.
         let json = |value| serde_json::to_string(value).unwrap_or_default();
-        let set: String = group.set.iter().map(|(key, value)| format!(" --set '{key}={}'", json(value))).collect();
+        let set: String = changes.iter().map(|change| format!(" --set '{}={}'", change.key, json(&change.value))).collect();
         format!(
             "hebb evolve {}{set} --seed {} --generations {}    # {}",
             without_detours(&folder.join(&group.experiment)).display(),

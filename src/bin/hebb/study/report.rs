@@ -12,8 +12,7 @@ use super::Opened;
 use crate::Failure;
 use crate::report::{progress_bar, write_json};
 
-const PREFACE: &str = "# Results\n\nWhat policies of this suite were measured to do, and what that says about published claims. \
-This page is made by `hebb study report`; do not edit it.\n\n";
+const PREFACE: &str = "# Results\n\nWhat policies of this suite were measured to do, and what that says about published claims.";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -38,7 +37,8 @@ struct Report<'a> {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     std::fs::create_dir_all(&arguments.records)?;
-    let mut page = PREFACE.to_owned();
+    let files: Vec<String> = arguments.studies.iter().map(|path| path.display().to_string()).collect();
+    let mut page = format!("{PREFACE} This page is made by `hebb study report {}`; do not edit it.\n\n", files.join(" "));
     for (index, path) in arguments.studies.iter().enumerate() {
         if index > 0 {
             page.push('\n');
