@@ -130,6 +130,17 @@ fn side(interval: &Interval, bound: f64, above: bool) -> ClaimVerdict {
     }
 }
 
+/// The verdict of a claim that holds when all of its `parts` do, and does not when one does not.
+fn together(parts: &[ClaimVerdict]) -> ClaimVerdict {
+    if parts.contains(&ClaimVerdict::Fails) {
+        ClaimVerdict::Fails
+    } else if parts.iter().all(|part| *part == ClaimVerdict::Holds) {
+        ClaimVerdict::Holds
+    } else {
+        ClaimVerdict::Open
+    }
+}
+
 impl Claim {
     /// Names of the groups that it needs.
     pub fn groups(&self) -> impl Iterator<Item = &String> {
@@ -275,13 +286,7 @@ impl Claim {
                     than.iter().map(|than| figures.comparison(group, than, outcome)).collect::<Option<_>>()?;
                 let verdicts: Vec<ClaimVerdict> =
                     comparisons.iter().map(|comparison| apart(comparison, level)).collect::<Option<_>>()?;
-                let verdict = if verdicts.contains(&ClaimVerdict::Fails) {
-                    ClaimVerdict::Fails
-                } else if verdicts.iter().all(|verdict| *verdict == ClaimVerdict::Holds) {
-                    ClaimVerdict::Holds
-                } else {
-                    ClaimVerdict::Open
-                };
+                let verdict = together(&verdicts);
                 let sentence = |comparison: &&ComparisonFigures| {
                     format!("retains {:+.2} of its speed more than {}", comparison.effect.difference, over(comparison))
                 };
@@ -351,13 +356,7 @@ fn matters(
         _ => ClaimVerdict::Open,
     };
     let parts = [side(&activity, ACTIVITY_CARRIES.into(), true), side(&change, CHANGE_CARRIES.into(), true), robust];
-    let verdict = if parts.contains(&ClaimVerdict::Fails) {
-        ClaimVerdict::Fails
-    } else if parts.iter().all(|part| *part == ClaimVerdict::Holds) {
-        ClaimVerdict::Holds
-    } else {
-        ClaimVerdict::Open
-    };
+    let verdict = together(&parts);
     let evidence = format!(
         "without A, B and C {activity:.2} of the speed is lost, with weights frozen after 1 s {change:.2}; {} has {pace:.2} times the speed of {}, \
          and retains {ratio:.2} times its share",
