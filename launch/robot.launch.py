@@ -14,6 +14,7 @@ def generate_launch_description():
     arguments = [
         DeclareLaunchArgument("simulated", default_value="false", description="simulate the robot"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes and their topics"),
+        DeclareLaunchArgument("use_sim_time", default_value="false", description="take the time from /clock"),
         DeclareLaunchArgument(
             "params_file",
             default_value=PathJoinSubstitution([config, "policy.yaml"]),
@@ -38,6 +39,7 @@ def generate_launch_description():
             description="walk at once; else somebody activates the node with `ros2 lifecycle set`",
         ),
         DeclareLaunchArgument("seed", default_value="0", description="seed of the initial weights"),
+        DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
     ]
 
@@ -48,7 +50,8 @@ def generate_launch_description():
             launch_arguments={**passed, **fixed}.items(),
         )
 
-    policy = ["namespace", "params_file", "policy", "robot", "driver", "autostart", "seed", "log_level"]
+    # All that the policy's launch file sets, so that none of its defaults overrides the file of parameters unseen.
+    policy = ["namespace", "use_sim_time", "params_file", "policy", "robot", "driver", "autostart", "seed", "gate", "log_level"]
     simulation_file = PathJoinSubstitution([config, "simulation.yaml"])
     return LaunchDescription(
         [

@@ -128,7 +128,24 @@ pub fn parse_description<T: DeserializeOwned + Default>(text: &str) -> Result<T,
     if text.len() > LONGEST_DESCRIPTION {
         return Err(YamlError(format!("a text of {} bytes; at most {LONGEST_DESCRIPTION} are read", text.len())));
     }
-    if text.trim().is_empty() { Ok(T::default()) } else { parse_yaml(text) }
+    if text.trim().is_empty() {
+        return Ok(T::default());
+    }
+    if serde_yaml::from_str(text).is_ok_and(|value| has_nul(&value)) {
+        // Whoever asked over ROS could not even be told of the name that it stands in.
+        return Err(YamlError("a text with a NUL character; write it without".to_owned()));
+    }
+    parse_yaml(text)
+}
+
+/// Whether any text in `value` has a NUL character, which YAML can write as an escape.
+fn has_nul(value: &serde_yaml::Value) -> bool {
+    match value {
+        serde_yaml::Value::String(text) => text.contains('\0'),
+        serde_yaml::Value::Sequence(values) => values.iter().any(has_nul),
+        serde_yaml::Value::Mapping(entries) => entries.iter().any(|(key, value)| has_nul(key) || has_nul(value)),
+        _ => false,
+    }
 }
 
 /// Adds "did you mean …?" to a serde message about an unknown field or variant.
@@ -172,6 +189,14 @@ mod tests {
         std::fs::write(file.path(), "stifness: 3\n").unwrap();
         let error = read_yaml::<Example>(file.path()).unwrap_err().to_string();
         assert!(error.contains("stifness") && error.contains("did you mean `stiffness`?"), "{error}");
+    }
+
+    #[test]
+    fn a_description_with_a_nul_character_is_refused_without_repeating_it() {
+        for text in ["{\"slo\\0pe\": 1}", "{friction: \"\\0\"}", "[\"a\\0\"]"] {
+            let error = parse_description::<Terrain>(text).unwrap_err().to_string();
+            assert!(error.contains("NUL") && !error.contains('\0'), "{error:?}");
+        }
     }
 
     #[test]

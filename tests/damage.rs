@@ -161,6 +161,55 @@ fn a_pushed_robot_gets_the_momentum_of_the_push() {
     assert!((world.momentum().0[1] - before - 0.5).abs() < 0.005, "{}", world.momentum().0[1] - before);
 }
 
+/// Momentum \[N s\] along y that `world` gets in the next tenth of a second.
+fn gained(world: &mut World) -> f32 {
+    let before = world.momentum().0[1];
+    run(world, 0.1);
+    world.momentum().0[1] - before
+}
+
+#[test]
+fn other_damages_end_a_push() {
+    let push = "[{push: {force: [0, 5, 0], duration: 10, point: [0.1, 0, 0]}}]";
+    let listed = |world: &mut World| world.set_damage(&damages(push)).unwrap();
+    let by_hand = |world: &mut World| world.push(&damages(push)[0]).unwrap();
+    for begin in [&listed as &dyn Fn(&mut World), &by_hand] {
+        let mut world = falling("{payload: {mass: 0}}");
+        begin(&mut world);
+        run(&mut world, 0.02);
+        let mut healed = world.clone();
+        healed.set_damage(&[]).unwrap();
+        let turn = |world: &World| world.momentum().1[2];
+        let before = turn(&healed);
+        let gained_healed = gained(&mut healed);
+        assert!(gained_healed.abs() < 0.005, "{gained_healed} N s after the push");
+        assert!((turn(&healed) - before).abs() < 0.01, "still turned: {} N m s", turn(&healed) - before);
+        // What comes instead acts, and nothing besides it: forces come and go a physics step late.
+        let mut other = world.clone();
+        other.set_damage(&damages("[{push: {force: [0, -2, 0], from: 0.02, duration: 0.05, link: femur1}}]")).unwrap();
+        run(&mut other, 0.02);
+        let gained_other = gained(&mut other);
+        assert!((gained_other + 0.1).abs() < 0.02, "{gained_other} N s instead of -0.1 N s");
+        // A list that is refused ends nothing.
+        world.set_damage(&damages("[{limp_joint: {joint: FT11}}]")).unwrap_err();
+        let gained_pushed = gained(&mut world);
+        assert!((gained_pushed - 0.5).abs() < 0.05, "{gained_pushed} N s instead of 0.5 N s");
+    }
+}
+
+#[test]
+fn a_push_that_is_over_leaves_nothing_to_the_next_one() {
+    let mut world = falling("{payload: {mass: 0}}");
+    let before = world.momentum().0[1];
+    world.push(&damages("[{push: {force: [0, 5, 0], duration: 0.04}}]")[0]).unwrap();
+    // The first ends with the last of these steps, and the second comes before another step.
+    run(&mut world, 0.04);
+    world.push(&damages("[{push: {force: [0, -2, 0], duration: 0.05, link: femur1}}]")[0]).unwrap();
+    run(&mut world, 0.1);
+    let gained = world.momentum().0[1] - before;
+    assert!((gained - 0.1).abs() < 0.02, "{gained} N s instead of 0.2 - 0.1 N s");
+}
+
 #[test]
 fn a_robot_is_lifted_and_put_down_at_the_given_times() {
     let mut world = world("[{suspended: {when: {from: 1, until: 2}}}]");

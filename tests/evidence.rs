@@ -4,11 +4,12 @@
 mod common;
 
 use common::{beetle, hebb, lively_policy, repository};
+use hebbian_locomotion::config::parse_yaml;
 use hebbian_locomotion::episode::{Episode, EpisodeResult, EpisodeSettings, Fitness, FitnessForm, FitnessTerm};
 use hebbian_locomotion::evidence::{
     Control, SubspaceFitError, Trial, Variant, WeightCourse, ablate, fit_subspace, held_out_seeds, term_sizes,
 };
-use hebbian_locomotion::evolution::{Checkpoint, Experiment, Search};
+use hebbian_locomotion::evolution::{Checkpoint, Experiment, Restarts, Search};
 use hebbian_locomotion::plasticity::{
     Convention, Gate, GateBlock, GateDescription, GateSource, InitialWeights, PlasticDescription, Subspace, Term, UpdateSchedule,
 };
@@ -118,8 +119,8 @@ fn a_subspace_fits_the_weights_of_episodes_that_it_was_not_fitted_to() {
 
     let refitted = fit_subspace(&with_gate(&file, &fit.subspace, 1e-3), &episode(1.0), 4, 3, 7).unwrap();
     assert_eq!(refitted.figures, fit.figures, "a novelty gate that shuts at once hid the weights");
-    let few = fit_subspace(&file, &episode(0.2), 300, 3, 7).unwrap().figures;
-    assert_eq!((few.samples, few.every), (600, 6));
+    let few = fit_subspace(&file, &episode(0.2), 60, 3, 7).unwrap().figures;
+    assert_eq!((few.samples, few.every), (60 * 6, 2));
 }
 
 #[test]
@@ -197,7 +198,8 @@ fn what_has_no_subspace_is_refused() {
     assert!(matches!(error, SubspaceFitError::NotPlastic("feed_forward")), "{error}");
     assert!(term_sizes(&file, &mut episode(0.2), 0).unwrap().is_none());
     let file = lively_policy();
-    for episodes in [0, 601] {
+    // Of more than 60 episodes most samples would be of the random start.
+    for episodes in [0, 61] {
         assert!(matches!(fit_subspace(&file, &episode(0.2), episodes, 1, 0), Err(SubspaceFitError::Episodes(_))));
     }
     assert!(matches!(fit_subspace(&file, &episode(0.2), 1, 50, 0), Err(SubspaceFitError::Subspace(_))));
@@ -254,8 +256,16 @@ fn inspect_shows_a_checkpoint() {
     checkpoint.save(path.as_ref()).unwrap();
     assert!(Checkpoint::is_at(path.as_ref()));
     assert!(!Checkpoint::is_at(&repository("config/policies/beetle.safetensors")));
+    let mut later = checkpoint;
+    (later.experiment.evolution.sigma.decay, later.state.generation, later.state.began, later.state.restarts) = (0.5, 9, 8, 2);
+    later.experiment.evolution.restarts = Some(Restarts { most: 3, population_factor: 2 });
+    later.save(report.as_ref()).unwrap();
+    // As they are in the second generation of the third descent, not as of the tenth of the first.
+    let text = printed(["inspect", &report]);
+    assert!(text.contains("population 512") && text.contains("2 restarts so far") && text.contains("sigma 0.05"), "{text}");
+
     let text = printed(["inspect", &path, "--json", &report]);
-    for part in ["generation 0 of 300", "population 128", "rule.eta", "384"] {
+    for part in ["generation 0 of 300", "OpenAI-ES, population 128", "adam: beta1 0.9", "rule.eta", "384"] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     let report = json(&report);
@@ -285,4 +295,45 @@ fn fit_subspace_leaves_a_policy_with_its_gate() {
         assert!(matches!(gated.metadata.gate.blocks(), [GateBlock::Novelty(_)]));
         assert_eq!(gated.subspace, saved.subspace);
     }
+}
+
+#[test]
+fn a_trace_tells_the_gate_that_the_weights_had_not_the_one_that_was_commanded() {
+    let folder = tempfile::tempdir().unwrap();
+    let [policy, trace] = ["policy.safetensors", "trace.safetensors"].map(|name| folder.path().join(name));
+    let mut file = lively_policy();
+    file.metadata.gate = parse_yaml("[schedule: [{from: 0, gate: 1.0}, {from: 10, gate: [0.0, 0.5, 1.0]}]]").unwrap();
+    file.save(&policy).unwrap();
+    let robot = repository("config/robots/beetle.yaml");
+    let [policy, trace, robot] = [&policy, &trace, &robot].map(|path| path.to_str().unwrap());
+    printed(["trace", policy, trace, "--robot", robot, "--duration", "0.5", "--weights"]);
+    let bytes = std::fs::read(trace).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let gate = tensors.tensor("gate").unwrap();
+    let values: Vec<f32> = gate.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+    assert_eq!(gate.shape(), [25, 1]);
+    assert_eq!(values, [vec![1.0; 10], vec![0.0; 15]].concat());
+}
+
+#[test]
+fn an_ablation_is_kept_only_of_the_policys_own_robot_and_of_some_episode() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.safetensors");
+    let mut file = lively_policy();
+    file.metadata.robot.name = "another".to_owned();
+    file.save(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let (robot, policy) = (repository("config/robots/beetle.yaml"), path.to_str().unwrap());
+    let refused = |more: &[&str]| {
+        let output = hebb(["evaluate", policy, "--robot", robot.to_str().unwrap(), "--ablate", "--save"].iter().chain(more));
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(
+        refused(&["--episodes", "1", "--duration", "0.1"]).contains("the policy's own robot, `another`; this one is `beetle`")
+    );
+    assert!(refused(&["--velocity-limit", "0.5"]).contains("--velocity-limit"));
+    assert!(refused(&["--physics-rate", "200"]).contains("--physics-rate"));
+    assert!(refused(&["--episodes", "0"]).contains("--episodes"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use common::{hebb, hebb_killed_before_generation_12, repository};
 use hebbian_locomotion::episode::{Conditions, EpisodeCondition};
 use hebbian_locomotion::evolution::{
-    CandidateResult, Checkpoint, CheckpointError, Continuation, Evaluator, Experiment, Outcome, Population, Run, RunError,
-    Search, Table,
+    CandidateResult, Checkpoint, CheckpointError, Continuation, Evaluator, Event, Experiment, Outcome, Population, Restarts, Run,
+    RunError, Search, Stagnation, Table,
 };
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
@@ -345,6 +345,37 @@ fn fitness_too_large_to_be_summed_leaves_a_checkpoint_that_goes_on() {
     drop(run);
     let (run, _) = open_run(folder.path());
     assert_eq!(run.history(), [generation]);
+}
+
+#[test]
+fn the_policy_of_a_run_is_that_of_its_best_descent_also_when_the_last_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut experiment, robot) = Experiment::load(&small_experiment(folder.path())).unwrap();
+    experiment.evolution.generations = 20;
+    experiment.evolution.restarts = Some(Restarts { most: 2, population_factor: 1 });
+    experiment.evolution.stop.stagnation = Some(Stagnation { generations: 2, improvement: 0.0 });
+    let open = || Run::open(experiment.clone(), robot.clone(), &folder.path().join("run"), Continuation::IfThere).unwrap();
+    let mut run = open();
+    // Fitness of the candidates, descent after descent; it does not grow, so each ends.
+    let mut ends = Vec::new();
+    for fitness in [3.0, 7.0, 5.0] {
+        while ends.len() as u32 == run.search().strategy().state().restarts && run.ended().is_none() {
+            let outcome = |index| CandidateResult { fitness: fitness + (index % 2) as f32, speed: 0.1, falls: 0.0 }.checked();
+            let outcomes: Vec<Outcome> = (0..run.search().strategy().population_size()).map(outcome).collect();
+            run.finish_generation(&outcomes, Duration::from_secs(1)).unwrap();
+            let mean = run.search().strategy().mean_genome();
+            if ends.len() == 2 || run.prepare().unwrap().iter().any(|event| matches!(event, Event::Restarted { .. })) {
+                ends.push(mean);
+                break;
+            }
+        }
+    }
+    assert_eq!(ends.len(), 3);
+    let policy = run.policy().unwrap();
+    assert_eq!((policy.metadata.provenance.fitness, &policy.genome), (7.5, &ends[1]));
+    // Also by who goes on with the run.
+    drop(run);
+    assert_eq!(open().policy().unwrap().genome, ends[1]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn evolved(changes: &[(&str, &str)]) -> PolicyFile {
 
     let (file, _) = PolicyFile::load(&whole.join("policy.safetensors")).unwrap();
     let checkpoint = Checkpoint::load(&whole.join("checkpoint.safetensors")).unwrap();
-    assert_eq!(file.genome, checkpoint.genome().unwrap());
+    assert_eq!(file.genome, checkpoint.strategy().unwrap().mean_genome());
     assert_eq!(checkpoint.history.len(), 3);
     assert!(checkpoint.history.iter().all(|generation| generation.failed == 0), "{changes:?}");
     assert!(checkpoint.history[0].spread > 0.0, "{changes:?}");

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bag::topic;
-use hebbian_locomotion::recording::message::{JointState, WeightSnapshot};
+use hebbian_locomotion::recording::message::{JointState, PolicyStep, WeightSnapshot};
 use hebbian_locomotion::recording::{Bag, BagError, BagWriter, Compression, Integrity, TopicQos, WriterOptions, repair};
 use proptest::prelude::*;
 
@@ -253,6 +253,25 @@ fn what_is_left_of_a_cut_or_damaged_bag_becomes_a_whole_one() {
     let first = bag.messages().next().unwrap().unwrap();
     assert_eq!(first.offered_qos(), [TopicQos::new(true, false)]);
     assert!(first.definition().starts_with(b"# All weights of the network"));
+}
+
+#[test]
+fn what_the_recorder_lost_stays_counted_in_a_repaired_bag() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, saved) = (folder.path().join("walk"), folder.path().join("saved"));
+    let mut bag = write(&path, &numbered(40), Compression::None);
+    let weights = bag.add_topic(topic::<WeightSnapshot>("/other_weights")).unwrap();
+    let steps = bag.add_topic(topic::<PolicyStep>("/steps")).unwrap();
+    bag.write(weights, 2000, 2000, &[7; 30]).unwrap();
+    // Of one topic some messages are in the bag, of the other none.
+    bag.note_dropped(weights, 3);
+    bag.note_dropped(steps, 5);
+    bag.finish().unwrap();
+    repair(&Bag::open(&path).unwrap(), &saved).unwrap();
+    let [before, after] = [&path, &saved].map(|path| Bag::open(path).unwrap().verify().unwrap());
+    assert_eq!((after.topics["/other_weights"].dropped, after.topics["/steps"].dropped), (3, 5));
+    assert_eq!((after.topics["/joints"].dropped, after.topics.len()), (0, 4));
+    assert_eq!(before, after);
 }
 
 #[test]

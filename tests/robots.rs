@@ -51,6 +51,20 @@ fn every_shipped_urdf_stands_with_the_description_that_is_drafted_for_it() {
 }
 
 #[test]
+fn a_drafted_pose_stays_within_limits_that_have_more_digits() {
+    let path = repository("config/robots/ant.urdf");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // All of it rounds to 0.524.
+    let narrow = text.replace("lower=\"0.5236\" upper=\"1.7453\"", "lower=\"0.5242\" upper=\"0.5244\"");
+    assert_ne!(narrow, text);
+    let made = draft(narrow, &path, SimulationSettings::default()).unwrap();
+    for ankle in ["ankle1", "ankle2", "ankle3", "ankle4"] {
+        let position = made.description.nominal_pose[ankle];
+        assert!((0.5242..=0.5244).contains(&position), "{ankle}: {position}");
+    }
+}
+
+#[test]
 fn gecko_and_ant_see_and_move_what_is_published() {
     for (name, inputs, outputs, mass) in [("gecko", 51, 16, 1.369), ("ant", 28, 8, 0.911)] {
         let (experiment, robot) = Experiment::load(&repository(&format!("config/experiments/{name}.yaml"))).unwrap();

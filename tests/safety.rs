@@ -201,6 +201,109 @@ fn a_clock_jump_an_overrun_and_a_policy_without_numbers_are_fallbacks() {
 }
 
 #[test]
+fn what_is_off_goes_unsaid_and_what_warns_is_shown() {
+    let mut description = SafetyDescription::default();
+    (description.reactions.weights, description.reactions.not_finite) = (Reaction::Off, Reaction::Warn);
+    let mut bench = Bench::walking(description);
+    bench.step_with(Proposal::Targets(&[0.2, 0.7, 0.0], 1e9));
+    assert_eq!((bench.supervisor.phase(), bench.supervisor.warning()), (Phase::Active, None));
+    assert_eq!(bench.supervisor.counts()[FaultKind::Weights as usize], 0);
+    assert_eq!(bench.step(&[0.2, f32::NAN, 0.0]).unwrap(), [0.2, 0.7, 0.0]);
+    let warning = bench.supervisor.warning().unwrap();
+    assert_eq!((bench.supervisor.phase(), warning.kind), (Phase::Active, FaultKind::NotFinite));
+    assert_eq!(bench.supervisor.counts()[FaultKind::NotFinite as usize], 1);
+}
+
+#[test]
+fn a_fallback_on_the_way_to_the_nominal_pose_goes_nowhere_and_is_no_faster_than_that_way() {
+    for fallback in [Fallback::Hold, Fallback::LastSafe, Fallback::Damp] {
+        for is_stop in [false, true] {
+            let mut bench = Bench::new(SafetyDescription { fallback, ..SafetyDescription::default() });
+            bench.supervisor.activate(0);
+            let reached = (0..20).map(|_| bench.step(&[0.9; 3]).unwrap()).last().unwrap();
+            assert_eq!(bench.supervisor.phase(), Phase::Positioning);
+            if is_stop {
+                bench.supervisor.emergency_stop(bench.now);
+            } else {
+                bench.ages[0] = Some(PERIOD * 2);
+            }
+            let mut before = reached.clone();
+            for _ in 0..20 {
+                bench.state.joint_position = vec![-0.3, 0.6, 0.2];
+                let command = bench.step(&[0.9; 3]).unwrap();
+                let speed = command.iter().zip(&before).map(|(new, old)| (new - old).abs() / 0.02).fold(0.0, f32::max);
+                assert!(speed <= 0.5001, "{fallback:?}: {speed} rad/s");
+                before = command;
+            }
+            assert_eq!(bench.supervisor.phase(), if is_stop { Phase::Stopped } else { Phase::Fallback });
+            assert_eq!(before == reached, fallback != Fallback::Damp, "{fallback:?} went to {before:?}");
+        }
+    }
+}
+
+#[test]
+fn a_robot_without_power_is_waited_for_and_its_joints_do_not_jump_when_power_returns() {
+    let mut bench = Bench::new(SafetyDescription::default());
+    bench.supervisor.activate(0);
+    let limp = [0.0, 1.5, 0.0];
+    for _ in 0..500 {
+        bench.state.joint_position = limp.to_vec();
+        let command = bench.step(&[0.2, 0.7, 0.0]).unwrap();
+        assert!(command.iter().zip(limp).all(|(command, position)| (command - position).abs() <= 0.5001), "{command:?}");
+    }
+    assert_eq!(bench.supervisor.phase(), Phase::Positioning);
+    let words = bench.supervisor.fault().unwrap().describe(["hip", "knee"]);
+    assert!(words.contains("`knee` is 1.000 rad") && words.contains("power"), "{words}");
+    assert!(bench.supervisor.counts()[FaultKind::NotFollowing as usize] > 100);
+    // The joints follow again, although they give way under the robot's weight.
+    for _ in 0..300 {
+        bench.step(&[0.2, 0.7, 0.0]);
+        bench.state.joint_position.iter_mut().for_each(|position| *position += 0.3);
+    }
+    assert_eq!((bench.supervisor.phase(), bench.supervisor.fault()), (Phase::Active, None));
+
+    let mut bench = Bench::new(SafetyDescription { positioning_tolerance: 0.0, ..SafetyDescription::default() });
+    bench.supervisor.activate(0);
+    for _ in 0..300 {
+        bench.state.joint_position = limp.to_vec();
+        bench.step(&[0.2, 0.7, 0.0]);
+    }
+    assert_eq!(bench.supervisor.phase(), Phase::Active, "0 is any distance");
+}
+
+#[test]
+fn a_policy_of_narrower_ranges_takes_over_without_a_jump_and_is_not_blamed_for_the_way_back() {
+    let mut robot = robot();
+    (robot.joints[0].lower, robot.joints[0].upper) = (-0.5, 0.5);
+    let mut strict = SafetyDescription { fade_in: 0.5, ..SafetyDescription::default() };
+    (strict.reactions.position, strict.reactions.velocity) = (Reaction::Stop, Reaction::Stop);
+    for is_stopped in [false, true] {
+        let mut bench = Bench::walking(strict.clone());
+        for step in 1..=34 {
+            bench.step(&[0.2 + 0.02 * step as f32, 0.7, 0.0]);
+        }
+        assert_eq!(bench.supervisor.phase(), Phase::Active);
+        if is_stopped {
+            bench.supervisor.emergency_stop(bench.now);
+        }
+        let mut narrow = Supervisor::new(&strict, &robot, Some(&[2.0; 3]), 0.02).unwrap();
+        narrow.take_over(&bench.supervisor, bench.now);
+        bench.supervisor = narrow;
+        let mut before = bench.state.joint_position[0];
+        for _ in 0..10 {
+            assert!(before > 0.5);
+            let hip = bench.step(&[0.4, 0.7, 0.0]).unwrap()[0];
+            assert!((before - hip - 0.04).abs() < 1e-4 || hip == 0.5, "from {before} to {hip}");
+            before = hip;
+        }
+        assert_eq!(before, 0.5);
+        let last = (0..50).map(|_| bench.step(&[0.4, 0.7, 0.0]).unwrap()).last().unwrap();
+        let (phase, hip) = if is_stopped { (Phase::Stopped, 0.5) } else { (Phase::Active, 0.4) };
+        assert_eq!((bench.supervisor.phase(), last[0], bench.supervisor.warning()), (phase, hip, None));
+    }
+}
+
+#[test]
 fn each_fallback_does_what_its_name_says() {
     let fall = |fallback| {
         let mut bench = Bench::walking(SafetyDescription { fallback, ..SafetyDescription::default() });

@@ -112,7 +112,7 @@ fn figures(study: &Study, plastic: &[[f64; 3]], fixed: &[[f64; 3]], weights: &We
             policies.push(Evolved { member, file: lively_policy(), sha256: "0123".to_owned(), weights: Some(weights.clone()) });
         }
     }
-    let report = SuiteReport { level: 0.95, seeds: vec![1, 2, 3], conditions: rows, comparisons: Vec::new() };
+    let report = SuiteReport { level: 0.95, seeds: vec![1, 2, 3], conditions: rows, comparisons: Vec::new(), fewest_episodes: 6 };
     StudyFigures::new(study, &suite, &policies, &report)
 }
 
@@ -152,7 +152,7 @@ fn figures_are_over_policies_and_leave_out_of_retention_who_does_not_walk() {
     // Apart: of 252 ways to deal 5 and 5, the one seen and its mirror image; and one of two comparisons.
     near(trouble.effect.p_value, 2.0 / 252.0);
     near(trouble.p_adjusted, 4.0 / 252.0);
-    assert!(trouble.effect.ratio.low > 1.5, "{trouble:?}");
+    assert!(trouble.effect.ratio.is_some_and(|ratio| ratio.low > 1.5), "{trouble:?}");
     assert!(figures.missing.is_empty());
 }
 
@@ -219,6 +219,9 @@ fn plasticity_matters_where_losses_retention_and_equal_speed_all_say_so() {
     assert_eq!(judge(0.8, 0.5, &at_speed(2.0), 1.5).verdict, ClaimVerdict::Open, "the other is twice as fast");
     assert_eq!(judge(0.8, 0.5, &at_speed(0.5), 1.5).verdict, ClaimVerdict::Holds, "the other is slower and retains less");
     assert_eq!(judge(0.8, 0.5, &at_speed(0.5), 9.0).verdict, ClaimVerdict::Open, "the other is slower, so it would retain more");
+    // A share below 0 is less than any, not more.
+    let backwards = STATIC.map(|[flat, ..]| [flat, -0.01, -0.02]);
+    assert_eq!(judge(0.8, 0.5, &backwards, 1.5).verdict, ClaimVerdict::Holds, "the other walks backwards");
     // Without an ablation nothing is known of what carries the gait.
     let claim: Claim = parse_yaml("matters: {group: plastic, than: static, outcome: trouble, times: 1.5}").unwrap();
     assert_eq!(claim.judge(&figures(&study, &PLASTIC, &STATIC, &wide())).verdict, ClaimVerdict::Open);
@@ -254,6 +257,31 @@ fn there_is_no_verdict_on_half_of_the_policies_or_on_hardly_any_that_walk() {
     let lame = [[0.001, 0.0, 0.0]; 5];
     let lame = judge("wider: {group: plastic}", &lame, &STATIC);
     assert!(lame.verdict == ClaimVerdict::Open && lame.evidence == "too few policies walk", "{lame:?}");
+}
+
+#[test]
+fn a_claim_about_weights_of_a_static_group_is_not_decided_for_what_it_lacks() {
+    let study = study("");
+    let mut figures = figures(&study, &PLASTIC, &STATIC, &wide());
+    let fixed = &mut figures.groups[1];
+    fixed.plastic = 0;
+    fixed.policies.iter_mut().for_each(|policy| policy.weights = None);
+    let judge = |claim: &str| parse_yaml::<Claim>(claim).unwrap().judge(&figures);
+    for claim in ["low_dimensional: {group: static, share: 0.75}", "wider: {group: static}"] {
+        let result = judge(claim);
+        assert_eq!((result.verdict, result.evidence.as_str()), (ClaimVerdict::Open, "static has no plastic weights"));
+    }
+    let result = judge("still_in_the_air: {group: static, condition: air, share: 0.2}");
+    assert!(result.verdict == ClaimVerdict::Holds && !result.evidence.contains("weights"), "{}", result.evidence);
+}
+
+#[test]
+fn two_policies_have_no_interval() {
+    let study = study("");
+    let figures = figures(&study, &PLASTIC[..2], &STATIC, &wide());
+    let [two, six] = &figures.groups[..] else { panic!("two groups") };
+    assert!(two.outcomes[0].speed.low.is_nan() && six.outcomes[0].speed.low.is_finite());
+    assert_eq!(format!("{:.3}", two.outcomes[0].speed), "0.210");
 }
 
 #[test]

@@ -111,8 +111,9 @@ fn comparisons_are_with_the_baseline_under_each_condition() {
     assert_eq!(report.comparisons.len(), 3);
     for comparison in &report.comparisons {
         assert_eq!((comparison.policy.as_str(), comparison.baseline.as_str()), ("whole", "half"));
-        assert!(comparison.p_adjusted >= comparison.speed.p_value);
+        assert_eq!(comparison.p_adjusted, None, "two episodes tell nothing");
     }
+    assert_eq!(report.fewest_episodes, 7);
 }
 
 #[test]
@@ -161,6 +162,8 @@ fn bad_suites_and_records_are_refused_with_what_to_do() {
     assert!(
         matches!(error("{episodes: 1, duration: 1, conditions: [{name: a}, {name: a}]}"), SuiteError::SameName(name) if name == "a")
     );
+    let stray = "{episodes: 1, duration: 1, conditions: [{name: a, damage: [limp_joint: {joint: FT1}], when: {from: 2}}]}";
+    assert!(matches!(error(stray), SuiteError::StrayWhen(name) if name == "a"));
     let unknown = parse_yaml::<Suite>("{episodes: 1, duration: 1, condition: []}").unwrap_err().to_string();
     assert!(unknown.contains("did you mean `conditions`"), "{unknown}");
 

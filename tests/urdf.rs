@@ -220,6 +220,119 @@ fn meshes_become_convex_hulls() {
 }
 
 #[test]
+fn collada_parts_lie_where_their_scene_puts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.urdf");
+    // Lowest and highest corner of the shape of a foot that is a cube of 2 units in `unit` metres, placed by `nodes`.
+    let bounds = |unit: &str, library: &str, nodes: &str| {
+        let corners = "-1 -1 -1 1 -1 -1 -1 1 -1 1 1 -1 -1 -1 1 1 -1 1 -1 1 1 1 1 1";
+        let dae = format!(
+            "<?xml version='1.0'?><COLLADA xmlns='http://www.collada.org/2005/11/COLLADASchema' version='1.4.1'>\
+             <asset><unit meter='{unit}'/><up_axis>Z_UP</up_axis></asset><library_geometries><geometry id='g'><mesh>\
+             <source id='p'><float_array id='a' count='24'>{corners}</float_array><technique_common><accessor source='#a' count='8' stride='3'>\
+             <param name='X' type='float'/><param name='Y' type='float'/><param name='Z' type='float'/></accessor></technique_common></source>\
+             <vertices id='v'><input semantic='POSITION' source='#p'/></vertices><triangles count='12'>\
+             <input semantic='VERTEX' source='#v' offset='0'/>\
+             <p>0 1 2 1 3 2 4 6 5 5 6 7 0 4 1 1 4 5 2 3 6 3 7 6 0 2 4 2 6 4 1 5 3 3 5 7</p></triangles></mesh></geometry></library_geometries>\
+             {library}<library_visual_scenes><visual_scene id='s'>{nodes}</visual_scene></library_visual_scenes>\
+             <scene><instance_visual_scene url='#s'/></scene></COLLADA>"
+        );
+        std::fs::write(folder.path().join("cube.dae"), dae).unwrap();
+        let urdf = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}"))
+            .replace("<origin xyz='0 0 -0.3'/>", "")
+            .replace("<sphere radius='0.02'/>", "<mesh filename='cube.dae'/>");
+        let robot = load_at(&urdf, &path, "").unwrap();
+        let Geometry::ConvexHull(hull) = &robot.bodies[1].shapes[0].geometry else { panic!("not a hull") };
+        let corners = || hull.points().iter().map(|point| [point.x, point.y, point.z]);
+        [f32::min, f32::max]
+            .map(|pick: fn(f32, f32) -> f32| [0, 1, 2].map(|axis| corners().map(|at| at[axis]).reduce(pick).unwrap()))
+    };
+    let shift = |z: &str, what: &str| format!("<node><translate>0 0 {z}</translate>{what}</node>");
+    let cube = "<instance_geometry url='#g'/>";
+    let cases = [
+        // A translation is in the file's unit.
+        (bounds("0.001", "", &shift("100", cube)), [[-0.001, -0.001, 0.099], [0.001, 0.001, 0.101]]),
+        // A parent turns what is in its child.
+        (
+            bounds("1", "", &format!("<node><rotate>1 0 0 90</rotate>{}</node>", shift("10", cube))),
+            [[-1.0, -11.0, -1.0], [1.0, -9.0, 1.0]],
+        ),
+        // One geometry in two places.
+        (bounds("0.1", "", &(shift("2", cube) + &shift("-2", cube))), [[-0.1, -0.1, -0.3], [0.1, 0.1, 0.3]]),
+        // By way of the library of nodes, as SketchUp writes it.
+        (
+            bounds(
+                "0.0254",
+                &format!("<library_nodes><node id='n'>{cube}</node></library_nodes>"),
+                "<node><matrix>2 0 0 0 0 2 0 0 0 0 2 0 0 0 0 1</matrix><instance_node url='#n'/></node>",
+            ),
+            [[-0.0508; 3], [0.0508; 3]],
+        ),
+    ];
+    for (number, (found, expected)) in cases.into_iter().enumerate() {
+        let mut all = found.into_iter().flatten().zip(expected.into_iter().flatten());
+        assert!(all.all(|(a, b)| (a - b).abs() < 1e-5), "case {number}: {found:?} instead of {expected:?}");
+    }
+}
+
+#[test]
+fn soft_limits_narrow_the_range() {
+    let range = |soft: &str| {
+        let urdf = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}<safety_controller {soft} k_velocity='1'/>"));
+        load(&urdf, "").map(|robot| (robot.joints[0].lower, robot.joints[0].upper))
+    };
+    assert_eq!(range("soft_lower_limit='-0.5' soft_upper_limit='1'").unwrap(), (-0.5, 1.0));
+    assert_eq!(range("soft_lower_limit='-9' soft_upper_limit='1'").unwrap(), (-1.5, 1.0), "beyond the lower limit");
+    assert_eq!(range("soft_upper_limit='1'").unwrap(), (0.0, 1.0), "URDF's default for the other is 0");
+    for none in ["", "soft_lower_limit='0' soft_upper_limit='0'", "soft_lower_limit='1' soft_upper_limit='-1'"] {
+        assert_eq!(range(none).unwrap(), (-1.5, 1.5), "{none}");
+    }
+    let message = range("soft_lower_limit='1.5' soft_upper_limit='2'").unwrap_err().to_string();
+    assert!(message.contains("joint `leg0`: has the range -1.5 to 1.5, of which the soft limits 1.5 to 2 "), "{message}");
+    let without_gain = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}<safety_controller soft_upper_limit='1'/>"));
+    assert_eq!(load(&without_gain, "").unwrap().joints[0].upper, 1.0);
+}
+
+#[test]
+fn nominal_positions_beyond_the_range_are_refused() {
+    let nominal = |kind: &str, pose: &str, limit: &str| {
+        let urdf = simple(kind, &format!("<axis xyz='0 1 0'/>{limit}"));
+        load(&urdf, &format!("nominal_pose: {pose}")).map(|robot| robot.joints[0].nominal)
+    };
+    let message = nominal("revolute", "{leg0: 52}", LIMIT).unwrap_err().to_string();
+    let expected = "joint `leg0`: has the nominal position 52 rad, beyond its range of -1.5 to 1.5 rad; correct nominal_pose, which is in rad, not degrees";
+    assert_eq!(message, expected);
+    let message = nominal("prismatic", "{leg0: -1.6}", LIMIT).unwrap_err().to_string();
+    assert!(message.contains("-1.6 m, beyond its range of -1.5 to 1.5 m"), "{message}");
+    // Rounded values are meant to be the limit, and who says nothing gets what is nearest to 0.
+    assert_eq!(nominal("revolute", "{leg0: 1.50005}", LIMIT).unwrap(), 1.5);
+    assert_eq!(nominal("revolute", "{}", &LIMIT.replace("-1.5", "0.5")).unwrap(), 0.5);
+    let welded = "locked: [lock0], nominal_pose: {lock0: 90}";
+    let urdf = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}")).replace("</robot>", "")
+        + &link("head", "")
+        + &joint("lock0", "revolute", "base", "head", LIMIT)
+        + "</robot>";
+    assert!(load(&urdf, welded).unwrap_err().to_string().contains("`lock0`: has the nominal position 90 rad"));
+}
+
+#[test]
+fn contact_thresholds_are_positive_numbers() {
+    let urdf = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}"));
+    let load = |threshold: &str| {
+        let yaml = format!(
+            "{{name: test, urdf: x, base_link: base, joints: [leg0, leg1, leg2, leg3], feet: [foot0], contact_threshold: {threshold}, \
+             actuator: {{stiffness: 400, damping: 20}}}}"
+        );
+        RobotModel::from_parts(&serde_yaml::from_str(&yaml).unwrap(), urdf.clone(), Path::new("test.urdf"))
+    };
+    for threshold in ["0", "-0.5", ".nan", ".inf"] {
+        let message = load(threshold).unwrap_err().to_string();
+        assert!(message.starts_with("value `contact_threshold`: must be a positive number"), "{threshold}: {message}");
+    }
+    assert_eq!(load("1e-3").unwrap().contact_threshold, 1e-3);
+}
+
+#[test]
 fn missing_and_impossible_inertias_are_mended_and_said() {
     let one_leg = |inertial: &str| {
         let urdf = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}"));

@@ -1,6 +1,7 @@
 //! The viewer's server over real sockets: who gets in, what arrives, and what it withstands. No ROS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 const TOKEN: &str = "a-token-of-20-digits";
+const OTHER_TOKEN: &str = "a-token-of-another-viewer";
 const LIMITS: Limits = Limits { browsers: 8, connections: 40 };
 
 type Browser = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -71,6 +73,12 @@ async fn http(address: SocketAddr, path: &str, headers: &str) -> String {
     let mut response = Vec::new();
     stream.read_to_end(&mut response).await.unwrap();
     String::from_utf8_lossy(&response).into_owned()
+}
+
+/// Name and value of the cookie that a response sets.
+fn cookie(response: &str) -> (&str, &str) {
+    let set = response.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect(response);
+    set.split_once(';').unwrap().0.split_once('=').unwrap()
 }
 
 #[tokio::test]
@@ -183,10 +191,30 @@ async fn the_token_moves_from_the_address_into_a_cookie() {
     let response = http(address, &format!("/?token={TOKEN}"), &host).await;
     assert!(response.starts_with("HTTP/1.1 303") && response.contains("HttpOnly; SameSite=Lax"), "{response}");
     assert!(response.contains("location: /\r\n"), "{response}");
-    let cookie = format!("{host}cookie: hebbian_viewer={TOKEN}\r\n");
+    let (name, value) = cookie(&response);
+    assert_eq!(value, TOKEN);
+    let cookie = format!("{host}cookie: {name}={value}\r\n");
     let response = http(address, "/", &cookie).await;
     assert!(response.starts_with("HTTP/1.1 200") && response.contains("frame-ancestors 'none'"), "{response}");
     assert!(http(address, "/../Cargo.toml", &cookie).await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn viewers_on_one_host_do_not_lock_each_other_out() {
+    let (first, _first_board, _first_calls) = start(TOKEN).await;
+    let (second, _second_board, _second_calls) = start(OTHER_TOKEN).await;
+    // As a browser keeps them: by name, whatever the port.
+    let mut kept = BTreeMap::new();
+    for (address, token) in [(first, TOKEN), (second, OTHER_TOKEN)] {
+        let response = http(address, &format!("/?token={token}"), &format!("host: {address}\r\n")).await;
+        let (name, value) = cookie(&response);
+        kept.insert(name.to_owned(), value.to_owned());
+    }
+    let cookies: Vec<String> = kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    for address in [first, second] {
+        let response = http(address, "/", &format!("host: {address}\r\ncookie: {}\r\n", cookies.join("; "))).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{cookies:?}: {response}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::gains::{Missing, gains};
 use super::legs::{candidates, lowest_point};
 use super::stand::{StandReport, stand, stand_and_sense};
-use crate::robot::{ActuatorDescription, JointActuator, Outline, RobotDescription, RobotError, RobotModel, RobotState};
+use crate::robot::{ActuatorDescription, Joint, JointActuator, Outline, RobotDescription, RobotError, RobotModel, RobotState};
 use crate::simulation::{SettingsError, SimulationSettings};
 
 /// Motors before their loads are known: only their numbers are replaced.
@@ -104,13 +104,10 @@ pub fn draft(text: String, path: &Path, settings: SimulationSettings) -> Result<
     let lies_on = carrying(&robot, &best.report).map(str::to_owned).collect();
     let mut description = exploring;
     description.feet = feet(&robot, &best);
-    description.nominal_pose = outline
-        .joints
-        .iter()
-        .cloned()
-        .zip(best.pose.iter().map(|q| (q * 1e3).round() / 1e3))
-        .filter(|(_, q)| *q != 0.0)
-        .collect();
+    // Rounded, but not beyond a limit with more digits.
+    let rounded = |joint: &Joint, q: f32| ((q * 1e3).round() / 1e3).clamp(joint.lower, joint.upper);
+    let pose = robot.joints.iter().zip(&best.pose).map(|(joint, &q)| (joint.name.clone(), rounded(joint, q)));
+    description.nominal_pose = pose.filter(|(_, q)| *q != 0.0).collect();
     description.actuator = grouped(best.motors);
     description.contact_threshold = threshold(&robot);
     let robot = Arc::new(RobotModel::from_parts(&description, text, path)?);
@@ -137,7 +134,7 @@ fn describe(outline: &Outline, path: &Path) -> RobotDescription {
         feet: outline.solid_links.clone(),
         nominal_pose: BTreeMap::new(),
         actuator,
-        contact_threshold: 0.0,
+        contact_threshold: THRESHOLD.0,
         friction: 1.0,
     }
 }
@@ -161,7 +158,9 @@ fn posed(robot: &RobotModel, pose: &[f32], motors: &BTreeMap<String, JointActuat
 fn threshold(robot: &RobotModel) -> f32 {
     let (most, share) = THRESHOLD;
     let threshold = most.min(share * robot.mass() * 9.81 / 4.0);
-    (threshold * 1e3).round() / 1e3
+    let rounded = (threshold * 1e3).round() / 1e3;
+    // Of a robot under 4 g nothing would be left.
+    if rounded > 0.0 { rounded } else { threshold }
 }
 
 /// Links that touch the ground though their bodies move others.
@@ -232,4 +231,31 @@ fn grouped(motors: BTreeMap<String, JointActuator>) -> ActuatorDescription {
         }
     }
     actuator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lightest_robot_has_a_contact_threshold_below_its_weight() {
+        let link = |name: &str, mass: f32| {
+            format!(
+                "<link name='{name}'><inertial><mass value='{mass}'/></inertial><collision><geometry><sphere radius='0.01'/></geometry>\
+                 </collision></link>"
+            )
+        };
+        for mass in [1e-4f32, 1e-3, 10.0] {
+            let text = format!(
+                "<robot name='r'>{}{}<joint name='j' type='continuous'><parent link='a'/><child link='b'/></joint></robot>",
+                link("a", mass),
+                link("b", mass)
+            );
+            let path = Path::new("r.urdf");
+            let description = describe(&Outline::of(&text, path).unwrap(), path);
+            let robot = RobotModel::from_parts(&description, text, path).unwrap();
+            let threshold = threshold(&robot);
+            assert!(threshold > 0.0 && threshold < 0.25 * robot.mass() * 9.81, "{threshold} N at {mass} kg");
+        }
+    }
 }

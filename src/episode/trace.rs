@@ -1,7 +1,7 @@
 //! The course of one episode, step by step, as a file of tensors.
 //!
 //! A safetensors file; every tensor is f32 with one row per control step: `joint_position` \[steps, joints\] (what the policy saw),
-//! `foot_contact` \[steps, feet\] (0 or 1), `targets` \[steps, joints\], `gate` \[steps, 1\], `base` \[steps, 7\] (position, then orientation x y z w, after
+//! `foot_contact` \[steps, feet\] (0 or 1), `targets` \[steps, joints\], `gate` \[steps, 1\] (the lowest of all layers), `base` \[steps, 7\] (position, then orientation x y z w, after
 //! the step) and, where asked for, `weights` \[steps, synapses\] (after the step). The metadata hold one entry, `hebbian_locomotion`:
 //! [`TraceMetadata`] as JSON.
 
@@ -65,13 +65,14 @@ impl Trace {
         Self { with_weights, ..Self::default() }
     }
 
-    /// Adds one step, at which the gate was `gate`.
-    pub fn push(&mut self, view: &StepView<'_>, gate: f32) {
+    /// Adds one step.
+    pub fn push(&mut self, view: &StepView<'_>) {
         let base = view.world.base();
         let q = base.orientation;
         let contacts: Vec<f32> = view.state.foot_contact.iter().map(|&touches| f32::from(u8::from(touches))).collect();
         let base: Vec<f32> = base.position.into_iter().chain([q.x, q.y, q.z, q.w]).collect();
         let plastic = view.policy.network().plastic();
+        let gate = view.policy.gates().gates().iter().copied().fold(1.0, f32::min);
         if self.steps == 0 {
             let neurons = plastic.map_or_else(Vec::new, |network| network.shape().neurons().to_vec());
             // The rate and not its rounded inverse: 0.02 s, not 0.0199999.

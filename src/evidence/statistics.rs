@@ -35,10 +35,11 @@ impl Interval {
 }
 
 impl fmt::Display for Interval {
-    /// `0.282 [0.270, 0.295]`, with the digits (and the sign) that are asked for; the estimate alone where there is no spread.
+    /// `0.282 [0.270, 0.295]`, with the digits (and the sign) that are asked for; the estimate alone where there is no spread, or none is
+    /// known.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(&self.estimate, formatter)?;
-        if self.low == self.high {
+        if self.low == self.high || self.low.is_nan() || self.high.is_nan() {
             return Ok(());
         }
         formatter.write_str(" [")?;
@@ -66,8 +67,8 @@ pub struct PairedEffect {
 pub struct SampleEffect {
     /// Mean of the first minus mean of the second.
     pub difference: Interval,
-    /// Mean of the first over mean of the second.
-    pub ratio: Interval,
+    /// Mean of the first over mean of the second, where it means something, see [`meaningful_ratio`].
+    pub ratio: Option<Interval>,
     /// Hedges' g: the difference over the pooled standard deviation, corrected for small samples. `None` when neither varies.
     pub effect_size: Option<f64>,
     /// Probability of so large a difference of means, either way, if the values were dealt to the samples at random.
@@ -185,6 +186,11 @@ pub fn ratio_interval(first: &[f64], second: &[f64], level: f64, seed: u64) -> I
     })
 }
 
+/// `ratio`, whose sides are `first` and `second`, if it means something: both are above 0, and its interval is, too.
+pub fn meaningful_ratio(ratio: Interval, first: f64, second: f64) -> Option<Interval> {
+    (first > 0.0 && second > 0.0 && ratio.low > 0.0 && ratio.high.is_finite()).then_some(ratio)
+}
+
 /// Compares `first` with `second`, whose values belong together in pairs, at confidence `level`.
 ///
 /// # Panics
@@ -220,12 +226,32 @@ fn paired_test(differences: &[f64], seed: u64) -> f64 {
     (count + 1) as f64 / (RESAMPLES + 1) as f64
 }
 
+/// Fewest pairs of which the clearest difference has, after Holm's correction for so many `comparisons`, a p of at most 1 - `level`.
+pub fn fewest_pairs(comparisons: usize, level: f64) -> usize {
+    // Two of the 2^n ways to set the signs are as clear: all one way, and all the other.
+    (comparisons as f64 / (1.0 - level)).log2().ceil().max(0.0) as usize + 1
+}
+
 /// Interval at confidence `level` of the mean of `values` by Student's t: for few values, of which a bootstrap knows too little. NaN ends for
 /// fewer than two.
 pub fn student_interval(values: &[f64], level: f64) -> Interval {
     let (estimate, count) = (mean(values), values.len() as f64);
     let margin = match StudentsT::new(0.0, 1.0, count - 1.0) {
         Ok(student) => student.inverse_cdf(0.5 * (1.0 + level)) * standard_deviation(values) / count.sqrt(),
+        Err(_) => f64::NAN,
+    };
+    Interval { estimate, low: estimate - margin, high: estimate + margin }
+}
+
+/// Interval at confidence `level` of the mean of `first` minus that of `second`, of which either may vary more
+/// (B. L. Welch, Biometrika 34, 1947). NaN ends when neither varies, or one has fewer than two values.
+pub fn welch_interval(first: &[f64], second: &[f64], level: f64) -> Interval {
+    let estimate = mean(first) - mean(second);
+    let error = |values: &[f64]| standard_deviation(values).powi(2) / values.len() as f64;
+    let (one, two) = (error(first), error(second));
+    let degrees = (one + two).powi(2) / (one.powi(2) / (first.len() as f64 - 1.0) + two.powi(2) / (second.len() as f64 - 1.0));
+    let margin = match StudentsT::new(0.0, 1.0, degrees) {
+        Ok(student) => student.inverse_cdf(0.5 * (1.0 + level)) * (one + two).sqrt(),
         Err(_) => f64::NAN,
     };
     Interval { estimate, low: estimate - margin, high: estimate + margin }
@@ -249,10 +275,14 @@ pub fn compare_samples(first: &[f64], second: &[f64], level: f64, seed: u64) -> 
             let (one, two) = means(indices);
             one - two
         }),
-        ratio: bootstrap_samples(counts, level, seed, |indices| {
-            let (one, two) = means(indices);
-            one / two
-        }),
+        ratio: meaningful_ratio(
+            bootstrap_samples(counts, level, seed, |indices| {
+                let (one, two) = means(indices);
+                one / two
+            }),
+            mean(first),
+            mean(second),
+        ),
         effect_size: (pooled > 0.0).then(|| correction * (mean(first) - mean(second)) / pooled),
         p_value: permutation_test(first, second, seed),
     }
@@ -374,7 +404,7 @@ mod tests {
         }
         let holds = (0..200).filter(|&seed| {
             let effect = compared(seed, 20, 1.0);
-            let (difference, ratio) = (effect.difference, effect.ratio);
+            let (difference, ratio) = (effect.difference, effect.ratio.unwrap());
             (difference.low <= 1.0 && 1.0 <= difference.high) && (ratio.low <= 1.2 && 1.2 <= ratio.high)
         });
         // Three standard errors of a share of 0.9 in 200, and a little for two intervals at once.
@@ -399,11 +429,40 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_by_welch_is_that_of_the_tables() {
+        // Variances 1 and 4 over 3 values each: 25 / (1/2 + 16/2) = 2.941 degrees, whose t at 97.5 % is 3.219.
+        let interval = welch_interval(&[4.0, 5.0, 6.0], &[1.0, 3.0, 5.0], 0.95);
+        assert!((interval.high - 2.0 - 3.219 * (5.0f64 / 3.0).sqrt()).abs() < 5e-3 && interval.estimate == 2.0, "{interval:?}");
+        assert!(
+            welch_interval(&[1.0], &[1.0, 2.0], 0.95).low.is_nan() && welch_interval(&[1.0; 3], &[2.0; 3], 0.95).low.is_nan()
+        );
+    }
+
+    #[test]
+    fn pairs_that_are_too_few_for_their_correction_are_known_beforehand() {
+        for (comparisons, level) in [(1, 0.95), (20, 0.95), (7, 0.9)] {
+            let fewest = fewest_pairs(comparisons, level);
+            let clearest = |pairs: usize| paired_test(&vec![1.0; pairs], 0) * comparisons as f64;
+            assert!(clearest(fewest) <= 1.0 - level && clearest(fewest - 1) > 1.0 - level, "{comparisons}: {fewest}");
+        }
+    }
+
+    #[test]
+    fn a_ratio_of_what_is_not_above_0_means_nothing() {
+        let ratio = |first: &[f64], second: &[f64]| compare_samples(first, second, 0.95, 0).ratio;
+        assert!(ratio(&[-1.0, -2.0, -3.0], &[-4.0, -5.0, -6.0]).is_none());
+        assert!(ratio(&[1.0, 2.0, 3.0], &[-0.1, 0.1, -0.2]).is_none());
+        assert!(ratio(&[1.0, 2.0, 3.0], &[0.0; 3]).is_none());
+        assert!(ratio(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]).is_some());
+    }
+
+    #[test]
     fn an_interval_is_written_with_its_ends() {
         let interval = Interval { estimate: 0.2821, low: 0.2704, high: 0.297 };
         assert_eq!(format!("{interval:.2}"), "0.28 [0.27, 0.30]");
         assert_eq!(format!("{:+.1}", interval.map(|value| 10.0 * value)), "+2.8 [+2.7, +3.0]");
         assert_eq!(format!("{:.1}", Interval { estimate: 1.0, low: 1.0, high: 1.0 }), "1.0");
+        assert_eq!(format!("{:.1}", Interval { estimate: 1.0, low: f64::NAN, high: f64::NAN }), "1.0");
     }
 
     #[test]
@@ -417,7 +476,7 @@ mod tests {
     fn the_effect_size_of_samples_is_over_their_pooled_deviation() {
         let effect = compare_samples(&[4.0, 5.0, 6.0], &[1.0, 2.0, 3.0], 0.95, 0);
         assert!((effect.effect_size.unwrap() - 3.0 * (1.0 - 3.0 / 15.0)).abs() < 1e-12);
-        assert_eq!((effect.difference.estimate, effect.ratio.estimate), (3.0, 2.5));
+        assert_eq!((effect.difference.estimate, effect.ratio.unwrap().estimate), (3.0, 2.5));
         assert_eq!(compare_samples(&[1.0; 3], &[1.0; 3], 0.95, 0).effect_size, None);
     }
 

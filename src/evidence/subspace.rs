@@ -12,6 +12,10 @@ use crate::random::stream;
 
 /// Most samples that a subspace is fitted to: the cost grows with the cube of their number.
 pub const MOST_SAMPLES: u32 = 600;
+/// Fewest samples of an episode: with hardly any, most would be of the random start and not of life.
+const FEWEST_PER_EPISODE: u32 = 10;
+/// Most episodes that a subspace is fitted to.
+const MOST_EPISODES: u32 = MOST_SAMPLES / FEWEST_PER_EPISODE;
 
 /// Times the largest distance of held-out episodes: a distance that speaks for weights that training did not know.
 const MARGIN: f32 = 1.5;
@@ -57,8 +61,8 @@ pub enum SubspaceFitError {
     /// The network has no weights that change.
     #[error("a {0} network has no plastic weights, so there is nothing to find a subspace of")]
     NotPlastic(&'static str),
-    /// Fewer or more episodes than samples.
-    #[error("{0} episodes; give 1 to {MOST_SAMPLES}")]
+    /// None, or so many that each would have hardly any samples.
+    #[error("{0} episodes; give 1 to {MOST_EPISODES}")]
     Episodes(u32),
     /// The weights of a held-out episode have no distance.
     #[error("the weights of a held-out episode diverged: no distance can be measured; use a normalisation that bounds them")]
@@ -92,7 +96,7 @@ pub fn fit_subspace(
     if file.metadata.network.plastic().is_none() {
         return Err(SubspaceFitError::NotPlastic(file.metadata.network.kind()));
     }
-    if !(1..=MOST_SAMPLES).contains(&episodes) {
+    if !(1..=MOST_EPISODES).contains(&episodes) {
         return Err(SubspaceFitError::Episodes(episodes));
     }
     let policy = without_novelty(file).policy().map_err(TrialError::from)?;
@@ -102,7 +106,7 @@ pub fn fit_subspace(
     let (fitted, held_out) = seeds.split_at(episodes as usize);
 
     // One sample more than steps: that of the start.
-    let per_episode = (MOST_SAMPLES / episodes).max(1);
+    let per_episode = MOST_SAMPLES / episodes;
     let every = (episode.control_steps() + 1).div_ceil(per_episode);
     let sample = |&seed: &u64| {
         let mut samples = Vec::new();

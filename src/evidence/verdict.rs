@@ -15,6 +15,8 @@ const NO_LOSS: f32 = 0.1;
 /// Losses from which on activity, and change throughout life, count as what the gait is carried by.
 pub(super) const ACTIVITY_CARRIES: f32 = 0.5;
 pub(super) const CHANGE_CARRIES: f32 = 1.0 / 3.0;
+/// Loss without D from which on it is D that writes the net.
+const CONSTANT_CARRIES: f32 = 0.5;
 
 /// What carries the gait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -24,6 +26,8 @@ pub enum Carrier {
     Nothing,
     /// D alone: a static net that the rule writes into the weights whatever the robot does.
     StaticNet,
+    /// Neither activity nor D alone: the weights that life begins with, or whichever of them is left.
+    NoTerm,
     /// Activity, in the first second: the weights find their place and could stay there.
     EarlyLife,
     /// Change throughout life, but not by what happens in it: another episode's weights do, or the same changes in another order.
@@ -74,7 +78,8 @@ impl Verdict {
         let own_change = [own, order].into_iter().flatten().fold(change, f32::min);
         let carrier = match () {
             () if !walks => Carrier::Nothing,
-            () if activity <= NO_LOSS => Carrier::StaticNet,
+            () if activity <= NO_LOSS && constant > CONSTANT_CARRIES => Carrier::StaticNet,
+            () if activity <= NO_LOSS => Carrier::NoTerm,
             () if activity > ACTIVITY_CARRIES && own_change > CHANGE_CARRIES => Carrier::WholeLife,
             () if activity > ACTIVITY_CARRIES && change > CHANGE_CARRIES && own_change <= NO_LOSS => Carrier::AnyLife,
             () if activity > ACTIVITY_CARRIES && change <= NO_LOSS => Carrier::EarlyLife,
@@ -89,6 +94,7 @@ impl fmt::Display for Verdict {
         let word = match self.carrier {
             Carrier::Nothing => return formatter.write_str("nothing can be said: the intact policy does not walk"),
             Carrier::StaticNet => "no, it is a static net that D writes into the weights",
+            Carrier::NoTerm => "no, what depends on activity does nothing",
             Carrier::EarlyLife => "in the first second only: then the weights could stay as they are",
             Carrier::AnyLife => "in part: weights have to change all the time, but need not follow what happens in this life",
             Carrier::WholeLife => "yes, weights that follow activity all the time",
@@ -136,6 +142,9 @@ mod tests {
     fn the_verdict_follows_the_losses() {
         let carrier = |speed, activity, frozen| Verdict::of(&ablation(speed, activity, frozen)).unwrap().carrier;
         assert_eq!(carrier(0.3, 1.04, 0.2), Carrier::StaticNet);
+        let mut idle = ablation(0.3, 1.04, 0.2);
+        idle.results[2].speed_retained = 0.88;
+        assert_eq!(Verdict::of(&idle).unwrap().carrier, Carrier::NoTerm);
         assert_eq!(carrier(0.3, 0.04, 0.98), Carrier::EarlyLife);
         assert_eq!(carrier(0.3, 0.04, 0.13), Carrier::WholeLife);
         assert_eq!(carrier(0.3, 0.7, 0.5), Carrier::Mixed);

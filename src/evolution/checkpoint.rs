@@ -189,14 +189,14 @@ impl Checkpoint {
         network
     }
 
-    /// The genome at the mean of the search distribution.
+    /// The search where it stands.
     ///
     /// # Errors
     /// [`SearchError`] when the state does not fit the experiment.
-    pub fn genome(&self) -> Result<Vec<f32>, SearchError> {
+    pub fn strategy(&self) -> Result<Strategy, SearchError> {
         let settings = self.experiment.evolution.clone();
         let stretches = settings.genome.stretches(&self.network().blocks()).map_err(SearchError::Genome)?;
-        Ok(Strategy::resume(settings, self.experiment.seed, stretches, self.state.clone())?.mean_genome())
+        Ok(Strategy::resume(settings, self.experiment.seed, stretches, self.state.clone())?)
     }
 
     /// Reads a checkpoint from the bytes of its file.

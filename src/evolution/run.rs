@@ -195,10 +195,13 @@ impl Run {
     /// Does what is due before the present generation. To be called once before each, also after opening.
     ///
     /// # Errors
-    /// [`RunError::Search`] when rules cannot be merged.
+    /// [`RunError::Search`] when rules cannot be merged; [`RunError::Policy`] when that of a descent that ends cannot be written.
     pub fn prepare(&mut self) -> Result<Vec<Event>, RunError> {
         let mut events = Vec::new();
         if let Some(reason) = self.verdict().filter(|reason| reason.allows_restart() && self.restarts_left()) {
+            // The next descent may come to less.
+            let path = self.descent(self.search.strategy().state().restarts);
+            self.present().save(&path)?;
             self.search.restart();
             events.push(Event::Restarted { number: self.search.strategy().state().restarts, reason });
         }
@@ -222,9 +225,9 @@ impl Run {
         let path = self.folder.join("checkpoint.safetensors");
         // Before anything is replaced: it may be refused.
         let checkpoint = self.checkpoint().to_bytes(&path)?;
-        self.policy(self.search.strategy().mean_genome(), 0.0).save(&self.folder.join("mean.safetensors"))?;
+        self.policy_of(self.search.strategy().mean_genome(), 0.0).save(&self.folder.join("mean.safetensors"))?;
         if let Some(genome) = best {
-            self.policy(genome, generation.best).save(&self.folder.join("best.safetensors"))?;
+            self.policy_of(genome, generation.best).save(&self.folder.join("best.safetensors"))?;
         }
         write_history(&self.folder, &self.history)?;
         self.keep(&path, &checkpoint)?;
@@ -234,10 +237,40 @@ impl Run {
         Ok(generation)
     }
 
+    /// The policy that the run came to: that at the mean of the descent whose last generation had the largest mean fitness.
+    ///
+    /// # Errors
+    /// [`RunError::Policy`] when that of an earlier descent cannot be read.
+    pub fn policy(&self) -> Result<PolicyFile, RunError> {
+        let mut best = self.present();
+        for path in (0..self.search.strategy().state().restarts).map(|number| self.descent(number)).filter(|path| path.exists()) {
+            let (file, _) = PolicyFile::load(&path)?;
+            if file.metadata.provenance.fitness > best.metadata.provenance.fitness {
+                best = file;
+            }
+        }
+        Ok(best)
+    }
+
+    /// The policy at the mean of the present descent, with the mean fitness of its last generation.
+    fn present(&self) -> PolicyFile {
+        let fitness = self.present_descent().last().map_or(f32::NEG_INFINITY, |generation| generation.mean);
+        self.policy_of(self.search.strategy().mean_genome(), fitness)
+    }
+
+    /// Where the policy of descent `number` is kept when it has ended.
+    fn descent(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("descent_{number}.safetensors"))
+    }
+
     fn verdict(&self) -> Option<StopReason> {
+        self.search.experiment().evolution.stop.verdict(self.present_descent())
+    }
+
+    /// History since the last restart.
+    fn present_descent(&self) -> &[Generation] {
         let began = self.search.strategy().state().began;
-        let first = self.history.partition_point(|generation| generation.generation < began);
-        self.search.experiment().evolution.stop.verdict(&self.history[first..])
+        &self.history[self.history.partition_point(|generation| generation.generation < began)..]
     }
 
     fn restarts_left(&self) -> bool {
@@ -245,7 +278,7 @@ impl Run {
         restarts.is_some_and(|restarts| self.search.strategy().state().restarts < restarts.most)
     }
 
-    fn policy(&self, genome: Vec<f32>, fitness: f32) -> PolicyFile {
+    fn policy_of(&self, genome: Vec<f32>, fitness: f32) -> PolicyFile {
         let mut file = PolicyFile { genome, ..self.search.policy() };
         file.metadata.provenance.generation = self.search.strategy().generation();
         file.metadata.provenance.fitness = fitness;

@@ -122,6 +122,16 @@ impl Bag {
         BagMessages { files: self.files.clone().into_iter(), open: None, count: 0, failed: false }
     }
 
+    fn custom(&self) -> impl Iterator<Item = (&str, &str)> {
+        let custom = self.metadata.iter().filter_map(|metadata| metadata.custom_data.as_ref());
+        custom.flatten().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Topics of which the recorder says that it lost messages, and how many.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.custom().filter_map(|(key, count)| Some((key.strip_prefix(DROPPED)?, count.parse().unwrap_or_default())))
+    }
+
     /// Reads all of the bag and compares all checksums.
     ///
     /// # Errors
@@ -142,14 +152,11 @@ impl Bag {
             }
             topic.messages += 1;
         }
-        let is_cut = self.files.iter().any(|file| file.is_cut);
-        let custom = self.metadata.as_ref().and_then(|metadata| metadata.custom_data.clone()).unwrap_or_default();
-        for (key, count) in &custom {
-            if let Some(topic) = key.strip_prefix(DROPPED) {
-                topics.entry(topic.to_owned()).or_default().dropped = count.parse().unwrap_or_default();
-            }
+        for (topic, count) in self.dropped() {
+            topics.entry(topic.to_owned()).or_default().dropped = count;
         }
-        let is_ended = custom.get(COMPLETE).is_none_or(|complete| complete == "true");
+        let is_cut = self.files.iter().any(|file| file.is_cut);
+        let is_ended = self.custom().all(|(key, value)| key != COMPLETE || value == "true");
         if let (false, true, Some(metadata)) = (is_cut, is_ended, &self.metadata) {
             let found: u64 = topics.values().map(|topic| topic.messages).sum();
             if found != metadata.message_count {

@@ -16,7 +16,7 @@ pub struct Repair {
     pub damage: Option<String>,
 }
 
-/// Writes all messages of `bag` up to its end, or to the first damage, into a new bag at `folder`.
+/// Writes all messages of `bag` up to its end, or to the first damage, into a new bag at `folder`. What the recorder lost stays counted.
 ///
 /// # Errors
 /// [`BagError`] when the bag cannot be read at all, or the new one not be written.
@@ -48,6 +48,10 @@ pub fn repair(bag: &Bag, folder: &Path) -> Result<Repair, BagError> {
             }
         };
         out.write(topic, message.log_time, message.publish_time, &message.data)?;
+    }
+    for (topic, count) in bag.dropped() {
+        // Also where no message was saved: a replay must not take the recording for complete.
+        out.note_dropped_of(topic.to_owned(), count);
     }
     let messages = out.messages();
     out.finish()?;

@@ -73,6 +73,8 @@ pub struct BagWriter {
     file: PathBuf,
     writer: mcap::Writer<BufWriter<File>>,
     topics: Vec<Written>,
+    /// Messages lost on the way into the bag, by topic.
+    dropped: BTreeMap<String, u64>,
     span: Option<(u64, u64)>,
     distribution: String,
 }
@@ -81,7 +83,6 @@ struct Written {
     topic: Topic,
     channel: u16,
     messages: u64,
-    dropped: u64,
 }
 
 impl BagWriter {
@@ -120,6 +121,7 @@ impl BagWriter {
             file,
             writer,
             topics: Vec::new(),
+            dropped: BTreeMap::new(),
             span: None,
             distribution: options.distribution.clone(),
         };
@@ -144,7 +146,7 @@ impl BagWriter {
         let schema = self.writer.add_schema(&definition.name, "ros2msg", definition.text.as_bytes());
         let channel = schema.and_then(|schema| self.writer.add_channel(schema, &topic.name, CDR, &metadata));
         let channel = channel.map_err(|source| self.failed(source))?;
-        self.topics.push(Written { topic, channel, messages: 0, dropped: 0 });
+        self.topics.push(Written { topic, channel, messages: 0 });
         Ok(TopicId(self.topics.len() - 1))
     }
 
@@ -164,8 +166,16 @@ impl BagWriter {
 
     /// Notes `count` messages of `topic` that were lost on the way into the bag.
     pub fn note_dropped(&mut self, topic: TopicId, count: u64) {
-        if let Some(written) = self.topics.get_mut(topic.0) {
-            written.dropped += count;
+        if let Some(written) = self.topics.get(topic.0) {
+            let name = written.topic.name.clone();
+            self.note_dropped_of(name, count);
+        }
+    }
+
+    /// As [`BagWriter::note_dropped`], for a topic of which the bag need hold no message.
+    pub(super) fn note_dropped_of(&mut self, topic: String, count: u64) {
+        if count > 0 {
+            *self.dropped.entry(topic).or_default() += count;
         }
     }
 
@@ -176,7 +186,7 @@ impl BagWriter {
 
     /// Messages noted as lost so far.
     pub fn dropped(&self) -> u64 {
-        self.topics.iter().map(|topic| topic.dropped).sum()
+        self.dropped.values().sum()
     }
 
     /// Hands all messages so far to the system: they survive the end of this program, however it comes.
@@ -219,9 +229,7 @@ impl BagWriter {
             message_count: written.messages,
         };
         let mut custom = BTreeMap::from([(COMPLETE.to_owned(), is_complete.to_string())]);
-        for written in self.topics.iter().filter(|written| written.dropped > 0) {
-            custom.insert(format!("{DROPPED}{}", written.topic.name), written.dropped.to_string());
-        }
+        custom.extend(self.dropped.iter().map(|(topic, count)| (format!("{DROPPED}{topic}"), count.to_string())));
         let file = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Metadata::new(file, self.span, self.topics.iter().map(topic).collect(), custom, self.distribution.clone())
     }

@@ -13,7 +13,7 @@ use crate::config::{ConfigError, nearest, read_yaml};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DriverDescription {
-    /// Unit of the driver's joint angles.
+    /// Unit of the driver's joint positions, but where a joint has its own.
     pub unit: AngleUnit,
     /// Joints that the driver has by another name or turns another way, by the policy's name.
     pub joints: BTreeMap<String, JointDriver>,
@@ -40,7 +40,7 @@ impl Default for DriverDescription {
     }
 }
 
-/// Unit of angles; speeds are the same per second.
+/// Unit of joint positions; speeds are the same per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AngleUnit {
@@ -49,19 +49,21 @@ pub enum AngleUnit {
     Rad,
     /// Degree.
     Deg,
+    /// Metre: of joints that shift.
+    M,
 }
 
 impl AngleUnit {
-    /// Radians in one unit.
+    /// Radians, or metres, in one unit.
     pub fn radians(self) -> f64 {
         match self {
-            Self::Rad => 1.0,
+            Self::Rad | Self::M => 1.0,
             Self::Deg => std::f64::consts::PI / 180.0,
         }
     }
 }
 
-/// One joint as the driver has it: `driver angle = sign * policy angle + offset`.
+/// One joint as the driver has it: `driver angle = sign * policy angle + offset`; of a joint that shifts, read position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JointDriver {
@@ -69,13 +71,15 @@ pub struct JointDriver {
     pub name: Option<String>,
     /// 1, or -1 when the driver turns it the other way.
     pub sign: i8,
-    /// The driver's angle where the policy's is zero, in the driver's unit.
+    /// The driver's angle where the policy's is zero, in the unit below.
     pub offset: f64,
+    /// Its unit; default: the driver's. A joint that shifts beside others in degrees needs `m`.
+    pub unit: Option<AngleUnit>,
 }
 
 impl Default for JointDriver {
     fn default() -> Self {
-        Self { name: None, sign: 1, offset: 0.0 }
+        Self { name: None, sign: 1, offset: 0.0, unit: None }
     }
 }
 
@@ -283,7 +287,8 @@ impl DriverDescription {
                 return Err(value(format!("two joints have the driver's name `{driver}`")));
             }
             joints.names.push(driver);
-            joints.angles.push(AngleMap { sign: f64::from(joint.sign), offset: joint.offset, radians: self.unit.radians() });
+            let radians = joint.unit.unwrap_or(self.unit).radians();
+            joints.angles.push(AngleMap { sign: f64::from(joint.sign), offset: joint.offset, radians });
         }
         Ok(joints)
     }
@@ -308,6 +313,21 @@ impl DriverDescription {
             return Err(DriverError::Value { place: "command.joints", problem: "it names a joint twice".to_owned() });
         }
         Ok(order.iter().filter_map(|name| names.iter().position(|known| known == name)).collect())
+    }
+
+    /// Checks how the orientation is estimated, if it is.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the gain is none.
+    pub fn check_imu(&self) -> Result<(), DriverError> {
+        match self.imu.orientation {
+            OrientationSource::Estimated { gain } if !(gain.is_finite() && gain >= 0.0) => {
+                let problem =
+                    format!("the gain {gain} must be a finite number of rad/s from 0 on; 0.05 to 0.2 suits common sensors");
+                Err(DriverError::Value { place: "imu.orientation.estimated", problem })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks that contacts come for just the feet `feet`, from joints among `joints` (the policy's names).
@@ -385,6 +405,30 @@ mod tests {
         assert!((hip.position(45.0) - std::f64::consts::FRAC_PI_4).abs() < 1e-12);
         assert!((hip.velocity(180.0) + std::f64::consts::PI).abs() < 1e-12);
         assert!((hip.command(hip.position(12.5)) - 12.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_joint_may_have_a_unit_of_its_own_both_ways() {
+        let driver = driver("{unit: deg, joints: {slide: {unit: m, sign: -1, offset: 0.25}, knee: {unit: rad}}}");
+        let joints = driver.resolve_joints(&["slide", "knee", "hip"]).unwrap();
+        let [slide, knee, hip] = [0, 1, 2].map(|index| joints.angles[index]);
+        assert_eq!([slide.position(0.5), slide.velocity(0.5), slide.command(-0.25)], [-0.25, -0.5, 0.5]);
+        assert_eq!([knee.position(0.5), knee.velocity(0.5), knee.command(0.5)], [0.5; 3]);
+        assert!((hip.position(180.0) - std::f64::consts::PI).abs() < 1e-12);
+        assert!((hip.command(std::f64::consts::PI) - 180.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_gain_that_is_none_is_refused() {
+        let check = |gain: &str| driver(&format!("imu: {{orientation: {{estimated: {{gain: {gain}}}}}}}")).check_imu();
+        for gain in ["0", "0.1", "3"] {
+            check(gain).unwrap();
+        }
+        for (gain, named) in [("-0.1", "-0.1"), (".nan", "NaN"), (".inf", "inf")] {
+            let error = check(gain).unwrap_err().to_string();
+            assert!(error.contains(&format!("imu.orientation.estimated: the gain {named} must")), "{error}");
+        }
+        DriverDescription::default().check_imu().unwrap();
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Meshes as collision shapes: found, read, and reduced to their convex hull.
 
+mod collada;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -74,15 +76,34 @@ impl<'a> Meshes<'a> {
             }
         }
         let mut bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-        unmask_binary_stl(&mut bytes);
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dae")) {
+        let vertices = if is_collada(path, &bytes) {
+            let text = std::str::from_utf8(&bytes).map_err(|error| wrong(format!("is not UTF-8 ({error}); save it as UTF-8")))?;
             // The reader descends into nested nodes by recursion.
-            check_nesting(&String::from_utf8_lossy(&bytes)).map_err(|error| wrong(error.to_string()))?;
-        }
-        let scene = catch_unwind(AssertUnwindSafe(|| mesh_loader::Loader::default().load_from_slice(&bytes, path)));
-        let scene = scene.map_err(|_| wrong("makes its reader fail".to_owned()))?.map_err(|error| wrong(error.to_string()))?;
-        Ok(scene.meshes.into_iter().flat_map(|mesh| mesh.vertices).collect())
+            check_nesting(text).map_err(|error| wrong(error.to_string()))?;
+            collada::points(text).map_err(|error| wrong(error.to_string()))?
+        } else {
+            unmask_binary_stl(&mut bytes);
+            from_loader(path, &bytes, wrong)?
+        };
+        // Instances can take more memory than their file.
+        self.bytes += (std::mem::size_of_val(vertices.as_slice()) as u64).saturating_sub(size);
+        Ok(vertices)
     }
+}
+
+/// Whether the file `path` with the content `bytes` is COLLADA, by its extension or, where that says nothing, by its head.
+fn is_collada(path: &Path, bytes: &[u8]) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    // As `mesh-loader` has it: all else, it knows by the head.
+    let is_other = ["stl", "STL", "obj", "OBJ"].contains(&extension);
+    let head = &bytes[..bytes.len().min(1024)];
+    extension.eq_ignore_ascii_case("dae") || !is_other && head.windows(8).any(|word| word == b"<COLLADA")
+}
+
+fn from_loader(path: &Path, bytes: &[u8], wrong: &impl Fn(String) -> RobotError) -> Result<Vec<[f32; 3]>, RobotError> {
+    let scene = catch_unwind(AssertUnwindSafe(|| mesh_loader::Loader::default().load_from_slice(bytes, path)));
+    let scene = scene.map_err(|_| wrong("makes its reader fail".to_owned()))?.map_err(|error| wrong(error.to_string()))?;
+    Ok(scene.meshes.into_iter().flat_map(|mesh| mesh.vertices).collect())
 }
 
 /// Many programs begin binary STL files with the word of textual ones; their length tells them apart.
@@ -194,6 +215,24 @@ mod tests {
             assert!(hull.flat);
             assert!(hull.geometry.solid().0.mass_properties(1.0).mass() > 0.0);
         }
+    }
+
+    #[test]
+    fn collada_is_known_by_its_name_or_head_and_refused_when_nested_too_deeply() {
+        let folder = tempfile::tempdir().unwrap();
+        let urdf = folder.path().join("leggy.urdf");
+        let hull = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            Meshes::of(&urdf).hull("foot", name, Vector3::repeat(1.0)).map(|_| ()).unwrap_err().to_string()
+        };
+        for name in ["a.dae", "a.DAE", "a.Dae", "a.xml", "a.Obj", "a"] {
+            let text = format!("<?xml version='1.0'?><COLLADA><library_nodes>{}", "<node>".repeat(100_000));
+            let error = hull(name, &text);
+            assert!(error.contains(&format!("`{name}` of the link `foot`: nested elements: 65")), "{name}: {error}");
+            assert!(hull(name, "<COLLADA/>").contains("has no points"), "{name}");
+        }
+        let error = hull("b.dae", "solid b");
+        assert!(error.contains("should have a <COLLADA> in <document>"), "{error}");
     }
 
     #[test]

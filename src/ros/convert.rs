@@ -1,5 +1,6 @@
 //! Messages to values and back. What arrives is checked here, before the core sees it.
 
+use nalgebra::{Isometry3, UnitQuaternion};
 use r2r::builtin_interfaces::msg::Time;
 use r2r::geometry_msgs::msg::{Point, Pose, Quaternion, Vector3};
 use r2r::hebbian_locomotion::msg::FootContacts;
@@ -193,7 +194,7 @@ pub fn joint_state(stamp: Stamp, names: &[String], state: &RobotState) -> JointS
     }
 }
 
-/// IMU values in `frame` (REP-145); covariances of zero say that they are not known.
+/// IMU values in `frame` (REP-145), as is the orientation in `state` ([`ImuMounting::imu`]); covariances of zero say that they are not known.
 pub fn imu(stamp: Stamp, frame: &str, state: &RobotState) -> Imu {
     let unknown = || vec![0.0; 9];
     Imu {
@@ -231,6 +232,43 @@ pub fn odometry(stamp: Stamp, base_link: &str, base: &BasePose) -> Odometry {
     message
 }
 
+/// How an IMU sits on the base: its messages speak of its own axes (REP-145), [`RobotState::orientation`] of the base's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ImuMounting {
+    /// Base from IMU; `None` where it is not turned, so that no bit changes.
+    turn: Option<UnitQuaternion<f64>>,
+}
+
+impl ImuMounting {
+    /// Of an IMU at `pose` in the base's frame, as [`crate::robot::RobotModel::imu`].
+    pub fn new(pose: &Isometry3<f32>) -> Self {
+        let turn = UnitQuaternion::new_normalize(pose.rotation.into_inner().cast());
+        Self { turn: (turn != UnitQuaternion::identity()).then_some(turn) }
+    }
+
+    /// The base's orientation from the IMU's.
+    pub fn base(self, imu: Orientation) -> Orientation {
+        self.turn.map_or(imu, |turn| turned(imu, &turn.inverse()))
+    }
+
+    /// The IMU's orientation from the base's.
+    pub fn imu(self, base: Orientation) -> Orientation {
+        self.turn.map_or(base, |turn| turned(base, &turn))
+    }
+
+    /// The vector `v` of the IMU in the base's axes.
+    pub fn vector(self, v: [f64; 3]) -> [f64; 3] {
+        self.turn.map_or(v, |turn| turn.transform_vector(&v.into()).into())
+    }
+}
+
+/// `orientation`, then turned by `turn` in its own axes.
+fn turned(orientation: Orientation, turn: &UnitQuaternion<f64>) -> Orientation {
+    let Orientation { x, y, z, w } = orientation;
+    let q = nalgebra::Quaternion::new(w, x, y, z).cast::<f64>() * turn.into_inner();
+    Orientation { x: q.i as f32, y: q.j as f32, z: q.k as f32, w: q.w as f32 }
+}
+
 fn quaternion(orientation: &Orientation) -> Quaternion {
     let Orientation { x, y, z, w } = *orientation;
     Quaternion { x: f64::from(x), y: f64::from(y), z: f64::from(z), w: f64::from(w) }
@@ -251,6 +289,33 @@ mod tests {
 
     fn joints(given: &[&str], position: &[f64]) -> JointState {
         JointState { name: names(given), position: position.to_vec(), ..JointState::default() }
+    }
+
+    #[test]
+    fn a_mounting_turns_the_base_into_the_imu_and_back() {
+        // On its back, looking left.
+        let rotation = UnitQuaternion::from_euler_angles(std::f32::consts::PI, 0.0, std::f32::consts::FRAC_PI_2);
+        let mounting = ImuMounting::new(&Isometry3::from_parts([0.1, 0.0, 0.0].into(), rotation));
+        let near = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        let q = UnitQuaternion::from_euler_angles(0.3f32, -0.2, 1.0);
+        let base = Orientation { x: q.i, y: q.j, z: q.k, w: q.w };
+        let imu = mounting.imu(base);
+        assert!(near(mounting.base(imu).roll_pitch_yaw(), [0.3, -0.2, 1.0]), "{imu:?}");
+        // A direction of the world is the same, whichever way one comes to the base.
+        let through = mounting.vector(imu.inverse_rotate([1.0, 2.0, 3.0]).map(f64::from)).map(|value| value as f32);
+        assert!(near(through, base.inverse_rotate([1.0, 2.0, 3.0])), "{through:?}");
+    }
+
+    #[test]
+    fn an_imu_that_is_not_turned_changes_no_bit() {
+        let mounting = ImuMounting::new(&Isometry3::translation(0.1, 0.0, 0.02));
+        assert_eq!(mounting, ImuMounting::default());
+        let q = Orientation { x: -0.0, y: 0.1, z: -0.0, w: 0.994_987_4 };
+        for turned in [mounting.base(q), mounting.imu(q)] {
+            let bits = |q: Orientation| [q.x, q.y, q.z, q.w].map(f32::to_bits);
+            assert_eq!(bits(turned), bits(q));
+        }
+        assert_eq!(mounting.vector([-0.0, 1.0, 2.0]).map(f64::to_bits), [-0.0f64, 1.0, 2.0].map(f64::to_bits));
     }
 
     #[test]

@@ -56,6 +56,8 @@ impl<S: Subscriber> Layer<S> for RosLayer {
         };
         let mut text = Text::default();
         event.record(&mut text);
+        // Neither ROS's log nor a message can carry it, and r2r panics; names from files may have it.
+        text.0.retain(|letter| letter != '\0');
         let (file, line) = (metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
         r2r::log(&text.0, &self.name, file, line, severity);
         let (Some(rosout), true) = (&self.rosout, *metadata.level() <= Level::INFO) else { return };

@@ -176,10 +176,14 @@ impl Declaration {
         self.changes
     }
 
-    /// `value` as this parameter's type, if it may have it. Whole numbers pass as numbers, so that `1` can be written for `1.0`.
+    /// `value` as this parameter's type, if it may have it. Whole numbers pass as numbers, so that `1` can be written for `1.0`, and as text,
+    /// so that one processor can be written as `2`.
     fn accept(&self, value: &ParameterValue) -> Result<ParameterValue, ParameterError> {
         let value = match (value, &self.default) {
             (ParameterValue::Integer(value), ParameterValue::Double(_)) => ParameterValue::Double(*value as f64),
+            (ParameterValue::Integer(value), ParameterValue::String(_)) if self.choices.is_empty() => {
+                ParameterValue::String(value.to_string())
+            }
             // ROS reads a bare `off` as false, as YAML 1.1 does.
             (ParameterValue::Bool(false), ParameterValue::String(_)) if self.choices.contains(&"off") => {
                 ParameterValue::String("off".to_owned())
@@ -442,8 +446,10 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_pass_as_numbers_and_ros_own_names_pass() {
+    fn whole_numbers_pass_as_numbers_and_as_text_and_ros_own_names_pass() {
         assert_eq!(given("gate", ParameterValue::Integer(0)).unwrap().double("gate"), 0.0);
+        assert_eq!(given("policy", ParameterValue::Integer(20_261_129)).unwrap().string("policy"), "20261129");
+        assert!(given("mode", ParameterValue::Integer(2)).is_err());
         assert!(given("use_sim_time", ParameterValue::Bool(true)).is_ok());
     }
 

@@ -17,6 +17,11 @@ pub fn command() -> QosProfile {
     QosProfile::default().keep_last(1)
 }
 
+/// A stop, which may come among messages that are none: the latest is not the one that counts.
+pub fn stop() -> QosProfile {
+    QosProfile::default().keep_last(100)
+}
+
 /// Values that are sent once and that a late subscriber still gets.
 pub fn latched() -> QosProfile {
     QosProfile::default().keep_last(1).transient_local()
@@ -46,6 +51,11 @@ pub fn evolution() -> QosProfile {
 /// The `/rosout` topic, as rcl has it.
 pub fn rosout() -> QosProfile {
     QosProfile { lifespan: std::time::Duration::from_secs(10), ..QosProfile::default().keep_last(1000).transient_local() }
+}
+
+/// The `~/transition_event` topic, of which each message counts, as rcl_lifecycle has it.
+pub fn events() -> QosProfile {
+    QosProfile::default().keep_last(10)
 }
 
 /// The `/parameter_events` topic, as rclcpp has it.

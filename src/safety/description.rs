@@ -36,6 +36,8 @@ pub enum Fallback {
 pub struct SafetyDescription {
     /// Joint speed on the way to the nominal pose at the start \[rad/s\]; 0: no such phase.
     pub positioning_speed: f32,
+    /// How far commands may be ahead of the measured joints on that way, and at its end \[rad\]; 0: any distance.
+    pub positioning_tolerance: f32,
     /// Time over which the policy's targets fade in \[s\]; 0: at once.
     pub fade_in: f32,
     /// Distance that commands keep from each joint's limits \[rad\].
@@ -71,6 +73,8 @@ impl Default for SafetyDescription {
     fn default() -> Self {
         Self {
             positioning_speed: 0.5,
+            // Far beyond what a motor under load stays behind, well below what a limp leg hangs away.
+            positioning_tolerance: 0.5,
             fade_in: 2.0,
             position_margin: 0.0,
             velocity_limit: 0.0,
@@ -131,7 +135,7 @@ impl Default for Reactions {
 }
 
 impl Reactions {
-    /// The reaction to `kind`; an emergency stop always stops.
+    /// The reaction to `kind`; an emergency stop always stops, and a joint that does not follow is only waited for.
     pub fn to(&self, kind: FaultKind) -> Reaction {
         match kind {
             FaultKind::Position => self.position,
@@ -147,6 +151,7 @@ impl Reactions {
             FaultKind::Weights => self.weights,
             FaultKind::ClockJump => self.clock_jump,
             FaultKind::EmergencyStop => Reaction::Stop,
+            FaultKind::NotFollowing => Reaction::Warn,
         }
     }
 }
@@ -175,6 +180,19 @@ pub enum SafetyError {
         /// Its largest angle \[rad\].
         upper: f32,
     },
+    /// A joint that has no angle which both the policy and the robot allow.
+    #[error(
+        "the ranges of the joint `{joint}` in the policy and in the robot description do not overlap: together they allow no less than \
+         {lower} and no more than {upper} rad; set the parameter `robot` to the description of the robot that the policy is for"
+    )]
+    NoOverlap {
+        /// Which joint.
+        joint: String,
+        /// The larger of its smallest angles \[rad\].
+        lower: f32,
+        /// The smaller of its largest angles \[rad\].
+        upper: f32,
+    },
 }
 
 impl SafetyDescription {
@@ -187,6 +205,7 @@ impl SafetyDescription {
         let positive = "a finite number above 0";
         let numbers = [
             ("positioning_speed", self.positioning_speed, non_negative),
+            ("positioning_tolerance", self.positioning_tolerance, non_negative),
             ("fade_in", self.fade_in, non_negative),
             ("position_margin", self.position_margin, non_negative),
             ("velocity_limit", self.velocity_limit, non_negative),

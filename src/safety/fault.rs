@@ -29,11 +29,13 @@ pub enum FaultKind {
     ClockJump,
     /// Somebody asked for it.
     EmergencyStop,
+    /// A joint that stays behind its command on the way to the nominal pose.
+    NotFollowing,
 }
 
 impl FaultKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Position,
         Self::Velocity,
         Self::Acceleration,
@@ -47,6 +49,7 @@ impl FaultKind {
         Self::Weights,
         Self::ClockJump,
         Self::EmergencyStop,
+        Self::NotFollowing,
     ];
 
     /// The word that parameters, messages and logs use.
@@ -65,6 +68,7 @@ impl FaultKind {
             Self::Weights => "weights",
             Self::ClockJump => "clock_jump",
             Self::EmergencyStop => "emergency_stop",
+            Self::NotFollowing => "not_following",
         }
     }
 
@@ -128,6 +132,9 @@ impl Fault {
             FaultKind::Weights => format!("a weight has the size {value}; {limit} is allowed"),
             FaultKind::ClockJump => "the clock of the sensors' stamps jumped".to_owned(),
             FaultKind::EmergencyStop => "emergency stop".to_owned(),
+            FaultKind::NotFollowing => format!(
+                "the angle{of} is {value:.3} rad from the nominal pose and does not follow; {limit:.3} rad are allowed: do the motors have power?"
+            ),
         }
     }
 }

@@ -42,6 +42,9 @@ impl Limiter {
         let (on, margin) = (&description.reactions, description.position_margin);
         let joint = |(index, joint): (usize, &crate::policy::JointInterface)| {
             let (lower, upper) = (joint.lower + margin, joint.upper - margin);
+            if joint.lower > joint.upper {
+                return Err(SafetyError::NoOverlap { joint: joint.name.clone(), lower: joint.lower, upper: joint.upper });
+            }
             if lower > upper {
                 return Err(SafetyError::NoRoom { joint: joint.name.clone(), lower: joint.lower, upper: joint.upper });
             }
@@ -71,12 +74,15 @@ impl Limiter {
         }
     }
 
-    /// Continues the motion of `other`, with `command` put into each joint's range.
-    pub(super) fn continue_from(&mut self, other: &Self, command: &mut [f32]) {
+    /// Continues the motion of `other`. A command that is outside of its joint's range here comes back as [`Self::approach`] goes on.
+    pub(super) fn continue_from(&mut self, other: &Self) {
         self.motion.iter_mut().zip(&other.motion).for_each(|(own, other)| *own = *other);
-        for (joint, command) in self.joints.iter().zip(command) {
-            *command = joint.range.map_or(*command, |(lower, upper)| command.clamp(lower, upper));
-        }
+    }
+
+    /// Whether a joint's command is outside of its range.
+    pub(super) fn is_outside(&self, command: &[f32]) -> bool {
+        let inside = |range: Option<(f32, f32)>, command| range.is_none_or(|(lower, upper)| (lower..=upper).contains(command));
+        !self.joints.iter().zip(command).all(|(joint, command)| inside(joint.range, command))
     }
 
     /// Moves `command` towards `goal` as far as the limits allow; `speed` \[rad/s\] limits it further. Each limit that a goal was beyond
@@ -122,7 +128,8 @@ impl Limiter {
             let before = *command;
             *command = if change == wanted { target } else { (f64::from(before) + change) as f32 };
             if let Some((lower, upper)) = joint.range {
-                *command = command.clamp(lower, upper);
+                // From outside of the range there is a way in, but none further out, not even to brake.
+                *command = command.clamp(lower.min(before), upper.max(before));
             }
             *motion = f64::from(*command) - f64::from(before);
         }
@@ -147,11 +154,19 @@ fn accelerate(wanted: f64, before: f64, quantum: f64, largest: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::policy::JointInterface;
+    use rand::RngExt;
+
+    fn robot(lower: f32, upper: f32) -> RobotInterface {
+        let joint = JointInterface { name: "hip".into(), lower, upper, nominal: 0.0 };
+        RobotInterface { name: "r".into(), joints: vec![joint], feet: vec![] }
+    }
 
     fn limiter(description: &SafetyDescription) -> Limiter {
-        let joint = JointInterface { name: "hip".into(), lower: -1.0, upper: 1.0, nominal: 0.0 };
-        let robot = RobotInterface { name: "r".into(), joints: vec![joint], feet: vec![] };
-        Limiter::new(description, &robot, Some(&[2.0]), 0.02).unwrap()
+        limiter_within(description, 1.0)
+    }
+
+    fn limiter_within(description: &SafetyDescription, reach: f32) -> Limiter {
+        Limiter::new(description, &robot(-reach, reach), Some(&[2.0]), 0.02).unwrap()
     }
 
     fn walk(limiter: &mut Limiter, from: f32, goals: impl IntoIterator<Item = f32>) -> Vec<f32> {
@@ -204,12 +219,58 @@ mod tests {
     #[test]
     fn a_margin_that_leaves_no_room_is_refused() {
         let description = SafetyDescription { position_margin: 1.5, ..SafetyDescription::default() };
-        let robot = RobotInterface {
-            name: "r".into(),
-            joints: vec![JointInterface { name: "hip".into(), lower: -1.0, upper: 1.0, nominal: 0.0 }],
-            feet: vec![],
-        };
-        let error = Limiter::new(&description, &robot, None, 0.02).unwrap_err().to_string();
-        assert!(error.contains("`hip`"), "{error}");
+        let error = Limiter::new(&description, &robot(-1.0, 1.0), None, 0.02).unwrap_err().to_string();
+        assert!(error.contains("position_margin") && error.contains("`hip`"), "{error}");
+    }
+
+    #[test]
+    fn ranges_of_policy_and_robot_that_do_not_overlap_are_refused_as_that() {
+        for position_margin in [0.0, 0.1] {
+            let description = SafetyDescription { position_margin, ..SafetyDescription::default() };
+            let error = Limiter::new(&description, &robot(0.5, -0.25), None, 0.02).unwrap_err();
+            assert_eq!(error, SafetyError::NoOverlap { joint: "hip".into(), lower: 0.5, upper: -0.25 });
+            let text = error.to_string();
+            assert!(text.contains("`hip`") && text.contains("overlap") && !text.contains("margin"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_outside_of_the_range_comes_back_as_fast_as_the_limits_allow_and_no_faster() {
+        let mut random = crate::random::stream(3, "limiter", &[]);
+        for trial in 0..3_000 {
+            let acceleration_limit = [0.0, 10.0, 60.0][trial % 3];
+            let step_limit = random.random_range(0.005..0.06);
+            let description = SafetyDescription { acceleration_limit, step_limit, ..SafetyDescription::default() };
+            let (mut wide, mut narrow) = (limiter(&description), limiter_within(&description, 0.3));
+            let mut command = [0.0];
+            wide.begin(&[random.random_range(0.5..1.0)], &mut command);
+            let goal = random.random_range(0.4..1.0);
+            for _ in 0..random.random_range(0..6) {
+                wide.approach(&[goal], None, &mut command, |_| ());
+            }
+            narrow.continue_from(&wide);
+            let (quantum, largest) = (f64::from(acceleration_limit) * 0.0004, f64::from(step_limit).min(0.04));
+            let begin = f64::from(command[0]);
+            let (mut before, mut steps) = (begin, 0);
+            let mut inward = (-narrow.motion[0]).max(0.0);
+            let goal = random.random_range(-1.0..1.0);
+            while before > f64::from(0.3f32) {
+                narrow.approach(&[goal], None, &mut command, |_| ());
+                let change = before - f64::from(command[0]);
+                let rounding = 1e-6;
+                assert!((0.0..=largest + rounding).contains(&change), "trial {trial}: {change} from {before}");
+                if acceleration_limit > 0.0 {
+                    assert!(change <= inward + quantum + rounding, "trial {trial}: {change} after {inward}");
+                } else {
+                    assert!(change >= largest.min(before - 0.3) - rounding, "trial {trial}: {change} from {before}");
+                }
+                (before, inward, steps) = (f64::from(command[0]), change, steps + 1);
+                // From rest: the way at full speed, and at most the way again for gaining and losing it.
+                let way = begin - 0.3;
+                let ramps = if quantum > 0.0 { 2.0 * (way / quantum).sqrt() } else { 0.0 };
+                assert!(f64::from(steps) <= way / largest + ramps + 5.0, "trial {trial}: {before} after {steps} steps");
+            }
+            assert!(!narrow.is_outside(&command));
+        }
     }
 }

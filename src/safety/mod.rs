@@ -5,6 +5,8 @@
 mod description;
 mod fault;
 mod limiter;
+mod phase;
+mod proposal;
 mod sensors;
 mod stamps;
 mod supervisor;
@@ -12,6 +14,8 @@ mod supervisor;
 pub use description::{Fallback, Reaction, Reactions, SafetyDescription, SafetyError};
 pub use fault::{Fault, FaultKind, Subject};
 pub use limiter::{JointLimits, Limiter};
+pub use phase::Phase;
+pub use proposal::Proposal;
 pub use sensors::{MessageFaults, SENSORS, Sensors};
 pub use stamps::{StampFault, StampWatch};
-pub use supervisor::{Phase, Proposal, Supervisor};
+pub use supervisor::Supervisor;

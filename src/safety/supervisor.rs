@@ -1,7 +1,8 @@
 //! The supervisor: when the robot may walk, and what it is commanded.
 
 use super::{
-    Fallback, Fault, FaultKind, Limiter, MessageFaults, Reaction, SENSORS, SafetyDescription, SafetyError, Sensors, Subject,
+    Fallback, Fault, FaultKind, Limiter, MessageFaults, Phase, Proposal, Reaction, SENSORS, SafetyDescription, SafetyError,
+    Sensors, Subject,
 };
 use crate::policy::RobotInterface;
 
@@ -9,48 +10,6 @@ use crate::policy::RobotInterface;
 const STALE_PERIODS: f64 = 1.5;
 /// Distance from the nominal pose at which positioning is done \[rad\].
 const POSITIONED: f32 = 1e-4;
-
-/// Where a robot is between lying still and walking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// No command is sent.
-    Passive,
-    /// On the way from wherever it was to the nominal pose.
-    Positioning,
-    /// From the held pose over to the policy's targets.
-    FadeIn,
-    /// The policy's targets, within the limits.
-    Active,
-    /// Something is wrong; it walks on once all has been well for a while.
-    Fallback,
-    /// As in its fallback, until it is released.
-    Stopped,
-}
-
-impl Phase {
-    /// The word that messages and logs use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Passive => "passive",
-            Self::Positioning => "positioning",
-            Self::FadeIn => "fade_in",
-            Self::Active => "active",
-            Self::Fallback => "fallback",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
-/// What the policy makes of a control step.
-#[derive(Clone, Copy, Debug)]
-pub enum Proposal<'a> {
-    /// It was not asked.
-    None,
-    /// Joint targets \[rad\], and the largest |w| of its network.
-    Targets(&'a [f32], f32),
-    /// The sensor values allow no step.
-    Refused,
-}
 
 /// Watches a robot and has the last word on its commands.
 ///
@@ -72,12 +31,12 @@ pub struct Supervisor {
     /// Whether a control step has passed without a command, so that the next may begin from where the joints are.
     rested: bool,
     command: Vec<f32>,
-    /// The last command of a step in which every check passed.
+    /// The last command of a step in which every check passed, on the way to the nominal pose or of the policy.
     safe: Vec<f32>,
     /// The command at the beginning of the phase.
     held: Vec<f32>,
     goal: Vec<f32>,
-    /// Where a fallback goes back to.
+    /// The phase that a fallback or stop came from. A fallback goes back to it.
     resume: Phase,
     well_since: Option<i64>,
     late_steps: u32,
@@ -192,8 +151,7 @@ impl Supervisor {
     pub fn emergency_stop(&mut self, now: i64) {
         let fault = Fault::whole(FaultKind::EmergencyStop, 1.0, 0.0);
         self.count(fault.kind);
-        self.fault = Some(fault);
-        self.enter(Phase::Stopped, now);
+        self.interrupt(Phase::Stopped, fault, now);
     }
 
     /// Ends a stop: the robot is passive and, if it is still wanted, begins as at its start. Returns whether it was stopped.
@@ -266,19 +224,23 @@ impl Supervisor {
             self.rested = true;
             return None;
         }
-        if let Some(fault) = self.examine_proposal(&proposal)
+        if let Some(fault) = proposal.fault(self.command.len(), self.description.weight_limit)
             && matches!(self.phase, Phase::FadeIn | Phase::Active)
         {
             self.note(fault);
             match self.description.reactions.to(fault.kind) {
                 Reaction::Stop => self.fall_back(now, fault),
-                // There is nothing to send instead of a number that is none.
-                _ if fault.kind == FaultKind::NotFinite => {}
-                _ => self.warning = Some(fault),
+                Reaction::Warn => self.warning = Some(fault),
+                Reaction::Off => {}
             }
         }
-        let is_walking = self.set_goal(now, sensors, &proposal);
-        let positioning = (self.phase == Phase::Positioning).then_some(self.description.positioning_speed);
+        // Where a policy of wider ranges left it. The targets of this one fade in once it is back, and are not to blame for the way.
+        let is_returning = matches!(self.phase, Phase::FadeIn | Phase::Active) && self.limiter.is_outside(&self.command);
+        if is_returning {
+            self.goal.copy_from_slice(&self.command);
+        }
+        let is_walking = !is_returning && self.set_goal(now, sensors, &proposal);
+        let (is_positioning, speed) = (self.phase == Phase::Positioning, self.speed_limit());
         let (mut worst, mut counted) = (None, [0u64; FaultKind::ALL.len()]);
         let on = &self.description.reactions;
         let note = |fault: Fault| {
@@ -287,7 +249,7 @@ impl Supervisor {
                 worst = Some(fault);
             }
         };
-        self.limiter.approach(&self.goal, positioning, &mut self.command, note);
+        self.limiter.approach(&self.goal, speed, &mut self.command, note);
         self.commanded = true;
         if !self.command.iter().all(|angle| angle.is_finite()) {
             // Whatever happened: the last word is never a number that is none.
@@ -306,11 +268,12 @@ impl Supervisor {
                 None => self.safe.copy_from_slice(&self.command),
             }
         }
-        if self.phase == Phase::Positioning {
-            let far = |(command, nominal): (&f32, &f32)| (command - nominal).abs() > POSITIONED;
-            if !self.command.iter().zip(&self.goal).any(far) {
-                self.enter_fade_in(now);
-            }
+        if is_returning {
+            self.enter_fade_in(now);
+        }
+        if is_positioning {
+            self.safe.copy_from_slice(&self.command);
+            self.arrive(now, &sensors.state.joint_position);
         }
         Some(&self.command)
     }
@@ -330,7 +293,7 @@ impl Supervisor {
         for (own, other) in pairs {
             own.iter_mut().zip(other).for_each(|(own, other)| *own = *other);
         }
-        self.limiter.continue_from(&other.limiter, &mut self.command);
+        self.limiter.continue_from(&other.limiter);
         self.fade_in(now);
     }
 
@@ -374,35 +337,9 @@ impl Supervisor {
         worst
     }
 
-    fn examine_proposal(&self, proposal: &Proposal<'_>) -> Option<Fault> {
-        match *proposal {
-            Proposal::None => None,
-            Proposal::Refused => Some(Fault::whole(FaultKind::NotFinite, f32::NAN, f32::MAX)),
-            Proposal::Targets(targets, largest_weight) => {
-                if targets.len() != self.command.len() {
-                    return Some(Fault::whole(FaultKind::NotFinite, targets.len() as f32, self.command.len() as f32));
-                }
-                if let Some(index) = targets.iter().position(|target| !target.is_finite()) {
-                    let subject = Subject::Joint(index);
-                    return Some(Fault { kind: FaultKind::NotFinite, subject, value: targets[index], limit: f32::MAX });
-                }
-                let limit = self.description.weight_limit;
-                // Written so that NaN is too large.
-                let is_small = largest_weight <= limit;
-                (!is_small).then(|| Fault::whole(FaultKind::Weights, largest_weight, limit))
-            }
-        }
-    }
-
     /// Sets the goal of this step; true when it comes from the policy.
     fn set_goal(&mut self, now: i64, sensors: &Sensors<'_>, proposal: &Proposal<'_>) -> bool {
-        let usable = match *proposal {
-            Proposal::Targets(targets, _) if targets.len() == self.goal.len() && targets.iter().all(|t| t.is_finite()) => {
-                Some(targets)
-            }
-            _ => None,
-        };
-        match (self.phase, usable) {
+        match (self.phase, proposal.targets(self.goal.len())) {
             (Phase::Active, Some(targets)) => {
                 self.goal.copy_from_slice(targets);
                 return true;
@@ -421,7 +358,16 @@ impl Supervisor {
             }
             // A step without targets keeps the command.
             (Phase::Active | Phase::FadeIn, None) => {}
-            (Phase::Positioning, _) => self.goal.copy_from_slice(&self.nominal),
+            (Phase::Positioning, _) => {
+                self.goal.copy_from_slice(&self.nominal);
+                let tolerance = self.description.positioning_tolerance;
+                for (goal, &position) in self.goal.iter_mut().zip(&sensors.state.joint_position) {
+                    // A motor whose power comes back must not find its command far away.
+                    if tolerance > 0.0 && position.is_finite() {
+                        *goal = goal.clamp(position - tolerance, position + tolerance);
+                    }
+                }
+            }
             (Phase::Fallback | Phase::Stopped, _) => match self.description.fallback {
                 Fallback::Hold => self.goal.copy_from_slice(&self.held),
                 Fallback::LastSafe => self.goal.copy_from_slice(&self.safe),
@@ -460,13 +406,49 @@ impl Supervisor {
         self.enter(if self.description.fade_in > 0.0 { Phase::FadeIn } else { Phase::Active }, now);
     }
 
+    /// Ends positioning once commands and joints are at the nominal pose; until then, tells which joint stays behind.
+    fn arrive(&mut self, now: i64, position: &[f32]) {
+        self.fault = self.not_following(position);
+        if let Some(fault) = self.fault {
+            return self.note(fault);
+        }
+        let far = |(command, nominal): (&f32, &f32)| (command - nominal).abs() > POSITIONED;
+        if !self.command.iter().zip(&self.nominal).any(far) {
+            self.enter_fade_in(now);
+        }
+    }
+
+    /// The joint that the command is as far ahead of as it may be, but not yet at the nominal pose.
+    fn not_following(&self, position: &[f32]) -> Option<Fault> {
+        let limit = Some(self.description.positioning_tolerance).filter(|tolerance| *tolerance > 0.0)?;
+        let mut joints = position.iter().zip(&self.command).zip(&self.nominal).enumerate();
+        joints.find_map(|(index, ((position, command), nominal))| {
+            let (ahead, value) = ((position - command).abs(), (position - nominal).abs());
+            // Written so that NaN is far.
+            let is_well = value <= limit || ahead < limit - POSITIONED;
+            (!is_well).then_some(Fault { kind: FaultKind::NotFollowing, subject: Subject::Joint(index), value, limit })
+        })
+    }
+
+    /// What bounds the joints' speed beside their own limits \[rad/s\]: until a robot has reached its nominal pose, also while it is held.
+    fn speed_limit(&self) -> Option<f32> {
+        let is_held = matches!(self.phase, Phase::Fallback | Phase::Stopped);
+        let phase = if is_held { self.resume } else { self.phase };
+        (phase == Phase::Positioning).then_some(self.description.positioning_speed)
+    }
+
     fn fall_back(&mut self, now: i64, fault: Fault) {
+        self.well_since = None;
+        self.interrupt(if fault.kind.is_recoverable() { Phase::Fallback } else { Phase::Stopped }, fault, now);
+    }
+
+    /// Goes over to `phase`, a fallback or stop, because of `fault`.
+    fn interrupt(&mut self, phase: Phase, fault: Fault, now: i64) {
         self.fault = Some(fault);
         if !matches!(self.phase, Phase::Fallback | Phase::Stopped) {
             self.resume = self.phase;
         }
-        self.well_since = None;
-        self.enter(if fault.kind.is_recoverable() { Phase::Fallback } else { Phase::Stopped }, now);
+        self.enter(phase, now);
     }
 
     fn enter(&mut self, phase: Phase, now: i64) {

@@ -44,6 +44,7 @@ pub(super) fn read(physics: &Physics, handles: &Handles, acceleration: Vector, t
 
     let base = &physics.bodies[handles.base()];
     let rotation = base.position().rotation;
+    // The base's, of which policies are told; messages hold that of the IMU.
     state.orientation = Orientation { x: rotation.x, y: rotation.y, z: rotation.z, w: rotation.w };
     let into_imu = (rotation * handles.imu.rotation).inverse();
     state.angular_velocity = (into_imu * base.angvel()).to_array();

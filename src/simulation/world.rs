@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rapier3d::prelude::*;
 
 use super::actuator::free_axis;
-use super::damage::{Condition, Plan, Scene, SensorFaults};
+use super::damage::{Condition, Plan, Push, Scene, SensorFaults};
 use super::followers::Followers;
 use super::momentum::{Momentum, is_touched};
 use super::motors::{Drive, Energy, Motors};
@@ -201,12 +201,14 @@ impl World {
         Ok(world)
     }
 
-    /// Gives the robot `damages`, all of which begin to count now, instead of those that it had.
+    /// Gives the robot `damages`, all of which begin to count now, instead of those that it had. A push that acts ends, also one by
+    /// [`World::push`].
     ///
     /// # Errors
     /// [`DamageError`] names the first that does not fit the robot; then nothing has changed.
     pub fn set_damage(&mut self, damages: &[Damage]) -> Result<(), DamageError> {
         let (plan, faults) = Plan::new(damages, &self.scene())?;
+        self.end_pushes(|push, step| push.acted_before(step));
         (self.plan, self.faults) = (plan, faults);
         self.motors.reserve(self.plan.longest_delay());
         self.renew_condition();
@@ -329,19 +331,19 @@ impl World {
         );
     }
 
-    fn apply_pushes(&mut self) {
-        self.pushed = false;
-        for push in self.plan.pushes() {
-            // Forces stay until they are taken away.
-            let (now, before) = (push.share(self.step), self.step.checked_sub(1).map_or(0.0, |step| push.share(step)));
-            if now == 0.0 && before == 0.0 {
-                continue;
-            }
+    /// Takes the forces off the bodies of the pushes for which `ends` holds in this step: they stay until they are taken away.
+    fn end_pushes(&mut self, ends: impl Fn(&Push, u64) -> bool) {
+        for push in self.plan.pushes().iter().filter(|push| ends(push, self.step)) {
             if let Some(body) = self.physics.bodies.get_mut(self.handles.parts[push.body].body) {
                 body.reset_forces(true);
                 body.reset_torques(true);
             }
         }
+    }
+
+    fn apply_pushes(&mut self) {
+        self.pushed = false;
+        self.end_pushes(|push, step| push.share(step) > 0.0 || push.acted_before(step));
         for push in self.plan.pushes() {
             let share = push.share(self.step);
             if share > 0.0

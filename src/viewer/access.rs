@@ -4,8 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use sha2::{Digest, Sha256};
 
-/// Name of the cookie that carries the token after the first request.
-pub const COOKIE: &str = "hebbian_viewer";
 /// Shortest token accepted: 16 characters cannot be guessed over a network.
 const SHORTEST_TOKEN: usize = 16;
 
@@ -103,9 +101,15 @@ fn names_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The token in a Cookie header.
-pub fn token_in_cookie(header: &str) -> Option<&str> {
-    header.split(';').find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+/// Name of the cookie that carries the token after the first request. Browsers keep one cookie of a name for all ports of a host, where
+/// another viewer may listen.
+pub fn cookie_name(port: u16) -> String {
+    format!("hebbian_viewer_{port}")
+}
+
+/// The token in the cookie `name` of a Cookie header.
+pub fn token_in_cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.split(';').find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 #[cfg(test)]
@@ -161,7 +165,8 @@ mod tests {
 
     #[test]
     fn the_token_is_found_among_other_cookies() {
-        assert_eq!(token_in_cookie("a=b; hebbian_viewer=xyz; c=d"), Some("xyz"));
-        assert_eq!(token_in_cookie("hebbian_viewers=xyz"), None);
+        let name = cookie_name(808);
+        assert_eq!(token_in_cookie("a=b; hebbian_viewer_8080=uvw; hebbian_viewer_808=xyz; c=d", &name), Some("xyz"));
+        assert_eq!(token_in_cookie("hebbian_viewer_8080=uvw; hebbian_viewer=rst", &name), None);
     }
 }

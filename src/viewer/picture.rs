@@ -71,7 +71,7 @@ pub enum Presence {
     Absent,
     /// Heard within the last 1.5 s.
     Live,
-    /// Its services are there, but it has published nothing for a while: it waits, is paused, or hangs.
+    /// Its services are there, but it has published nothing for a while: it waits, or hangs.
     Silent,
     /// It was there and is gone.
     Lost,

@@ -73,6 +73,7 @@ pub struct Server {
 
 struct Shared {
     access: Access,
+    cookie: String,
     board: Board,
     browsers: Arc<Semaphore>,
 }
@@ -109,7 +110,8 @@ impl Server {
     /// Serves for as long as it is polled.
     pub async fn run(self) {
         let browsers = Arc::new(Semaphore::new(self.limits.browsers));
-        let shared = Arc::new(Shared { access: self.access, board: self.board, browsers });
+        let cookie = access::cookie_name(self.address.port());
+        let shared = Arc::new(Shared { access: self.access, cookie, board: self.board, browsers });
         let router = Router::new()
             .route("/", get(index))
             .route("/ws", get(watch))
@@ -132,7 +134,7 @@ fn header(headers: &HeaderMap, name: axum::http::HeaderName) -> Option<&str> {
 /// Every request passes here first; every response gets the headers that keep the page to itself.
 async fn guard(State(shared): State<Arc<Shared>>, Query(given): Query<TokenInAddress>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let in_cookie = header(headers, COOKIE).and_then(access::token_in_cookie);
+    let in_cookie = header(headers, COOKIE).and_then(|cookies| access::token_in_cookie(cookies, &shared.cookie));
     let token = given.token.as_deref().or(in_cookie);
     let checked = shared.access.check(header(headers, HOST), header(headers, ORIGIN), token);
     let mut response = match checked {
@@ -151,10 +153,10 @@ async fn guard(State(shared): State<Arc<Shared>>, Query(given): Query<TokenInAdd
 }
 
 /// The page; a token in the address moves into a cookie, so that it does not stay on the screen.
-async fn index(Query(given): Query<TokenInAddress>) -> Response {
+async fn index(State(shared): State<Arc<Shared>>, Query(given): Query<TokenInAddress>) -> Response {
     match given.token {
         Some(token) => {
-            let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Lax", access::COOKIE);
+            let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Lax", shared.cookie);
             // A checked token has no characters that a header cannot have; any other, where none is needed, is left out.
             match HeaderValue::from_str(&cookie) {
                 Ok(cookie) => {

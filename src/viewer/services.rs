@@ -40,6 +40,26 @@ pub enum RequestError {
         /// The fields that it has.
         known: String,
     },
+    /// A list of another length than the message has, which the conversion to a ROS message does not survive.
+    #[error("the field `{field}` of {service} holds {expected} values, not {given}")]
+    Length {
+        /// Which service.
+        service: String,
+        /// The field.
+        field: String,
+        /// Values given.
+        given: usize,
+        /// Values of the message.
+        expected: usize,
+    },
+    /// A text that ROS cannot carry.
+    #[error("the field `{field}` of {service} holds a text with a NUL character, which no ROS message can carry")]
+    Nul {
+        /// Which service.
+        service: String,
+        /// The field.
+        field: String,
+    },
 }
 
 /// All services whose types this build knows; none is offered yet.
@@ -75,23 +95,47 @@ fn request_fields(kind: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// Checks that `request` names only fields that the service has.
+/// Checks that `request` names only fields that the service has, with values that a ROS message can hold. What is of another type the
+/// conversion to a ROS message refuses.
 ///
 /// # Errors
-/// [`RequestError`] names the first that it has not.
+/// [`RequestError`] says what is wrong with the first that is.
 pub fn check_request(service: &ServiceEntry, request: &Value) -> Result<(), RequestError> {
     let fields = match request {
         Value::Null => return Ok(()),
         Value::Object(fields) => fields,
         _ => return Err(RequestError::NotAnObject),
     };
-    match fields.keys().find(|field| !service.request.contains_key(*field)) {
-        Some(field) => Err(RequestError::UnknownField {
-            service: service.name.clone(),
-            field: field.clone(),
-            known: service.request.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
-        }),
-        None => Ok(()),
+    for (field, value) in fields {
+        let (service_name, field_name) = (|| service.name.clone(), || field.clone());
+        let Some(kind) = service.request.get(field) else {
+            let known = service.request.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(RequestError::UnknownField { service: service_name(), field: field_name(), known });
+        };
+        if let (Some(expected), Value::Array(values)) = (fixed_length(kind), value)
+            && values.len() != expected
+        {
+            let given = values.len();
+            return Err(RequestError::Length { service: service_name(), field: field_name(), given, expected });
+        }
+        if has_nul(value) {
+            return Err(RequestError::Nul { service: service_name(), field: field_name() });
+        }
+    }
+    Ok(())
+}
+
+/// Values in a field of the type `kind`, such as `float64[3]`; `None` where there may be any number.
+fn fixed_length(kind: &Value) -> Option<usize> {
+    let (_, length) = kind.as_str()?.strip_suffix(']')?.split_once('[')?;
+    length.parse().ok()
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        _ => false,
     }
 }
 
@@ -120,5 +164,20 @@ mod tests {
         let error = check_request(&set_gate, &json!({"gaet": 1.0})).unwrap_err().to_string();
         assert_eq!(error, "the service policy/set_gate has no field `gaet`; it has: gate, layer_gates");
         assert_eq!(check_request(&set_gate, &json!([1.0])), Err(RequestError::NotAnObject));
+    }
+
+    #[test]
+    fn what_no_ros_message_can_hold_is_refused() {
+        let push = service("simulator/push");
+        assert_eq!(check_request(&push, &json!({"force": [0.0, 20.0, 0.0]})), Ok(()));
+        let error = check_request(&push, &json!({"force": [0.0, 20.0]})).unwrap_err().to_string();
+        assert_eq!(error, "the field `force` of simulator/push holds 3 values, not 2");
+        let save = service("policy/save_weights");
+        assert_eq!(check_request(&save, &json!({"path": "a/b"})), Ok(()));
+        assert!(
+            matches!(check_request(&save, &json!({"path": "a\0b"})), Err(RequestError::Nul { field, .. }) if field == "path")
+        );
+        let reset = service("simulator/reset");
+        assert!(matches!(check_request(&reset, &json!({"joints": ["\0"]})), Err(RequestError::Nul { .. })));
     }
 }

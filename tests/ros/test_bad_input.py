@@ -1,17 +1,57 @@
-"""What a node does with input that is wrong: a clear message and a clean exit, or an ignored and counted message."""
+"""What a node does with input that is wrong: a clear message and a clean exit, or an ignored and counted message.
+
+And with input that only looks so: a robot walks without what its policy does not use."""
 
 import itertools
 import json
+import math
 
 import pytest
-from hebbian_locomotion.msg import FootContacts, PlasticityState, SimulatorStatus
+from hebbian_locomotion.msg import FootContacts, PlasticityState, PolicyStep, SimulatorStatus
 from sensor_msgs.msg import Imu, JointState
 
 import tensors
 from conftest import POLICY, ROBOT, ROOT
+from fake_robot import FakeRobot
 
 WORLD_JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 WORLD_JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
+NAN = math.nan
+# Timeouts for machines that are busy with other things.
+ON_A_ROBOT = {
+    "trigger": "timer",
+    "safety__positioning_speed": 3.0,
+    "safety__fade_in": 0.2,
+    "safety__sensor_timeout": 5.0,
+    "safety__recovery_time": 0.2,
+}
+
+
+@pytest.fixture
+def robot(world):
+    robot = FakeRobot(world)
+    yield robot
+    robot.close()
+
+
+def walk(world, robot, **parameters):
+    """A policy node that steps by the clock and walks."""
+    given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **ON_A_ROBOT, **parameters}
+    node = world.start("policy", **given)
+    world.spin_until(lambda: robot.phase() == "active", "walking", lambda: f"{robot.seen()}\n{node.output()}")
+    before = len(robot.commands)
+    world.spin_until(lambda: len(robot.commands) > before + 20, "commands", robot.seen)
+    return node
+
+
+def policy_that_sees(world, block):
+    """The shipped policy with `block` in the place of joint angles; its path."""
+    values, metadata = tensors.read(POLICY)
+    policy = json.loads(metadata["hebbian_locomotion"])
+    policy["observation"][0] = block
+    path = world.folder / "seeing.safetensors"
+    tensors.write(path, values, {"hebbian_locomotion": json.dumps(policy)})
+    return path
 
 
 def assert_refused(process, *expected):
@@ -77,6 +117,12 @@ def test_a_policy_for_another_robot_names_the_joint_that_differs(world):
     assert_refused(world.start_policy(robot=robot), "cannot drive `beetle`", "it needs the joint `BC0`")
 
 
+def test_a_gain_that_is_none_is_refused(world):
+    driver = world.folder / "driver.yaml"
+    driver.write_text("imu: {orientation: {estimated: {gain: -0.1}}}\n")
+    assert_refused(world.start_policy(driver=driver), "imu.orientation.estimated", "the gain -0.1 must be")
+
+
 def joint_state(**changes):
     message = JointState(name=list(WORLD_JOINTS), position=[0.0] * 18, velocity=[0.0] * 18)
     for field, value in changes.items():
@@ -87,8 +133,8 @@ def joint_state(**changes):
 @pytest.mark.parametrize(
     ("what", "message", "expected"),
     [
-        ("NaN", joint_state(position=[0.0] * 17 + [float("nan")]), "`position` holds NaN for `FT3`"),
-        ("infinite speed", joint_state(velocity=[float("inf")] + [0.0] * 17), "`velocity` holds inf for `BC1`"),
+        ("NaN", joint_state(position=[0.0] * 17 + [NAN]), "`position` holds NaN for `FT3`"),
+        ("infinite angle", joint_state(position=[math.inf] + [0.0] * 17), "`position` holds inf for `BC1`"),
         ("short array", joint_state(position=[0.0] * 17), "`position` has 17 entries for 18 names"),
         ("missing joint", joint_state(name=["BC1"], position=[0.0], velocity=[0.0]), "the joint `BC2` is missing"),
         ("doubled joint", joint_state(name=["BC1"] * 18), "the joint `BC1` appears twice"),
@@ -108,6 +154,82 @@ def test_a_wrong_joint_state_is_ignored_counted_and_named(world, what, message, 
     steps = len(states)
     world.spin_until(lambda: len(states) > steps + 10, "steps after the wrong message")
     assert all(max(state.weights_max_abs) <= 1.0 for state in states)
+
+
+def test_what_is_neither_measured_nor_used_keeps_no_robot_from_walking(world, robot):
+    def measure_angles_alone(message):
+        # joint_state_broadcaster writes NaN for every interface that a joint lacks; the gripper has none.
+        message.name.append("gripper")
+        message.position.append(NAN)
+        message.velocity, message.effort = [NAN] * 19, [NAN] * 19
+        return True
+
+    robot.spoil = {"joint_states": measure_angles_alone}
+    states = world.collect(PlasticityState, "policy/plasticity")
+    node = walk(world, robot)
+    world.spin_until(lambda: states and states[-1].step > 20, "steps", robot.seen)
+    assert (robot.count("not_finite"), robot.count("refused"), states[-1].rejected_messages) == (0, 0, 0)
+    assert "message ignored" not in node.output()
+
+
+@pytest.mark.parametrize("value", [NAN, math.inf])
+def test_a_speed_that_is_none_holds_a_robot_whose_policy_uses_speeds(world, robot, value):
+    node = walk(world, robot, policy=policy_that_sees(world, {"joint_velocity": {"scale": 0.1}}))
+
+    def spoil(message):
+        message.velocity[0] = value
+        return True
+
+    robot.spoil = {"joint_states": spoil}
+    world.spin_until(lambda: robot.phase() == "fallback", "fallback", robot.seen)
+    assert robot.safety[-1].fault == "not_finite", robot.seen()
+    expected = "`velocity` holds NaN for `BC1`" if math.isnan(value) else "`velocity` holds inf for `BC1`"
+    world.spin_until(lambda: expected in node.output(), f"warning '{expected}'", node.output)
+    robot.spoil = {}
+    world.spin_until(lambda: robot.phase() == "active", "walking with speeds", robot.seen)
+
+
+def felt(gravity_y, gravity_z):
+    """An IMU without a clock or an orientation of its own, which feels this."""
+
+    def spoil(message):
+        message.header.stamp.sec = message.header.stamp.nanosec = 0
+        message.orientation_covariance[0] = -1.0
+        message.linear_acceleration.y, message.linear_acceleration.z = gravity_y, gravity_z
+        return True
+
+    return spoil
+
+
+def test_an_imu_whose_stamps_stand_still_is_not_blind_to_a_tilt(world, robot):
+    driver = world.folder / "driver.yaml"
+    driver.write_text("imu: {orientation: {estimated: {gain: 1.0}}}\n")
+    robot.spoil = {"imu/data": felt(0.0, 9.81)}
+    walk(world, robot, driver=driver)
+    # It lies on its side.
+    robot.spoil = {"imu/data": felt(9.81, 0.0)}
+    world.spin_until(lambda: robot.phase() == "stopped", "stop of a robot that lies", robot.seen)
+    assert robot.safety[-1].fault == "tilt", robot.seen()
+
+
+def test_an_imu_that_is_mounted_upside_down_stops_no_robot_that_stands(world, robot):
+    urdf = (ROOT / "config/robots/beetle.urdf").read_text()
+    mount = '<parent link="base_link"/><child link="imu_link"/>'
+    assert mount in urdf
+    (world.folder / "beetle.urdf").write_text(urdf.replace(mount, f'{mount}<origin rpy="{math.pi} 0 0"/>'))
+    description = world.folder / "beetle.yaml"
+    description.write_text(ROBOT.read_text())
+
+    def upside_down(message):
+        message.orientation.x, message.orientation.w, message.linear_acceleration.z = 1.0, 0.0, -9.81
+        return True
+
+    robot.spoil = {"imu/data": upside_down}
+    steps = world.collect(PolicyStep, "policy/steps")
+    walk(world, robot, robot=description)
+    world.spin_until(lambda: steps, "recorded steps", robot.seen)
+    x, y, z, w = steps[-1].orientation
+    assert abs(w) > 0.9999, (x, y, z, w)
 
 
 def test_wrong_imu_and_contact_messages_are_ignored_and_named(world):
@@ -130,11 +252,7 @@ def test_wrong_imu_and_contact_messages_are_ignored_and_named(world):
 
 
 def test_sensor_values_that_overflow_the_observation_hold_the_robot_and_are_counted(world):
-    values, metadata = tensors.read(POLICY)
-    policy = json.loads(metadata["hebbian_locomotion"])
-    policy["observation"][0] = {"joint_position": {"scale": 3e38}}
-    path = world.folder / "overflowing.safetensors"
-    tensors.write(path, values, {"hebbian_locomotion": json.dumps(policy)})
+    path = policy_that_sees(world, {"joint_position": {"scale": 3e38}})
     states = world.collect(PlasticityState, "policy/plasticity")
     commands = world.collect(JointState, "joint_commands")
     node = world.start_policy(policy=path)
@@ -175,7 +293,7 @@ def test_a_command_for_an_unknown_joint_is_ignored_by_the_simulator(world):
     sender.publish(JointState(name=["BC11"], position=[0.1]))
     world.spin_until(lambda: status[-1].rejected_messages == 1, "rejection", lambda: status[-1])
     assert "unknown joint `BC11`; did you mean `BC1`?" in simulator.output()
-    sender.publish(JointState(name=["BC1"], position=[float("nan")]))
+    sender.publish(JointState(name=["BC1"], position=[NAN]))
     world.spin_until(lambda: status[-1].rejected_messages == 2, "second rejection", lambda: status[-1])
 
 

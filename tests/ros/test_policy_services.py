@@ -1,13 +1,17 @@
 """What can be asked of a walking policy, none of which may delay a step: its weights, and another policy."""
 
+import errno
 import itertools
 import json
+import os
 import signal
 
 import numpy
 import pytest
 from hebbian_locomotion.msg import LoopTiming, PlasticityState, WeightsLayout, WeightSnapshot
-from hebbian_locomotion.srv import LoadPolicy, ResetWeights, RestoreWeights, RollBack, SaveWeights
+from hebbian_locomotion.srv import LoadPolicy, ResetWeights, RestoreWeights, RollBack, SaveWeights, SetGate
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from std_srvs.srv import Trigger
 
 import tensors
@@ -29,6 +33,15 @@ def latest(world, weights):
     assert world.call(Trigger, "policy/publish_weights", Trigger.Request()).success
     world.spin_until(lambda: len(weights) > before, "weights on request")
     return numpy.array(weights[-1].weights, numpy.float32)
+
+
+def another_policy(world, file="other", **changes):
+    """The shipped policy under the name "the other one", with these changes of its description; its path."""
+    values, metadata = tensors.read(POLICY)
+    description = {**json.loads(metadata["hebbian_locomotion"]), "name": "the other one", **changes}
+    path = world.folder / f"{file}.safetensors"
+    tensors.write(path, values, {"hebbian_locomotion": json.dumps(description)})
+    return path
 
 
 def assert_no_step_was_lost(states):
@@ -145,25 +158,74 @@ def test_weights_are_rolled_back(world):
 
 
 def test_another_policy_takes_over_between_two_steps(world):
-    values, metadata = tensors.read(POLICY)
-    description = json.loads(metadata["hebbian_locomotion"])
-    description["name"] = "the other one"
-    other = world.folder / "other.safetensors"
-    tensors.write(other, values, {"hebbian_locomotion": json.dumps(description)})
-    description["control_rate"] = 100.0
-    faster = world.folder / "faster.safetensors"
-    tensors.write(faster, values, {"hebbian_locomotion": json.dumps(description)})
-
+    other = another_policy(world)
+    faster = another_policy(world, "faster", control_rate=100.0)
     layouts = world.collect(WeightsLayout, "policy/weights_layout", LATCHED)
     states, node = walk(world)
     answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(faster)))
     assert not answer.success and "100 Hz" in answer.message, answer
+    assert world.call(SetGate, "policy/set_gate", SetGate.Request(gate=0.25)).success
     answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(other), seed=4))
     assert answer.success and answer.policy == "the other one", answer
     world.spin_until(lambda: layouts[-1].policy == "the other one", "the layout of the other policy")
     world.spin_until(lambda: any(a.step > b.step for a, b in itertools.pairwise(states)), "a new life")
     before = len(states)
     world.spin_until(lambda: len(states) > before + 20, "its steps", node.output)
+    assert states[-1].gate == 0.25, "the gate as it was commanded"
+
+
+def test_another_policy_leaves_the_kept_weights_to_that_of_the_parameters(world):
+    kept = world.folder / "kept.safetensors"
+    options = {"keep_weights": kept, "keep_weights_every": 0.2}
+    states, node = walk(world, **options)
+    world.spin_until(kept.exists, "kept weights", node.output)
+    answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(another_policy(world)), seed=4))
+    assert answer.success and "not kept" in answer.message, answer
+    # What was asked to be kept before may still be on its way to the disk.
+    world.spin_for(0.5)
+    before = kept.read_bytes()
+    world.spin_for(0.5)
+    assert node.stop() == 0 and kept.read_bytes() == before
+    begin = len(states)
+    again = world.start_policy(**options)
+    world.spin_until(lambda: len(states) > begin + 20, "a walk with the kept weights", again.output)
+
+
+def test_a_policy_that_was_read_for_an_older_configuration_does_not_take_over(world):
+    layouts = world.collect(WeightsLayout, "policy/weights_layout", LATCHED)
+    node = world.start_policy(autostart="false")
+
+    def change(label):
+        request = ChangeState.Request(transition=Transition(label=label))
+        assert world.call(ChangeState, "policy/change_state", request).success, f"{label}\n{node.output()}"
+
+    change("configure")
+    # A file that takes as long to read as the test likes.
+    slow = world.folder / "slow.safetensors"
+    os.mkfifo(slow)
+    client = world.client.create_client(LoadPolicy, "policy/load_policy")
+    world.spin_until(client.service_is_ready, "the service")
+    answer = client.call_async(LoadPolicy.Request(path=str(slow)))
+    writers = []
+
+    def is_read():
+        try:
+            writers.append(os.open(slow, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            assert error.errno == errno.ENXIO, error
+        return bool(writers)
+
+    world.spin_until(is_read, "a reader of the file", node.output)
+    change("cleanup")
+    change("configure")
+    os.set_blocking(writers[0], True)
+    with os.fdopen(writers[0], "wb") as writer:
+        writer.write(another_policy(world).read_bytes())
+    world.spin_until(answer.done, "the answer", node.output)
+    assert not answer.result().success and "meanwhile" in answer.result().message, answer.result()
+    change("activate")
+    world.spin_for(0.5)
+    assert "the other one" not in [layout.policy for layout in layouts]
 
 
 def test_kept_weights_outlive_the_program(world):
@@ -185,12 +247,7 @@ def test_kept_weights_outlive_the_program(world):
     assert again.stop() == 0, again.output()
     assert kept.exists() and (read_tensors(kept)["weights"] == before).all()
     # Weights of another policy are refused.
-    values, metadata = tensors.read(POLICY)
-    description = json.loads(metadata["hebbian_locomotion"])
-    description["name"] = "the other one"
-    other = world.folder / "other.safetensors"
-    tensors.write(other, values, {"hebbian_locomotion": json.dumps(description)})
-    stranger = world.start_policy(policy=other, keep_weights=kept)
+    stranger = world.start_policy(policy=another_policy(world), keep_weights=kept)
     assert stranger.wait() == 1 and "this is another one" in stranger.output(), stranger.output()
 
 

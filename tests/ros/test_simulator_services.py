@@ -39,6 +39,7 @@ class Robot:
 
     def pause(self):
         assert self.call(SetBool, "pause", data=True).success
+        self.world.spin_until(lambda: self.status and self.status[-1].paused, "pause", lambda: self.status[-1:])
         self.world.spin_for(0.3)
 
     def position(self):
@@ -159,6 +160,19 @@ def test_a_paused_simulation_steps_as_often_as_asked(robot):
     assert stamp(robot.joints[-1]) - before == 7 * 20_000_000, "a refused request stepped"
     assert robot.call(SetBool, "pause", data=False).success
     robot.go_on(5)
+
+
+def test_another_ground_during_a_pause_is_told_in_the_status(robot):
+    robot.pause()
+    before = robot.status[-1]
+    assert before.paused and before.torque_squared > 0.0, before
+    assert robot.call(SetTerrain, "set_terrain", terrain="{slope: 0.1}").success
+    # The robot is at its start again: these are new sensor values.
+    robot.world.spin_until(
+        lambda: stamp(robot.status[-1]) > stamp(before), "status of the new start", lambda: robot.status[-1]
+    )
+    after = robot.status[-1]
+    assert after.paused and after.torque_squared == 0.0 and after.control_steps == before.control_steps, after
 
 
 def test_a_call_of_step_is_answered_even_when_the_pause_ends(world):

@@ -49,10 +49,11 @@ def start(world, robot, phase="active", **parameters):
     return node
 
 
-def limits():
+def limits(share=1.0):
+    """The lower and upper end of each joint's range, or so much of it around 0, where the beetle stands."""
     joints = xml.parse(ROOT / "config/robots/beetle.urdf").getroot().iter("joint")
     bounds = {joint.get("name"): joint.find("limit") for joint in joints}
-    return [(float(bounds[name].get("lower")), float(bounds[name].get("upper"))) for name in JOINTS]
+    return [tuple(share * float(bounds[name].get(end)) for end in ("lower", "upper")) for name in JOINTS]
 
 
 def print_reaction(what, begin, robot):
@@ -61,10 +62,11 @@ def print_reaction(what, begin, robot):
     print(f"{what}: {state.fault_detail}; {state.phase} after {periods:.1f} control periods")
 
 
-def assert_commands_within_limits(robot):
+def assert_commands_within_limits(robot, share=1.0):
     assert robot.commands, "no commands"
+    ranges = limits(share)
     for _, command in robot.commands:
-        for value, (lower, upper), name in zip(command, limits(), JOINTS, strict=True):
+        for value, (lower, upper), name in zip(command, ranges, JOINTS, strict=True):
             assert math.isfinite(value) and lower - 1e-6 <= value <= upper + 1e-6, f"{name} at {value}"
 
 
@@ -122,7 +124,6 @@ RECOVERABLE = [
 # Every number that a message brings.
 NUMBERS = [
     ("joint_states", "position", 3),
-    ("joint_states", "velocity", 0),
     *(("imu/data", f"orientation.{axis}", None) for axis in "xyzw"),
     *(("imu/data", f"angular_velocity.{axis}", None) for axis in "xyz"),
     *(("imu/data", f"linear_acceleration.{axis}", None) for axis in "xyz"),
@@ -131,7 +132,7 @@ NUMBERS = [
 RECOVERABLE += [
     (f"{value} as {field}", topic, spoiled(put(field, index, value)), "not_finite", "finite")
     for topic, field, index in NUMBERS
-    for value in ([NAN, math.inf] if field in ("velocity", "force") else [NAN])
+    for value in ([NAN, math.inf] if field in ("position", "force") else [NAN])
 ]
 
 
@@ -392,6 +393,20 @@ def test_a_robot_does_not_begin_without_one_of_its_sensors(world, robot):
     assert not robot.commands
     robot.spoil = {}
     world.spin_until(lambda: robot.phase() == "active", "walking with all sensors", robot.seen)
+
+
+def test_a_robot_whose_joints_reach_less_far_than_the_policy_knows_is_not_asked_for_more(world, robot):
+    description = xml.parse(ROOT / "config/robots/beetle.urdf")
+    for limit in description.getroot().iter("limit"):
+        for end in ("lower", "upper"):
+            limit.set(end, str(0.2 * float(limit.get(end))))
+    description.write(world.folder / "beetle.urdf")
+    (world.folder / "beetle.yaml").write_text(ROBOT.read_text())
+    start(world, robot, robot=world.folder / "beetle.yaml")
+    world.spin_until(lambda: robot.count("position") > 0, "goals beyond the range", robot.seen)
+    before = len(robot.commands)
+    world.spin_until(lambda: len(robot.commands) > before + 50, "commands", robot.seen)
+    assert_commands_within_limits(robot, 0.2)
 
 
 def test_timing_and_diagnostics_come_once_a_second(world, robot):

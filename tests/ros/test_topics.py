@@ -9,7 +9,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
-from conftest import LATCHED, ROBOT, stamp
+from conftest import LATCHED, ROBOT, ROOT, stamp
 
 JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
@@ -81,3 +81,24 @@ def test_two_robots_in_two_namespaces_do_not_hear_each_other(world):
     world.spin_until(lambda: all(len(commands[name]) > 20 for name in names), "commands of both robots")
     first = {name: list(commands[name][0].position) for name in names}
     assert first["one"] != first["two"], "two seeds gave the same first command"
+
+
+def test_an_imu_that_is_mounted_upside_down_says_so(world):
+    urdf = (ROOT / "config/robots/beetle.urdf").read_text()
+    mount = '<parent link="base_link"/><child link="imu_link"/>'
+    assert mount in urdf
+    (world.folder / "beetle.urdf").write_text(urdf.replace(mount, f'{mount}<origin rpy="{math.pi} 0 0"/>'))
+    description = world.folder / "beetle.yaml"
+    description.write_text(ROBOT.read_text())
+    imus, odometry = world.collect(Imu, "imu/data"), world.collect(Odometry, "odom")
+    world.start_simulator(robot=description, wait_for_command=False)
+    world.spin_until(lambda: {stamp(each) for each in imus} & {stamp(each) for each in odometry}, "both of one instant")
+    seen = {stamp(each): each for each in imus}
+    base = next(each for each in odometry if stamp(each) in seen)
+    imu = seen[stamp(base)]
+    q, turned = base.pose.pose.orientation, imu.orientation
+    # Half a turn about the base's x axis.
+    expected = [q.w, q.z, -q.y, -q.x]
+    cosine = sum(a * b for a, b in zip(expected, [turned.x, turned.y, turned.z, turned.w], strict=True))
+    assert abs(cosine) > 1 - 1e-5, (base, imu)
+    assert imu.linear_acceleration.z < 0, imu

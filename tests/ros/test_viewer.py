@@ -10,7 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from hebbian_locomotion.msg import FootContacts, PlasticityState, SafetyState
+from hebbian_locomotion.msg import FootContacts, PlasticityState, SafetyState, SimulatorStatus
+from hebbian_locomotion.srv import ResetWeights
+from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 
 from browser import chromium
@@ -53,7 +55,7 @@ class Page:
             self.page.wait_for_timeout(50)
 
     def notice(self):
-        return self.page.locator("#notice").text_content()
+        return self.text("#notice")
 
     def wait_for_node(self, name, presence):
         self.wait(f"document.querySelector('[data-node={name}]')?.dataset.presence === '{presence}'")
@@ -62,6 +64,12 @@ class Page:
         # Of the page, not of the element: Playwright would wait until an element no longer moves.
         box = self.page.locator("#stage").bounding_box()
         return self.page.screenshot(clip=box, timeout=PAGE_TIMEOUT)
+
+    def text(self, selector):
+        return self.page.locator(selector).text_content()
+
+    def presence(self, name):
+        return self.page.evaluate(f"document.querySelector('[data-node={name}]')?.dataset.presence")
 
     def joint_angle(self):
         return self.page.locator("#part-detail").inner_text()
@@ -188,10 +196,94 @@ def test_nodes_that_are_lost_are_shown_as_lost_and_come_back_by_themselves(world
     assert [problem for problem in page.problems if "WebSocket connection" not in problem] == []
 
 
-def test_a_robot_without_simulator_is_shown_without_its_controls_and_can_be_stopped(world, open_page):
+def test_time_is_paused_and_goes_on_by_the_same_button(world, open_page):
+    joints = world.collect(JointState, "joint_states")
+    world.start_simulator()
+    _, url = world.start_viewer()
+    page = open_page(url)
+    page.wait_for_node("simulator", "live")
+    page.page.click("#simulator-pause")
+    page.wait("document.querySelector('#simulator-pause').textContent === 'Go on'")
+
+    def stands_still():
+        seen = len(joints)
+        world.spin_for(1.5)
+        return len(joints) == seen
+
+    world.spin_until(stands_still, "pause")
+    assert page.text("#simulator-pause") == "Go on", "the label does not outlast the next pictures"
+    time_shown = "[...document.querySelectorAll('#readouts dt')].find(({ textContent }) => textContent === 'time')"
+    time_shown += ".nextElementSibling.textContent"
+    paused_at, seen = page.page.evaluate(time_shown), len(joints)
+    page.page.click("#simulator-pause")
+    world.spin_until(lambda: len(joints) > seen + 50, "second of simulated time")
+    page.wait("document.querySelector('#simulator-pause').textContent === 'Pause'")
+    page.wait(f"{time_shown} !== {paused_at!r}")
+    assert page.problems == []
+
+
+def test_a_status_that_was_on_its_way_does_not_undo_a_pause(world, open_page):
+    _, url = world.start_viewer()
+    page = open_page(url)
+    statuses = world.client.create_publisher(SimulatorStatus, "simulator/status", 10)
+
+    def pause(request, response):
+        # Made before the pause, heard after it.
+        statuses.publish(SimulatorStatus(paused=not request.data))
+        response.success = True
+        return response
+
+    world.client.create_service(SetBool, "simulator/pause", pause)
+    world.send_until(statuses, SimulatorStatus(), lambda: page.presence("simulator") == "live", "simulator in the page")
+    page.page.click("#simulator-pause")
+    world.spin_until(lambda: page.text("#simulator-pause") == "Go on", "pause", page.notice)
+    world.spin_until(lambda: page.presence("simulator") == "silent", "silence", lambda: page.presence("simulator"))
+    assert page.text("#simulator-pause") == "Go on", "an old status undid the pause"
+    # Another client lets time go on.
+    world.send_until(statuses, SimulatorStatus(), lambda: page.text("#simulator-pause") == "Pause", "end of the pause")
+
+
+def test_a_simulator_that_is_gone_no_longer_spares_the_question(world, open_page):
+    simulator = world.start_simulator()
+    world.start_policy()
+    _, url = world.start_viewer()
+    page = open_page(url)
+    for node in ("simulator", "policy"):
+        page.wait_for_node(node, "live")
+    page.page.click("#policy-reset-weights")
+    page.wait("document.querySelector('#notice').textContent.startsWith('New weights')")
+    simulator.stop()
+    page.wait_for_node("simulator", "lost")
+    page.page.click("#policy-reset-weights")
+    page.wait("document.querySelector('#ask').open")
+    page.page.get_by_role("button", name="Cancel").click()
+    page.wait("!document.querySelector('#ask').open")
+    # It may come back: its controls wait for it.
+    assert page.page.locator("#simulation").is_visible() and page.page.locator("#simulator-pause").is_disabled()
+    assert page.problems == []
+
+
+def start_scripted_robot(world):
     urdf = ROOT / "config/robots/beetle.urdf"
     script = [sys.executable, Path(__file__).with_name("scripted_robot.py"), urdf]
     world.processes.append(Process(script, world.environment(), world.folder / "scripted_robot.log"))
+
+
+def offer(world, service_type, name, message):
+    """Offers a service in a policy node's place; returns the requests that come."""
+    requests = []
+
+    def answer(request, response):
+        requests.append(request)
+        response.success, response.message = True, message
+        return response
+
+    world.client.create_service(service_type, name, answer)
+    return requests
+
+
+def test_a_robot_without_simulator_is_shown_without_its_controls_and_can_be_stopped(world, open_page):
+    start_scripted_robot(world)
     _, url = world.start_viewer()
     page = open_page(url)
     page.wait_for_node("robot", "live")
@@ -203,25 +295,56 @@ def test_a_robot_without_simulator_is_shown_without_its_controls_and_can_be_stop
     assert page.picture() != before, "the robot stands still in the picture"
     assert "absent" in page.page.locator("#stop").get_attribute("class")
 
-    stops = []
-
-    def stop(request, response):
-        stops.append(request.data)
-        response.success, response.message = True, "stopped until it is released"
-        return response
-
-    world.client.create_service(SetBool, "policy/emergency_stop", stop)
+    stops = offer(world, SetBool, "policy/emergency_stop", "stopped until it is released")
     deadline = time.monotonic() + 30
     while "absent" in page.page.locator("#stop").get_attribute("class"):
         assert time.monotonic() < deadline, "the stop button never found the policy's service"
         world.spin_for(0.2)
     page.page.click("#stop")
-    world.spin_until(lambda: stops == [True], "stop by the button", lambda: stops)
+    world.spin_until(lambda: len(stops) == 1, "stop by the button")
     page.page.keyboard.press("Escape")
-    world.spin_until(lambda: stops == [True, True], "stop by the key", lambda: stops)
+    world.spin_until(lambda: len(stops) == 2, "stop by the key")
+    assert all(request.data for request in stops), stops
     world.spin_for(0.3)
     page.wait("document.querySelector('#notice').textContent.includes('stopped until')")
     assert page.problems == []
+
+
+def test_a_question_does_not_stand_in_the_way_of_a_stop(world, open_page):
+    start_scripted_robot(world)
+    _, url = world.start_viewer()
+    page = open_page(url)
+    page.wait_for_node("robot", "live")
+    stops = offer(world, SetBool, "policy/emergency_stop", "stopped until it is released")
+    resets = offer(world, ResetWeights, "policy/reset_weights", "new weights")
+    world.spin_until(
+        lambda: (
+            page.page.locator("#policy-reset-weights").is_enabled()
+            and "absent" not in page.page.locator("#stop").get_attribute("class")
+        ),
+        "services in the page",
+    )
+
+    def stops_by(act):
+        stops.clear()
+        page.page.click("#policy-reset-weights")
+        page.wait("document.querySelector('#ask').open")
+        act()
+        world.spin_until(lambda: stops, "stop")
+        # Time for one too many.
+        world.spin_for(0.5)
+        page.wait("!document.querySelector('#ask').open")
+        return [request.data for request in stops]
+
+    assert stops_by(lambda: page.page.keyboard.press("Escape")) == [True]
+    assert stops_by(lambda: page.page.click("#ask-stop")) == [True]
+    assert resets == [], "what was asked was done all the same"
+
+    stops.clear()
+    page.page.click("#policy-reset-weights")
+    page.page.click("#ask-go")
+    world.spin_until(lambda: len(resets) == 1, "new weights after the question")
+    assert stops == [] and page.problems == []
 
 
 def get(url):

@@ -81,6 +81,14 @@ def test_a_robot_without_commands_stops_where_it_is_and_goes_on_with_the_next_on
     assert robot.simulator.output().count(WARNING) == 2, robot.simulator.output()
 
 
+def test_a_first_command_without_a_stamp_is_missed_like_any_other(world):
+    robot = Watched(world, wait_for_command=True)
+    command = JointState(name=[JOINT], position=[FAR])
+    world.send_until(robot.commander, command, lambda: robot.said() == COMMANDED, "a commanded robot", robot.said)
+    robot.await_said(*SILENT)
+    assert WARNING in robot.simulator.output()
+
+
 def test_a_timeout_of_zero_never_holds(world):
     robot = Watched(world, command_timeout=0.0)
     robot.command()

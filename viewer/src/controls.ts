@@ -22,6 +22,8 @@ interface Action {
 }
 
 const STATE_FILE = "/tmp/hebbian_viewer_weights.safetensors";
+/** A status heard this long after an answer may still have been made before it [ms]. */
+const ON_THE_WAY = 1000;
 
 /** The nodes' services as buttons. One that nobody offers is shown as absent. */
 export class Controls {
@@ -30,6 +32,8 @@ export class Controls {
   private names: Names = { type: "names", joints: [], feet: [] };
   private picked: Picked | null = null;
   private paused = false;
+  /** What the simulator answered last, and until when statuses are older than that, by the page's clock [ms]. */
+  private answered = { paused: false, until: -Infinity };
   private damages: { kind: string; joint: string }[] = [];
   private dragging = false;
   private readonly gate: HTMLInputElement;
@@ -103,6 +107,7 @@ export class Controls {
     this.simulation = group("Simulation");
     this.simulation.id = "simulation";
     this.pauseButton = button("Pause", () => void this.togglePause());
+    this.pauseButton.id = "simulator-pause";
     this.bind(this.pauseButton, "simulator/pause", "Simulated time stands still");
     const time = element("div", "row");
     time.append(
@@ -124,7 +129,7 @@ export class Controls {
     const world = element("div", "row");
     world.append(labelled("Ground", this.groundSelect), labelled("Joint", this.jointSelect));
     const hint = element("p", "detail");
-    hint.textContent = "Click a joint in the picture to see or damage it, the body to push it.";
+    hint.textContent = `Click a joint in the picture to see or damage it, the body to push it. ${DAMAGE_NOTE}`;
     this.simulation.append(time, world, hint);
 
     const none = element("p", "detail");
@@ -148,19 +153,25 @@ export class Controls {
     return this.services.get(name)?.offered ?? false;
   }
 
+  /** Whether the robot is simulated now. In doubt it is not: better asked once too often than not asked. */
   get simulated(): boolean {
-    return this.state !== null && this.state.nodes.simulator.presence !== "absent";
+    if (!this.state) return false;
+    const { simulator, robot } = this.state.nodes;
+    // A silent simulator moves nothing: joints heard beside it are another robot's, as when it was killed and its services linger.
+    return simulator.presence === "live" || (simulator.presence === "silent" && robot.presence !== "live");
   }
 
   show(state: State) {
     this.state = state;
     const plasticity = state.plasticity;
-    this.paused = state.simulation?.paused ?? this.paused;
-    this.pauseButton.textContent = this.paused ? "Go on" : "Pause";
+    const { presence, age } = state.nodes.simulator;
+    const heard = performance.now() - 1000 * (age ?? Infinity);
+    this.showPaused(state.simulation && heard > this.answered.until ? state.simulation.paused : this.answered.paused);
     this.describePart();
     this.release.hidden = state.safety?.phase !== "stopped";
-    this.simulation.hidden = !this.simulated;
-    document.getElementById("no-simulator")!.hidden = this.simulated;
+    // A simulator that is lost may come back: its controls stay, drawn as absent.
+    this.simulation.hidden = presence === "absent";
+    document.getElementById("no-simulator")!.hidden = presence !== "absent";
     if (!plasticity) return;
     if (!this.dragging && document.activeElement !== this.gate) this.gate.value = String(plasticity.gate);
     if (!this.dragging) this.gateValue.textContent = plasticity.gate.toFixed(2);
@@ -199,7 +210,11 @@ export class Controls {
     this.picked = picked;
     const actions = element("div", "row");
     if (picked.joint && this.offers("simulator/set_damage")) {
-      for (const [kind, label] of DAMAGES) actions.append(button(label, () => void this.damage(kind, picked.joint!)));
+      for (const [kind, label] of DAMAGES) {
+        const damage = button(label, () => void this.damage(kind, picked.joint!));
+        damage.title = DAMAGE_NOTE;
+        actions.append(damage);
+      }
     }
     if (picked.isBase && this.offers("simulator/push")) {
       for (const [label, direction] of PUSHES) actions.append(button(label, () => void this.push(direction)));
@@ -232,9 +247,14 @@ export class Controls {
   private async togglePause() {
     const paused = !this.paused;
     if (await this.call("simulator/pause", { data: paused }, paused ? "Paused" : "Going on")) {
-      this.paused = paused;
-      this.pauseButton.textContent = paused ? "Go on" : "Pause";
+      this.answered = { paused, until: performance.now() + ON_THE_WAY };
+      this.showPaused(paused);
     }
+  }
+
+  private showPaused(paused: boolean) {
+    this.paused = paused;
+    this.pauseButton.textContent = paused ? "Go on" : "Pause";
   }
 
   private async setGround() {
@@ -309,6 +329,8 @@ const DAMAGES: [string, string][] = [
   ["lost_leg", "Cut off"],
   ["", "Repair all"],
 ];
+/** `damage` knows only what this page set. */
+const DAMAGE_NOTE = "Damage from here replaces, and so repairs, all that was set elsewhere.";
 const PUSHES: [string, [number, number, number]][] = [
   ["← left", [0, 1, 0]],
   ["right →", [0, -1, 0]],

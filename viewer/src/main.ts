@@ -37,6 +37,8 @@ const images = new WeightImages({
   showChange: $<HTMLButtonElement>("show-change"),
 });
 const path = new WeightPath($<HTMLCanvasElement>("path"), $("path-detail"));
+/** The one in the bar, and the one in a question, which makes all else inert. */
+const stopButtons = document.querySelectorAll<HTMLButtonElement>("button.stop");
 const charts = new Charts($("charts"), (before) => seek(history.now + before));
 const controls = new Controls($("controls"), $("popover"), { connection: () => connection, say, ask });
 const connection = new Connection({
@@ -74,7 +76,7 @@ const connection = new Connection({
         break;
       case "services":
         controls.setServices(message.services);
-        $("stop").classList.toggle("absent", !controls.offers("policy/emergency_stop"));
+        for (const button of stopButtons) button.classList.toggle("absent", !controls.offers("policy/emergency_stop"));
         break;
       case "state":
         takeState(message);
@@ -242,7 +244,13 @@ $("live").onclick = () => {
 
 // --- Stop, questions, notices, keys
 
-$("stop").onclick = () => void controls.stop();
+/** Stops the robot, and takes an open question back. */
+function stop() {
+  void controls.stop();
+  // The browser's own Esc comes after the key's event and finds nothing open: a dialog's `cancel` never has to stop anything.
+  $<HTMLDialogElement>("ask").close("cancel");
+}
+for (const button of stopButtons) button.onclick = stop;
 
 let hide = 0;
 function say(text: string, kind: "good" | "bad" = "good", stays = false) {
@@ -269,14 +277,14 @@ function ask(title: string, text: string, go: string): Promise<boolean> {
 }
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || $<HTMLDialogElement>("ask").open) return;
-  const popover = $("popover");
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") {
     // Never in the way of a stop: what is open closes, and the robot stops.
-    popover.hidden = true;
-    void controls.stop();
+    $("popover").hidden = true;
+    stop();
     return;
   }
+  if ($<HTMLDialogElement>("ask").open) return;
   const target = event.target as HTMLElement;
   const types = target.matches("button, input, select, a");
   const keys: Record<string, () => void> = {

@@ -133,15 +133,14 @@ fn evolve(run: &mut Run, milestone: f32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The policy at the mean of the search distribution, with its ablation.
+/// The policy that the run came to, with its ablation.
 fn policy(run: &Run, ablation_episodes: u32) -> Result<PolicyFile, Failure> {
     let experiment = run.search().experiment();
-    let mut file = run.search().policy();
+    let mut file = run.policy()?;
     let trial = Trial::new(run.robot().clone(), experiment.episode.clone(), experiment.fitness.clone())?;
     let (ablation, intact) = ablate(&file, &[], &trial, experiment.seed, ablation_episodes, || ())?;
     print_ablation(&ablation);
     let provenance = &mut file.metadata.provenance;
-    provenance.generation = run.search().strategy().generation();
     provenance.fitness = intact.fitness_mean;
     provenance.ablation = Some(ablation);
     Ok(file)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hebbian_locomotion::episode::Episode;
 use hebbian_locomotion::evidence::{GenomeNumbers, TermSizes, held_out_seeds, term_sizes};
-use hebbian_locomotion::evolution::{Checkpoint, Experiment, Generation};
+use hebbian_locomotion::evolution::{Checkpoint, Experiment, Generation, Method, Optimiser};
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile, PolicyMetadata};
 use serde::Serialize;
 
@@ -129,7 +129,8 @@ fn terms(arguments: &Arguments, file: &PolicyFile) -> Result<Option<Vec<TermSize
 fn inspect_checkpoint(arguments: &Arguments) -> Result<(), Failure> {
     let checkpoint = Checkpoint::load(&arguments.policy)?;
     let (experiment, generation) = (&checkpoint.experiment, checkpoint.state.generation);
-    let (settings, network, genome) = (&experiment.evolution, checkpoint.network(), checkpoint.genome()?);
+    let (settings, network, strategy) = (&experiment.evolution, checkpoint.network(), checkpoint.strategy()?);
+    let genome = strategy.mean_genome();
     println!("checkpoint  {}, generation {generation} of {}", experiment.name, settings.generations);
     println!(
         "experiment  hash {:.12}…, seed {}, robot {}",
@@ -139,13 +140,19 @@ fn inspect_checkpoint(arguments: &Arguments) -> Result<(), Failure> {
     );
     print_network(&network, genome.len())?;
     let episodes = experiment.episodes_per_candidate();
-    println!("search      population {}, {episodes} episodes per candidate", settings.population);
-    println!(
-        "            sigma {}, learning rate {} (now)",
-        settings.sigma.at(generation),
-        settings.learning_rate.at(generation)
-    );
-    println!("            beta1 {}, beta2 {}, weight decay {}", settings.beta1, settings.beta2, settings.weight_decay);
+    let method = match settings.method {
+        Method::OpenEs => "OpenAI-ES",
+        Method::Snes => "SNES",
+    };
+    let (population, restarts) = (strategy.population_size(), strategy.state().restarts);
+    println!("search      {method}, population {population}, {episodes} episodes per candidate, {restarts} restarts so far");
+    println!("            sigma {}, learning rate {} (now)", strategy.sigma(), strategy.learning_rate());
+    match (settings.method, settings.optimiser) {
+        (Method::OpenEs, Optimiser::Adam) => println!("            adam: beta1 {}, beta2 {}", settings.beta1, settings.beta2),
+        (Method::OpenEs, Optimiser::Sgd) => println!("            sgd: momentum {}", settings.momentum),
+        (Method::Snes, _) => {}
+    }
+    println!("            weight decay {}", settings.weight_decay);
     println!("            genome {}", serde_json::to_string(&settings.genome)?);
     for merge in &settings.merge {
         println!("            merge to {} rules before generation {}", merge.rules, merge.generation);

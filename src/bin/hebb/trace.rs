@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut trace = Trace::new(arguments.weights);
     let mut meter = if arguments.weights { TermMeter::new(&file, &policy) } else { None };
     let watch = |view: &StepView| {
-        trace.push(view, gate.value());
+        trace.push(view);
         if let Some(meter) = &mut meter {
             meter.note(view.policy);
         }

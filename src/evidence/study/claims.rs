@@ -5,14 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::StudyError;
-use super::figures::{ComparisonFigures, Course, GroupFigures, PolicyFigures, StudyFigures};
+use super::figures::{ComparisonFigures, Course, FEWEST, GroupFigures, PolicyFigures, StudyFigures};
 use super::weights::{COMPONENTS, WeightFigures};
 use crate::evidence::Verdict;
-use crate::evidence::statistics::{Interval, mean, student_interval};
+use crate::evidence::statistics::{Interval, mean, student_interval, welch_interval};
 use crate::evidence::verdict::{ACTIVITY_CARRIES, CHANGE_CARRIES};
-
-/// Fewest policies on either side from which anything is concluded: of two, one may be an exception.
-const FEWEST: usize = 3;
 
 /// Speeds that differ by no more than this share are equal.
 const EQUAL_SPEED: f64 = 0.1;
@@ -209,17 +206,20 @@ impl Claim {
         let (verdict, evidence) = match weighed {
             Some((verdict, evidence)) if is_complete => (verdict, evidence),
             Some((_, evidence)) => (ClaimVerdict::Missing, format!("so far: {evidence}")),
-            None if is_complete => (ClaimVerdict::Open, self.lack().to_owned()),
+            None if is_complete => (ClaimVerdict::Open, self.lack(groups[0])),
             None => (ClaimVerdict::Missing, String::new()),
         };
         ClaimResult { claim: self.to_string(), verdict, evidence }
     }
 
-    /// What is missing where there are no numbers though all policies are evolved.
-    fn lack(&self) -> &'static str {
-        match self {
-            Self::Bounded { .. } | Self::Faster { .. } => "too few policies",
-            _ => "too few policies walk",
+    /// What is missing where there are no numbers though all policies are evolved; `group` is the one that it is about.
+    fn lack(&self, group: Option<&GroupFigures>) -> String {
+        match (self, group) {
+            (Self::LowDimensional { .. } | Self::Wider { .. } | Self::Matters { .. }, Some(fixed)) if fixed.plastic == 0 => {
+                format!("{} has no plastic weights", fixed.name)
+            }
+            (Self::Bounded { .. } | Self::Faster { .. }, _) => "too few policies".to_owned(),
+            _ => "too few policies walk".to_owned(),
         }
     }
 
@@ -273,12 +273,15 @@ impl Claim {
                 };
                 let motion = times(|course| course.joint_speed);
                 let interval = sure(&motion, level)?;
-                let evidence = format!(
-                    "in the second half of an episode in the air joints move {interval:.2} times as fast as on the ground, {}; the weights' change per \
-                     step, start included, is {:.2} times that on the ground",
-                    of(group, motion.len()),
-                    mean(&times(|course| course.weight_change))
+                let mut evidence = format!(
+                    "in the second half of an episode in the air joints move {interval:.2} times as fast as on the ground, {}",
+                    of(group, motion.len())
                 );
+                if group.plastic > 0 {
+                    let change = mean(&times(|course| course.weight_change));
+                    evidence +=
+                        &format!("; the weights' change per step, start included, is {change:.2} times that on the ground");
+                }
                 Some((side(&interval, *share, false), evidence))
             }
             Self::MoreRobust { group, than, outcome } => {
@@ -294,7 +297,9 @@ impl Claim {
             }
             Self::Matters { group, than, outcome, times } => {
                 let (own, other) = (figures.group(group)?, figures.group(than)?);
-                matters(own, other, figures.comparison(group, than, outcome)?, *times, level)
+                let shares =
+                    [own, other].map(|group| figures.outcome(outcome).map(|index| group.retained(index)).unwrap_or_default());
+                matters(own, other, &shares, figures.comparison(group, than, outcome)?, *times, level)
             }
         }
     }
@@ -331,10 +336,12 @@ fn apart(comparison: &ComparisonFigures, level: f64) -> Option<ClaimVerdict> {
     Some(if is_sure { side(&comparison.effect.difference, 0.0, true) } else { ClaimVerdict::Open })
 }
 
-/// What ablations say about one group, and what it retains beside another of equal speed: all of it must hold.
+/// What ablations say about one group, and what it retains beside another of equal speed: all of it must hold. `shares` are what the policies
+/// of either retain.
 fn matters(
     own: &GroupFigures,
     other: &GroupFigures,
+    [own_shares, other_shares]: &[Vec<f64>; 2],
     comparison: &ComparisonFigures,
     times: f64,
     level: f64,
@@ -348,20 +355,26 @@ fn matters(
         let walkers = group.policies.iter().filter(|policy| policy.walks);
         mean(&walkers.map(|policy| policy.outcomes[0].speed).collect::<Vec<_>>())
     };
-    let (pace, ratio) = (speed(own) / speed(other), comparison.effect.ratio);
+    let pace = speed(own) / speed(other);
+    // How much more it retains than it must. Not a ratio, whose sign is wrong where the other walks backwards.
+    let wanted: Vec<f64> = other_shares.iter().map(|share| times * share).collect();
+    let lead = welch_interval(own_shares, &wanted, level);
     // Who is faster has more to lose: to retain more is then worth more, and to retain less says nothing.
     let robust = match apart(comparison, level)? {
-        ClaimVerdict::Holds if ratio.estimate >= times && pace >= 1.0 - EQUAL_SPEED => ClaimVerdict::Holds,
-        _ if ratio.high < times && pace <= 1.0 + EQUAL_SPEED => ClaimVerdict::Fails,
+        ClaimVerdict::Holds if lead.estimate >= 0.0 && pace >= 1.0 - EQUAL_SPEED => ClaimVerdict::Holds,
+        _ if lead.high < 0.0 && pace <= 1.0 + EQUAL_SPEED => ClaimVerdict::Fails,
         _ => ClaimVerdict::Open,
     };
     let parts = [side(&activity, ACTIVITY_CARRIES.into(), true), side(&change, CHANGE_CARRIES.into(), true), robust];
     let verdict = together(&parts);
+    let ratio = comparison.effect.ratio.map(|ratio| format!(", {ratio:.2} times as much")).unwrap_or_default();
     let evidence = format!(
         "without A, B and C {activity:.2} of the speed is lost, with weights frozen after 1 s {change:.2}; {} has {pace:.2} times the speed of {}, \
-         and retains {ratio:.2} times its share",
+         and retains {:.2} of it beside {:.2}{ratio}",
         own.name,
-        over(comparison)
+        over(comparison),
+        mean(own_shares),
+        mean(other_shares)
     );
     Some((verdict, evidence))
 }

@@ -9,6 +9,9 @@ use crate::evidence::suite::{ConditionReport, Suite, SuiteReport};
 use crate::evidence::{SLOWEST_WALK, Verdict};
 use crate::policy::PolicyFile;
 
+/// Fewest policies of which an interval or a conclusion is made: of two, one may be an exception.
+pub(super) const FEWEST: usize = 3;
+
 /// A policy of a study that is there.
 pub struct Evolved<'a> {
     /// What it is.
@@ -108,7 +111,7 @@ pub struct Course {
     pub weights_max_abs: f32,
 }
 
-/// A group under a condition, or several. Intervals are over its policies.
+/// A group under a condition, or several. Intervals are over its policies; fewer than three have estimates without ends.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutcomeFigures {
     /// Forward speed \[m/s\].
@@ -299,9 +302,13 @@ impl OutcomeFigures {
     fn new(policies: &[PolicyFigures], outcome: usize, level: f64, seed: u64) -> Self {
         let own = || policies.iter().map(|policy| &policy.outcomes[outcome]);
         let retained: Vec<f64> = own().filter_map(|own| own.retained).collect();
+        let interval = |values: &[f64]| match values.len() < FEWEST {
+            true => Interval { estimate: mean(values), low: f64::NAN, high: f64::NAN },
+            false => mean_interval(values, level, seed),
+        };
         Self {
-            speed: mean_interval(&own().map(|own| own.speed).collect::<Vec<_>>(), level, seed),
-            retained: (!retained.is_empty()).then(|| mean_interval(&retained, level, seed)),
+            speed: interval(&own().map(|own| own.speed).collect::<Vec<_>>()),
+            retained: (!retained.is_empty()).then(|| interval(&retained)),
             falls: mean(&own().map(|own| own.falls).collect::<Vec<_>>()),
         }
     }

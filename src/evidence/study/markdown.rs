@@ -23,8 +23,9 @@ pub fn markdown(file: &str, study: &Study, suite: &Suite, figures: &StudyFigures
     }
     let _ = writeln!(
         out,
-        "`hebb study train {file}` evolves the policies; the suite is `{}`. {} held-out episodes of {} s for each policy under each condition, the \
-         same for all. Intervals ({:.0} %) and tests are over policies, not episodes: docs/evidence.md.\n",
+        "`hebb study train {file}` evolves the policies; the suite is `{}`. {} held-out episodes for each policy under each condition (and for \
+         each leg, where legs are damaged), of {} s unless the suite says otherwise, the same for all. Intervals ({:.0} %, of three and more) and \
+         tests are over policies, not episodes: docs/evidence.md.\n",
         study.suite.file_name().unwrap_or_default().to_string_lossy(),
         suite.episodes,
         suite.duration,
@@ -170,8 +171,7 @@ fn comparisons(out: &mut String, study: &Study, figures: &StudyFigures) {
             format!("{what}, {outcome}"),
             format!("{} and {}", policies[0], policies[1]),
             format!("{:+.3}", effect.difference),
-            // Of means it means something only where both are above 0.
-            or_nothing((effect.ratio.low > 0.0).then(|| format!("{:.2}", effect.ratio))),
+            or_nothing(effect.ratio.map(|ratio| format!("{ratio:.2}"))),
             or_nothing(effect.effect_size.map(|g| format!("{g:.2}"))),
             format!("{:.3}", effect.p_value),
             format!("{:.3}", comparison.p_adjusted),

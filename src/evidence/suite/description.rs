@@ -92,6 +92,12 @@ pub enum SuiteError {
     /// Two conditions cannot be told apart.
     #[error("two conditions are named {0:?}; give each a name of its own")]
     SameName(String),
+    /// A time that belongs to nothing.
+    #[error(
+        "the condition {0:?} has `when` without `each_leg`, whose time it is; give each damage its own, as in `damage: [limp_joint: {{joint: FT1, \
+         when: {{from: 2}}}}]`"
+    )]
+    StrayWhen(String),
     /// There is no foot whose leg could be damaged.
     #[error("the condition {condition:?} is one for each leg, but {robot:?} has no feet")]
     NoLegs {
@@ -157,6 +163,9 @@ impl Suite {
             damage,
         };
         let Some(leg_damage) = each_leg else {
+            if *when != When::default() {
+                return Err(SuiteError::StrayWhen(name.clone()));
+            }
             return Ok(vec![Condition { group: name.clone(), name: name.clone(), settings: settings(damage.clone()) }]);
         };
         if robot.feet.is_empty() {

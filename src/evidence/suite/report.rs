@@ -7,7 +7,9 @@ use super::records::Records;
 use super::run::Entrant;
 use crate::episode::EpisodeResult;
 use crate::evidence::held_out_seeds;
-use crate::evidence::statistics::{Interval, PairedEffect, bootstrap, compare_pairs, holm, mean_interval, ratio_interval};
+use crate::evidence::statistics::{
+    Interval, PairedEffect, bootstrap, compare_pairs, fewest_pairs, holm, mean, mean_interval, meaningful_ratio, ratio_interval,
+};
 
 /// Shorter ways forward have no energy per metre \[m\].
 const SHORTEST_WAY: f32 = 0.1;
@@ -23,6 +25,8 @@ pub struct SuiteReport {
     pub conditions: Vec<ConditionReport>,
     /// Each policy but the baseline against the baseline.
     pub comparisons: Vec<Comparison>,
+    /// Fewest episodes that can tell policies apart under so many comparisons.
+    pub fewest_episodes: usize,
 }
 
 /// A policy under one condition, or under all of a group of conditions.
@@ -61,10 +65,11 @@ pub struct Comparison {
     pub condition: String,
     /// Difference in speed \[m/s\].
     pub speed: PairedEffect,
-    /// The p value, corrected for all comparisons of this report.
-    pub p_adjusted: f64,
-    /// What the policy retains of its speed over what the baseline retains of its own.
-    pub retained_ratio: Interval,
+    /// The p value, corrected for all comparisons of this report; none with fewer than [`SuiteReport::fewest_episodes`], whose p says
+    /// nothing however clear the difference.
+    pub p_adjusted: Option<f64>,
+    /// What the policy retains of its speed over what the baseline retains of its own, where both walk forward.
+    pub retained_ratio: Option<Interval>,
 }
 
 /// An entrant's episodes under one group of conditions: one value per seed, the mean over the group.
@@ -101,11 +106,14 @@ impl SuiteReport {
                 comparisons.extend(pairs.map(|(group, other)| group.compare(suite, &own[0], other, &base[0])));
             }
         }
-        let adjusted = holm(&comparisons.iter().map(|comparison| comparison.speed.p_value).collect::<Vec<_>>());
-        for (comparison, p) in comparisons.iter_mut().zip(adjusted) {
-            comparison.p_adjusted = p;
+        let fewest_episodes = fewest_pairs(comparisons.len().max(1), suite.level);
+        if seeds.len() >= fewest_episodes {
+            let adjusted = holm(&comparisons.iter().map(|comparison| comparison.speed.p_value).collect::<Vec<_>>());
+            for (comparison, p) in comparisons.iter_mut().zip(adjusted) {
+                comparison.p_adjusted = Some(p);
+            }
         }
-        Ok(Self { level: suite.level, seeds, conditions, comparisons })
+        Ok(Self { level: suite.level, seeds, conditions, comparisons, fewest_episodes })
     }
 }
 
@@ -148,13 +156,14 @@ impl<'a> Group<'a> {
             let sum = |group: &Self| indices.iter().map(|&index| group.speeds[index]).sum::<f64>();
             (sum(self) / sum(first)) / (sum(base) / sum(base_first))
         });
+        let share = |group: &Self, first: &Self| mean(&group.speeds) / mean(&first.speeds);
         Comparison {
             policy: self.entrant.name.clone(),
             baseline: base.entrant.name.clone(),
             condition: self.name.clone(),
-            p_adjusted: speed.p_value,
+            p_adjusted: None,
             speed,
-            retained_ratio,
+            retained_ratio: meaningful_ratio(retained_ratio, share(self, first), share(base, base_first)),
         }
     }
 }

@@ -21,6 +21,8 @@ const CONTINUOUS_RANGE: f64 = std::f64::consts::PI;
 const PRISMATIC_RANGE: f64 = 1.0;
 /// Largest gain, limit and friction: far beyond any motor, far within single precision.
 const LARGEST_VALUE: f32 = 1e6;
+/// How far beyond its range a nominal position may lie \[rad or m\]: as far as four decimals round.
+const ROUNDING: f32 = 1e-4;
 
 /// Checks what a description says by itself.
 pub(super) fn check_description(description: &RobotDescription) -> Result<(), RobotError> {
@@ -53,18 +55,24 @@ pub(super) fn check_description(description: &RobotDescription) -> Result<(), Ro
             ("velocity_limit", motor.velocity_limit),
         ];
         for (value_name, value) in positive {
-            if value.is_some_and(|value| !(value > 0.0 && value <= LARGEST_VALUE)) {
-                return Err(RobotError::unusable("value", &format!("{name}.{value_name}"), "must be a positive number"));
-            }
+            value.map_or(Ok(()), |value| positive_number(&format!("{name}.{value_name}"), value))?;
         }
         at_least_zero(&format!("{name}.armature"), motor.armature.unwrap_or(0.0))?;
     }
-    at_least_zero("contact_threshold", description.contact_threshold)?;
+    // From a threshold of 0 on every foot would always touch.
+    positive_number("contact_threshold", description.contact_threshold)?;
     at_least_zero("friction", description.friction)?;
     match description.nominal_pose.iter().find(|(_, position)| !position.is_finite()) {
         Some((joint, position)) => Err(RobotError::unusable("joint", joint, format!("has the nominal position {position}"))),
         None => Ok(()),
     }
+}
+
+fn positive_number(name: &str, value: f32) -> Result<(), RobotError> {
+    if value > 0.0 && value <= LARGEST_VALUE {
+        return Ok(());
+    }
+    Err(RobotError::unusable("value", name, format!("must be a positive number of at most {LARGEST_VALUE}, not {value}")))
 }
 
 fn at_least_zero(name: &str, value: f32) -> Result<(), RobotError> {
@@ -231,6 +239,20 @@ impl<'a> Assembly<'a> {
         if !(lower < upper && lower.abs() <= MAX_LENGTH && upper.abs() <= MAX_LENGTH) {
             return Err(unusable(&format!("has the range {lower} to {upper}; lower must be less than upper")));
         }
+        // URDF's defaults, 0 and 0, are no limits.
+        let soft = joint.safety_controller.as_ref().map(|safety| [safety.soft_lower_limit, safety.soft_upper_limit]);
+        let (lower, upper) = match soft {
+            Some([soft_lower, soft_upper]) if soft_upper > soft_lower => {
+                if soft_lower.max(lower) >= soft_upper.min(upper) {
+                    return Err(unusable(&format!(
+                        "has the range {lower} to {upper}, of which the soft limits {soft_lower} to {soft_upper} of its \
+                         safety_controller leave nothing; correct either in the URDF"
+                    )));
+                }
+                (soft_lower.max(lower), soft_upper.min(upper))
+            }
+            _ => (lower, upper),
+        };
         let (lower, upper) = (lower as f32, upper as f32);
         let motor = self.description.actuator.of(&joint.name);
         // A follower may take its master's limits, a locked joint needs none.
@@ -242,7 +264,6 @@ impl<'a> Assembly<'a> {
             }
             Err(unusable(&format!("has the {name} limit {value}; set it in the URDF or as actuator.{name}_limit")))
         };
-        let nominal = self.description.nominal_pose.get(&joint.name).copied().unwrap_or(0.0).clamp(lower, upper);
         Ok(Joint {
             name: joint.name.clone(),
             kind,
@@ -252,13 +273,29 @@ impl<'a> Assembly<'a> {
             axis,
             lower,
             upper,
-            nominal,
+            nominal: self.nominal(&joint.name, kind, [lower, upper])?,
             effort_limit: limit("effort", motor.effort_limit, joint.limit.effort)?,
             velocity_limit: limit("velocity", motor.velocity_limit, joint.limit.velocity)?,
             stiffness: motor.stiffness.unwrap_or(self.description.actuator.stiffness),
             damping: motor.damping.unwrap_or(self.description.actuator.damping),
             armature: motor.armature.unwrap_or(self.description.actuator.armature),
         })
+    }
+
+    /// Where the joint `name` stands: where the description says, else at what is nearest to 0.
+    fn nominal(&self, name: &str, kind: JointKind, [lower, upper]: [f32; 2]) -> Result<f32, RobotError> {
+        let given = self.description.nominal_pose.get(name).copied();
+        if let Some(given) = given.filter(|given| !(lower - ROUNDING..=upper + ROUNDING).contains(given)) {
+            let (unit, advice) = match kind {
+                JointKind::Revolute => ("rad", "which is in rad, not degrees"),
+                JointKind::Prismatic => ("m", "which is in m"),
+            };
+            let problem = format!(
+                "has the nominal position {given} {unit}, beyond its range of {lower} to {upper} {unit}; correct nominal_pose, {advice}"
+            );
+            return Err(RobotError::unusable("joint", name, problem));
+        }
+        Ok(given.unwrap_or(0.0).clamp(lower, upper))
     }
 
     /// The joint `joint` as a follower of the driven joint that it mimics, maybe by way of others that do.

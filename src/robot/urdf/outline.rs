@@ -67,11 +67,52 @@ impl Outline {
 fn imu_link(tree: &Tree<'_>, base: &str) -> Option<String> {
     let mut open = vec![base];
     while let Some(link) = open.pop() {
-        if link.to_ascii_lowercase().contains("imu") {
+        if names_an_imu(link) {
             return Some(link.to_owned());
         }
         let fixed = tree.children.get(link).into_iter().flatten().filter(|joint| joint.joint_type == JointType::Fixed);
         open.extend(fixed.map(|joint| joint.child.link.as_str()));
     }
     None
+}
+
+/// Whether "imu" is a word of `name`: words end at `_`, `-` and digits, and where a capital follows a small letter.
+fn names_an_imu(name: &str) -> bool {
+    let mut spaced = String::with_capacity(2 * name.len());
+    let mut after_small = false;
+    for letter in name.chars() {
+        spaced.extend((after_small && letter.is_ascii_uppercase()).then_some('_'));
+        spaced.push(letter.to_ascii_lowercase());
+        after_small = letter.is_ascii_lowercase();
+    }
+    spaced.split(|letter: char| "_-".contains(letter) || letter.is_ascii_digit()).any(|word| word == "imu")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_imu_is_named_by_a_word_of_its_own() {
+        for name in ["imu", "IMU", "imu_link", "base-imu", "trunk_imu", "imu0", "2imu_frame", "ImuTorsoGyrometer_frame"] {
+            assert!(names_an_imu(name), "{name}");
+        }
+        for name in ["simulated_marker", "simulation", "imul", "im_u", "maximum", "base_link", ""] {
+            assert!(!names_an_imu(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_imu_link_is_the_one_that_is_called_so() {
+        let fixed = |child: &str| {
+            format!("<joint name='{child}_joint' type='fixed'><parent link='base'/><child link='{child}'/></joint>")
+        };
+        let of = |links: &[&str]| {
+            let parts: String = links.iter().map(|name| format!("<link name='{name}'/>{}", fixed(name))).collect();
+            Outline::of(&format!("<robot name='r'><link name='base'/>{parts}</robot>"), Path::new("r.urdf")).unwrap().imu_link
+        };
+        assert_eq!(of(&["simulated_marker", "imu_link"]).as_deref(), Some("imu_link"));
+        assert_eq!(of(&["imu_link", "simulated_marker"]).as_deref(), Some("imu_link"));
+        assert_eq!(of(&["simulated_marker"]), None);
+    }
 }

@@ -94,8 +94,8 @@ pub(in crate::robot) fn check_nesting(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// The text as the parser needs it: an `<inertial>` has its mass and inertia and a `<limit>` its effort and velocity, 0 where the file has
-/// none; what says nothing about the physics is left out.
+/// The text as the parser needs it: an `<inertial>` has its mass and inertia, a `<limit>` its effort and velocity and a `<safety_controller>` its
+/// gain, 0 where the file has none; what says nothing about the physics is left out.
 pub(super) fn prepare(text: &str) -> Result<String, TextError> {
     let mut events = Bounded::new(text)?;
     let mut writer = Writer::new(Vec::with_capacity(text.len()));
@@ -129,8 +129,13 @@ pub(super) fn prepare(text: &str) -> Result<String, TextError> {
                     inertial.mass |= element.name().as_ref() == b"mass";
                     inertial.tensor |= element.name().as_ref() == b"inertia";
                 }
-                if element.name().as_ref() == b"limit" {
-                    let completed = with_limits(element)?;
+                let needed: &[&str] = match element.name().as_ref() {
+                    b"limit" => &["effort", "velocity"],
+                    b"safety_controller" => &["k_velocity"],
+                    _ => &[],
+                };
+                if !needed.is_empty() {
+                    let completed = with_attributes(element, needed)?;
                     let empty = matches!(event, Event::Empty(_));
                     write(&mut writer, if empty { Event::Empty(completed) } else { Event::Start(completed) })?;
                     continue;
@@ -159,9 +164,10 @@ impl Inertial {
     }
 }
 
-fn with_limits(element: &BytesStart<'_>) -> Result<BytesStart<'static>, TextError> {
+/// `element` with the attributes `needed`, 0 where it has none.
+fn with_attributes(element: &BytesStart<'_>, needed: &[&str]) -> Result<BytesStart<'static>, TextError> {
     let mut completed = element.to_owned();
-    for name in ["effort", "velocity"] {
+    for &name in needed {
         let present = element.try_get_attribute(name).map_err(|error| TextError::Malformed(error.to_string()))?;
         if present.is_none() {
             completed.push_attribute((name, "0"));
@@ -177,10 +183,11 @@ mod tests {
     #[test]
     fn missing_elements_are_added_and_pictures_left_out() {
         let text = "<robot><link name='a'><inertial><mass value='2'/></inertial><visual><geometry><mesh/></geometry></visual></link>\
-            <joint><limit lower='0' velocity='3'/></joint></robot>";
+            <joint><limit lower='0' velocity='3'/><safety_controller soft_upper_limit='1'/></joint></robot>";
         let prepared = prepare(text).unwrap();
         assert!(prepared.contains("<mass value='2'/><inertia ixx=\"0\"") && !prepared.contains("mesh"), "{prepared}");
         assert!(prepared.contains("velocity='3' effort=\"0\""), "{prepared}");
+        assert!(prepared.contains("soft_upper_limit='1' k_velocity=\"0\""), "{prepared}");
     }
 
     #[test]

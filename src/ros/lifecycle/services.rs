@@ -49,7 +49,7 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Serves the lifecycle of `managed` in `shell`.
     pub fn serve(shell: &mut Shell, managed: Box<dyn Managed>) -> Result<Rc<RefCell<Self>>, NodeError> {
-        let events = shell.publisher("~/transition_event", qos::command())?;
+        let events = shell.publisher("~/transition_event", qos::events())?;
         let lifecycle = Rc::new(RefCell::new(Self { machine: Machine::default(), managed, events }));
         let shared = lifecycle.clone();
         shell.serve::<ChangeState::Service, _>("~/change_state", move |request| {

@@ -334,6 +334,8 @@ impl Control {
             }
             Request::Load(mut life, answer) => {
                 life.supervisor.take_over(supervisor, now);
+                // What was commanded of the gate stays, where it fits the other network.
+                let _ = life.policy.set_gate(*policy.gates().command());
                 std::mem::swap(&mut session.life, &mut life);
                 let _ = answer.send(life);
             }

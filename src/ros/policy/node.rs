@@ -57,6 +57,8 @@ pub struct PolicyNode {
     pub known: RefCell<Option<Known>>,
     /// Where weights are kept.
     pub keeping: Keeping,
+    /// Where those of the policy that the node was configured with are.
+    kept: RefCell<Option<KeptAt>>,
     driver: DriverDescription,
     sensing: SharedSensing,
     subjects: Sender<Subject>,
@@ -135,12 +137,13 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
 
     let sensing = SharedSensing::default();
     sensors::subscribe(shell, &driver, &sensing, &control, &rejected)?;
-    let (known, configurations) = (RefCell::new(None), Cell::new(0));
+    let (known, kept, configurations) = (RefCell::new(None), RefCell::new(None), Cell::new(0));
     let node = Rc::new(PolicyNode {
         control,
         parameters,
         known,
         keeping,
+        kept,
         driver,
         sensing,
         subjects,
@@ -208,6 +211,12 @@ impl PolicyNode {
         Loader { parameters: self.parameters.clone(), publisher: self.publisher.clone() }
     }
 
+    /// Whether weights of `policy` are kept, where any are: at the next start the node begins with the policy of its parameters, and weights of
+    /// another would be refused.
+    pub fn keeps(&self, policy: &Known) -> bool {
+        self.kept.borrow().as_ref().is_none_or(|place| place.hash == policy.hash)
+    }
+
     /// `new` now runs in place of the policy before.
     ///
     /// # Errors
@@ -217,9 +226,7 @@ impl PolicyNode {
             sensing.reader.set_needs_velocity(new.metadata.observation.needs_velocity());
         }
         self.control.set_layers(new.metadata.gate_dimensions().layers);
-        if let Some(place) = self.keeping.place() {
-            self.keeping.set(Some(KeptAt::new(place.path, &new)));
-        }
+        self.keeping.set(self.kept.borrow().clone().filter(|_| self.keeps(&new)));
         self.announce(&new, inbox)?;
         *self.known.borrow_mut() = Some(new);
         Ok(())
@@ -254,7 +261,8 @@ impl PolicyNode {
         let (joints, feet): (Vec<&str>, Vec<&str>) =
             (robot.joint_names().collect(), robot.feet.iter().map(String::as_str).collect());
         let needs_velocity = known.metadata.observation.needs_velocity();
-        let reader = SensorReader::new(&self.driver, &joints, &feet, needs_velocity, order)?;
+        let mounting = sensors::imu_mounting(parameters.string("robot"))?;
+        let reader = SensorReader::new(&self.driver, &joints, &feet, needs_velocity, order, mounting)?;
         let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(joints.len(), feet.len()), oldest_received: 0 };
         let (frames, received_frames) = triple_buffer::TripleBuffer::new(&empty).split();
         let session = Session::new(life, received_frames, trigger, known.metadata.control_rate);
@@ -266,7 +274,8 @@ impl PolicyNode {
         self.control.set_faults(MessageFaults::default());
         *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, faults: MessageFaults::default() });
         self.control.set_layers(known.metadata.gate_dimensions().layers);
-        self.keeping.set(kept);
+        self.keeping.set(kept.clone());
+        *self.kept.borrow_mut() = kept;
         *self.known.borrow_mut() = Some(known);
         self.parameters.read().set_configured(true);
         self.configurations.set(self.configurations.get() + 1);
@@ -306,6 +315,7 @@ impl PolicyNode {
         self.control.set_layers(0);
         *self.known.borrow_mut() = None;
         self.keeping.set(None);
+        *self.kept.borrow_mut() = None;
         self.parameters.read().set_configured(false);
     }
 }

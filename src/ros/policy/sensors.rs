@@ -1,6 +1,7 @@
 //! The policy node's subscriptions: whatever messages the driver sends, checked and handed to the control thread.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 
 use r2r::geometry_msgs::msg::WrenchStamped;
@@ -11,9 +12,9 @@ use r2r::{QosProfile, WrappedTypesupport};
 
 use super::pace::Pace;
 use super::requests::ControlHandle;
-use crate::robot::{ContactDescription, DriverDescription, SensorFrame};
+use crate::robot::{ContactDescription, DriverDescription, RobotModel, SensorFrame};
 use crate::ros::clock::steady_now;
-use crate::ros::convert::MessageError;
+use crate::ros::convert::{ImuMounting, MessageError};
 use crate::ros::node::{NodeError, Shell};
 use crate::ros::qos;
 use crate::ros::rejection::{RejectionCount, Rejections};
@@ -94,6 +95,14 @@ impl Receiver {
             }
         }
     }
+}
+
+/// How the IMU sits on the base by the robot's description at `robot`; without one, as the base itself.
+///
+/// # Errors
+/// [`NodeError`] names what is wrong with the description.
+pub fn imu_mounting(robot: &str) -> Result<ImuMounting, NodeError> {
+    if robot.is_empty() { Ok(ImuMounting::default()) } else { Ok(ImuMounting::new(&RobotModel::load(Path::new(robot))?.imu)) }
 }
 
 /// Subscribes the topics that `driver` names.

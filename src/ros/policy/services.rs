@@ -23,6 +23,8 @@ use crate::ros::rejection::{RejectionCount, Rejections};
 const UNCONFIGURED: &str = "the node is not configured, or has too much to do";
 /// What a service answers when the node was cleaned up while it worked.
 const RECONFIGURED: &str = "the node was cleaned up meanwhile; ask again";
+/// What is added where another policy runs than the one whose weights are kept.
+const NOT_KEPT: &str = "; its weights are not kept: keep_weights is for the policy of the parameters";
 
 /// Serves everything.
 ///
@@ -90,7 +92,7 @@ fn serve_gate(shell: &mut Shell, node: &Rc<PolicyNode>, rejected: &RejectionCoun
 
 fn serve_stop(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
     let by_topic = node.clone();
-    shell.subscribe("~/emergency_stop", qos::command(), move |message: Bool| {
+    shell.subscribe("~/emergency_stop", qos::stop(), move |message: Bool| {
         // A topic cannot release: whoever repeats `false` does not mean that.
         if message.data {
             by_topic.control.emergency_stop();
@@ -228,7 +230,7 @@ fn serve_policy(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeErro
         let (node, background) = (node.clone(), background.clone());
         async move {
             let (success, message, policy) = match exchange(&node, &background, request).await {
-                Ok(name) => (true, format!("`{name}` from the next control step on"), name),
+                Ok((name, note)) => (true, format!("`{name}` from the next control step on{note}"), name),
                 Err(message) => (false, message, String::new()),
             };
             LoadPolicy::Response { success, message, policy }
@@ -236,7 +238,12 @@ fn serve_policy(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeErro
     })
 }
 
-async fn exchange(node: &PolicyNode, background: &Background, request: LoadPolicy::Request) -> Result<String, String> {
+/// The name of the policy that now runs, and what else is to be said.
+async fn exchange(
+    node: &PolicyNode,
+    background: &Background,
+    request: LoadPolicy::Request,
+) -> Result<(String, &'static str), String> {
     if node.known.borrow().is_none() {
         return Err(UNCONFIGURED.to_owned());
     }
@@ -252,10 +259,18 @@ async fn exchange(node: &PolicyNode, background: &Background, request: LoadPolic
         Some(known) => known.check_exchange(&new).map_err(|error| error.to_string())?,
         None => return Err(UNCONFIGURED.to_owned()),
     }
-    let name = new.metadata.name.clone();
-    let old = node.control.ask(|answer| Request::Load(Box::new(life), answer)).await;
-    drop(old.map_err(|_| UNCONFIGURED.to_owned())?);
+    let (name, note) = (new.metadata.name.clone(), if node.keeps(&new) { "" } else { NOT_KEPT });
+    // From here on a snapshot may be of either.
+    let place = node.keeping.place();
+    node.keeping.set(None);
+    let Ok(old) = node.control.ask(|answer| Request::Load(Box::new(life), answer)).await else {
+        if is_same().is_ok() {
+            node.keeping.set(place);
+        }
+        return Err(UNCONFIGURED.to_owned());
+    };
+    drop(old);
     is_same()?;
     node.take_over(new, inbox).map_err(|error| error.to_string())?;
-    Ok(name)
+    Ok((name, note))
 }

@@ -32,7 +32,11 @@ fn declarations() -> Vec<Declaration> {
             "what a control step waits for: its time, nothing, or the command that answers its stamp",
         ),
         Declaration::double("speed_factor", 1.0, (0.01, 100.0), "with the mode real_time: simulated over real time"),
-        Declaration::bool("wait_for_command", true, "hold the world until the first command arrives"),
+        Declaration::bool(
+            "wait_for_command",
+            true,
+            "with the modes real_time and free_running: hold the world until the first command arrives, whatever its stamp",
+        ),
         Declaration::double(
             "command_timeout",
             0.5,
@@ -65,6 +69,7 @@ fn declarations() -> Vec<Declaration> {
         ),
         Declaration::string("terrain", "", "the ground (YAML, as in an experiment file); empty: flat"),
         Declaration::string("damage", "", "what is wrong with the robot (YAML list, as in an experiment file); empty: nothing"),
+        Declaration::bool("publish_clock", true, "publish the simulated time on /clock; of several simulators only one may"),
         Declaration::bool("ground_markers", false, "publish the ground around the robot as markers on ~/ground"),
     ]
 }
@@ -98,7 +103,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let seed = parameters.integer("seed") as u64;
     let mut start = World::new(robot.clone(), settings)?;
     start.set_damage(&damage)?;
-    let sensors = SensorPublishers::new(shell, &robot, parameters.bool("ground_markers"))?;
+    let sensors = SensorPublishers::new(shell, &robot, parameters.bool("publish_clock"), parameters.bool("ground_markers"))?;
     let description = shell.publisher("robot_description", qos::latched())?;
     let urdf = r2r::std_msgs::msg::String { data: robot.urdf.clone() };
     description

@@ -59,18 +59,22 @@ impl Pace {
 
     /// Starts anew `now`, after a pause.
     pub fn restart(&mut self, now: Instant) {
-        (self.deadline, self.measured_from, self.measured_steps) = (now, now, 0);
+        *self = Self::new(self.period, now);
     }
 
-    /// Notes a finished step; returns simulated over real time of the last second or more.
-    pub fn note_step(&mut self, now: Instant) -> f64 {
+    /// Simulated over real time of the last second or more; zero until that has passed without a pause.
+    pub fn factor(&self) -> f64 {
+        self.factor
+    }
+
+    /// Notes a finished step.
+    pub fn note_step(&mut self, now: Instant) {
         self.measured_steps += 1;
         let span = now.saturating_duration_since(self.measured_from);
         if span >= FACTOR_SPAN {
             self.factor = self.measured_steps as f64 * self.period.as_secs_f64() / span.as_secs_f64();
             (self.measured_from, self.measured_steps) = (now, 0);
         }
-        self.factor
     }
 }
 
@@ -96,8 +100,21 @@ mod tests {
     fn the_real_time_factor_is_measured_over_a_second() {
         let start = Instant::now();
         let mut pace = Pace::new(PERIOD, start);
-        let factors: Vec<f64> = (1..=100).map(|step| pace.note_step(start + step * PERIOD / 2)).collect();
+        let mut factor_after = |step: u32| {
+            pace.note_step(start + step * PERIOD / 2);
+            pace.factor()
+        };
+        let factors: Vec<f64> = (1..=100).map(&mut factor_after).collect();
         assert_eq!(factors[10], 0.0);
         assert!((factors[99] - 2.0).abs() < 1e-9, "{}", factors[99]);
+    }
+
+    #[test]
+    fn while_time_stands_still_the_factor_is_zero() {
+        let start = Instant::now();
+        let mut pace = Pace::new(PERIOD, start);
+        (1..=100).for_each(|step| pace.note_step(start + step * PERIOD / 2));
+        pace.restart(start + 100 * PERIOD);
+        assert_eq!(pace.factor(), 0.0);
     }
 }

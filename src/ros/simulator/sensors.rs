@@ -10,7 +10,7 @@ use r2r::std_msgs::msg::Header;
 use r2r::visualization_msgs::msg::MarkerArray;
 
 use crate::robot::{RobotModel, RobotState, Stamp};
-use crate::ros::convert;
+use crate::ros::convert::{self, ImuMounting};
 use crate::ros::node::{NodeError, Shell};
 use crate::ros::qos;
 use crate::simulation::World;
@@ -20,7 +20,8 @@ const SHOWN_ANEW: f32 = 1.5;
 
 /// The simulator's publishers, with the names that its messages carry.
 pub struct SensorPublishers {
-    clock: Publisher<Clock>,
+    /// The time, where wanted.
+    clock: Option<Publisher<Clock>>,
     joints: Publisher<JointState>,
     imu: Publisher<Imu>,
     contacts: Publisher<FootContacts>,
@@ -35,18 +36,19 @@ pub struct SensorPublishers {
     joint_names: Vec<String>,
     foot_names: Vec<String>,
     imu_link: String,
+    mounting: ImuMounting,
     base_link: String,
     state: RobotState,
 }
 
 impl SensorPublishers {
-    /// Publishers for `robot`; `ground_markers`: for the ground, too.
+    /// Publishers for `robot`; `clock`: for the time, too; `ground_markers`: for the ground, too.
     ///
     /// # Errors
     /// [`NodeError::Ros`] when ROS refuses.
-    pub fn new(shell: &mut Shell, robot: &RobotModel, ground_markers: bool) -> Result<Self, NodeError> {
+    pub fn new(shell: &mut Shell, robot: &RobotModel, clock: bool, ground_markers: bool) -> Result<Self, NodeError> {
         Ok(Self {
-            clock: shell.publisher("/clock", qos::clock())?,
+            clock: if clock { Some(shell.publisher("/clock", qos::clock())?) } else { None },
             joints: shell.publisher("joint_states", qos::sensor_publisher())?,
             imu: shell.publisher("imu/data", qos::sensor_publisher())?,
             contacts: shell.publisher("foot_contacts", qos::sensor_publisher())?,
@@ -59,6 +61,7 @@ impl SensorPublishers {
             joint_names: robot.joint_names().map(str::to_owned).collect(),
             foot_names: robot.foot_names().map(str::to_owned).collect(),
             imu_link: robot.imu_link.clone(),
+            mounting: ImuMounting::new(&robot.imu),
             base_link: robot.base_link.clone(),
             state: RobotState::at_rest(robot.joints.len(), robot.feet.len()),
         })
@@ -68,9 +71,12 @@ impl SensorPublishers {
     pub fn publish(&mut self, stamp: Stamp, world: &World) {
         self.show_ground(stamp, world);
         world.sense(&mut self.state);
+        self.state.orientation = self.mounting.imu(self.state.orientation);
         let state = &self.state;
         // Time first: a node that computes an age when a sensor value arrives must not find it in the future.
-        note(self.clock.publish(&Clock { clock: convert::time(stamp) }));
+        if let Some(clock) = &self.clock {
+            note(clock.publish(&Clock { clock: convert::time(stamp) }));
+        }
         note(self.odometry.publish(&convert::odometry(stamp, &self.base_link, &world.base())));
         note(self.contacts.publish(&convert::foot_contacts(stamp, &self.foot_names, state)));
         note(self.imu.publish(&convert::imu(stamp, &self.imu_link, state)));

@@ -23,6 +23,8 @@ const REPEAT: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(5);
 /// How often `/diagnostics` are published; a change goes out at once.
 const DIAGNOSTICS: Duration = Duration::from_secs(1);
+/// How often the status is published while no step does it; a change goes out at once.
+const STATUS: Duration = Duration::from_secs(1);
 /// Longest time that one request may step \[s\].
 const LONGEST_STEPPING: f64 = 3600.0;
 
@@ -51,7 +53,7 @@ pub struct Simulation {
     pub seed: u64,
     /// How time passes.
     pub mode: Mode,
-    /// Whether the first step waits for the first command.
+    /// Whether the first step waits for the first command, whatever its stamp; in lockstep each waits for its own.
     pub wait_for_command: bool,
     /// What notices that commands have stopped; lockstep waits for them instead.
     pub watchdog: CommandWatchdog,
@@ -83,6 +85,8 @@ struct Running<'a> {
     looked: Instant,
     /// When `/diagnostics` were last published.
     diagnosed: Option<Instant>,
+    /// When the status was last published; `None` when something has changed since.
+    reported: Option<Instant>,
 }
 
 impl Running<'_> {
@@ -108,6 +112,7 @@ impl Simulation {
             unanswered: 0,
             looked: Instant::now(),
             diagnosed: None,
+            reported: None,
         };
         self.sensors.publish(run.stamp, &self.world);
         while !stop.is_requested() {
@@ -125,8 +130,8 @@ impl Simulation {
             run.control_steps += 1;
             run.stamp += period;
             self.sensors.publish(run.stamp, &self.world);
-            let factor = run.pace.note_step(Instant::now());
-            self.publish_status(&run, factor);
+            run.pace.note_step(Instant::now());
+            self.publish_status(&mut run);
             self.note_stepped(&mut run);
         }
     }
@@ -157,14 +162,15 @@ impl Simulation {
         }
     }
 
-    /// Waits for the command that answers the present sensor values, and sends these again now and then.
+    /// Waits for the command that answers the present sensor values (lockstep) or for the first one, and sends the values again now and then.
     fn await_command(&mut self, run: &mut Running<'_>) {
         let begin = Instant::now();
         let (mut sent, mut said) = (begin, false);
         while !run.stop.is_requested() {
             self.commands.update();
             let command = self.commands.output_buffer();
-            if command.number != run.applied && command.stamp == run.stamp && !run.stands() {
+            let answers = self.mode != Mode::Lockstep || command.stamp == run.stamp;
+            if command.number != run.applied && answers && !run.stands() {
                 run.pace.restart(Instant::now());
                 return;
             }
@@ -174,11 +180,14 @@ impl Simulation {
                 self.sensors.publish(run.stamp, &self.world);
                 sent = Instant::now();
             }
+            self.report(run);
             if !said && !run.stands() && begin.elapsed() >= SILENCE {
-                tracing::warn!(
-                    "no command on joint_commands answers the sensor values of {:.2} s; waiting for it",
-                    run.stamp as f64 * 1e-9
-                );
+                if self.mode == Mode::Lockstep {
+                    let time = run.stamp as f64 * 1e-9;
+                    tracing::warn!("no command on joint_commands answers the sensor values of {time:.2} s; waiting for it");
+                } else {
+                    tracing::warn!("no command on joint_commands yet; waiting for the first one (`wait_for_command`)");
+                }
                 said = true;
             }
             std::thread::park_timeout(REQUEST_LATENCY);
@@ -197,6 +206,7 @@ impl Simulation {
             if run.stamp != stamp {
                 self.sensors.publish(run.stamp, &self.world);
             }
+            self.report(run);
             let wait = deadline.saturating_duration_since(Instant::now());
             if run.stop.is_requested() || run.stepping.is_some() || (wait.is_zero() && !run.paused) {
                 break;
@@ -231,6 +241,9 @@ impl Simulation {
                     pushed.map(|()| "pushed".to_owned()).map_err(|error| error.to_string())
                 }
             };
+            if outcome.is_ok() {
+                run.reported = None;
+            }
             // Whoever asked may have gone.
             let _ = answer.send(outcome.map(|message| self.done(run, message)));
         }
@@ -313,7 +326,14 @@ impl Simulation {
         Ok(message)
     }
 
-    fn publish_status(&self, run: &Running<'_>, real_time_factor: f64) {
+    /// Publishes the status between steps: when something has changed, and now and then.
+    fn report(&self, run: &mut Running<'_>) {
+        if run.reported.is_none_or(|published| published.elapsed() >= STATUS) {
+            self.publish_status(run);
+        }
+    }
+
+    fn publish_status(&self, run: &mut Running<'_>) {
         let status = SimulatorStatus {
             seed: self.seed,
             mode: self.mode.name().to_owned(),
@@ -321,12 +341,13 @@ impl Simulation {
             control_steps: run.control_steps,
             physics_steps: run.control_steps * u64::from(self.world.substeps()),
             unanswered_steps: run.unanswered,
-            real_time_factor,
+            real_time_factor: run.pace.factor(),
             rejected_messages: self.rejected.get(),
             work: self.world.energy().work,
             torque_squared: self.world.energy().torque_squared,
             ..SimulatorStatus::default()
         };
         self.sensors.publish_status(run.stamp, status);
+        run.reported = Some(Instant::now());
     }
 }

@@ -7,5 +7,5 @@ mod sensing;
 
 pub(in crate::simulation) use condition::{BodyCondition, Condition, JointCondition};
 pub use description::{Damage, DamageError, Reads, Sensor, When};
-pub(in crate::simulation) use plan::{Plan, Scene};
+pub(in crate::simulation) use plan::{Plan, Push, Scene};
 pub(in crate::simulation) use sensing::SensorFaults;

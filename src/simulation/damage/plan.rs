@@ -77,6 +77,11 @@ impl Push {
         let step = step as f64;
         ((self.end.min(step + 1.0) - self.begin.max(step)).max(0.0)) as f32
     }
+
+    /// Whether it acted in the step before `step`: its force is then still on the body.
+    pub fn acted_before(&self, step: u64) -> bool {
+        step.checked_sub(1).is_some_and(|before| self.share(before) > 0.0)
+    }
 }
 
 /// What a damage is checked against.
@@ -167,9 +172,9 @@ impl Plan {
         Ok(())
     }
 
-    /// Lets `push` happen besides; pushes that are over are forgotten.
+    /// Lets `push` happen besides; pushes that are over, and whose forces were taken away, are forgotten.
     pub fn push(&mut self, push: Self, now: u64) {
-        self.pushes.retain(|push| push.end > now as f64);
+        self.pushes.retain(|push| push.end > now as f64 || push.acted_before(now));
         self.pushes.extend(push.pushes);
     }
 

@@ -31,7 +31,7 @@ pub struct Arguments {
     #[command(flatten)]
     world: WorldArguments,
     /// Episodes.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     episodes: u32,
     /// Seed that the episodes' seeds come from.
     #[arg(long, default_value_t = 0)]
@@ -45,8 +45,8 @@ pub struct Arguments {
     /// Policy without plasticity, evolved for the same, that the ablation has beside it; the memory-matched one is of kind `history`.
     #[arg(long, requires = "ablate", value_name = "POLICY")]
     control: Vec<PathBuf>,
-    /// Write the ablation into the policy file.
-    #[arg(long, requires = "ablate", conflicts_with_all = ["terrain", "damage"])]
+    /// Write the ablation into the policy file; only that of the policy's own robot under its usual conditions.
+    #[arg(long, requires = "ablate", conflicts_with_all = ["terrain", "damage", "velocity_limit", "physics_rate"])]
     save: bool,
     /// Write the results as JSON.
     #[arg(long)]
@@ -79,6 +79,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn evaluate(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
     let (mut file, hash) = PolicyFile::load(path)?;
     let robot = arguments.world.robot(path, &file)?;
+    if arguments.save && robot.name != file.metadata.robot.name {
+        let (own, given) = (&file.metadata.robot.name, &robot.name);
+        return Err(format!("--save is for an ablation on the policy's own robot, `{own}`; this one is `{given}`").into());
+    }
     let settings = arguments.world.settings(&file)?;
     let trial = Trial::new(robot, settings.clone(), Fitness::default())?;
     let gate = Gate::new(arguments.gate, GateSource::Parameter)?;

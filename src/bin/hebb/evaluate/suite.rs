@@ -82,17 +82,20 @@ fn print(report: &SuiteReport) {
         }
     }
     for rows in report.comparisons.chunk_by(|a, b| a.policy == b.policy) {
-        println!(
-            "\n{} against {}, seed by seed; p corrected for {} comparisons (Holm)",
-            rows[0].policy,
-            rows[0].baseline,
-            report.comparisons.len()
-        );
+        let (count, episodes) = (report.comparisons.len(), report.seeds.len());
+        let p = if episodes < report.fewest_episodes {
+            format!("no p: of {count} comparisons {episodes} episodes cannot show any, {} can", report.fewest_episodes)
+        } else {
+            format!("p corrected for {count} comparisons (Holm)")
+        };
+        println!("\n{} against {}, seed by seed; {p}", rows[0].policy, rows[0].baseline);
         println!("{:width$} {:>24} {:>8} {:>8} {:>24}", "condition", "faster by [m/s]", "g", "p", "retains times as much");
         for row in rows {
-            let effect = row.speed.effect_size.map_or("-".to_owned(), |g| format!("{g:.2}"));
-            let (faster, ratio) = (format!("{:.3}", row.speed.difference), format!("{:.2}", row.retained_ratio));
-            println!("{:width$} {faster:>24} {effect:>8} {:>8.3} {ratio:>24}", row.condition, row.p_adjusted);
+            let or_nothing = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            let effect = or_nothing(row.speed.effect_size.map(|g| format!("{g:.2}")));
+            let p = or_nothing(row.p_adjusted.map(|p| format!("{p:.3}")));
+            let (faster, ratio) = (&row.speed.difference, or_nothing(row.retained_ratio.map(|ratio| format!("{ratio:.2}"))));
+            println!("{:width$} {:>24} {effect:>8} {p:>8} {ratio:>24}", row.condition, format!("{faster:.3}"));
         }
     }
 }

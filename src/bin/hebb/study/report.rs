@@ -78,7 +78,8 @@ fn report(path: &Path, folder: &Path) -> Result<String, Failure> {
     let claims: Vec<ClaimResult> = study.claims.iter().map(|claim| claim.judge(&figures)).collect();
     write_json(&named("json"), &Report { claims: &claims, figures: &figures })?;
     for ClaimResult { claim, verdict, evidence } in &claims {
-        println!("{claim}: {verdict} ({evidence})");
+        let evidence = if evidence.is_empty() { String::new() } else { format!(" ({evidence})") };
+        println!("{claim}: {verdict}{evidence}");
     }
     Ok(markdown(&path.display().to_string(), study, suite, &figures, &claims))
 }

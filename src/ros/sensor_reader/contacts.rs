@@ -1,0 +1,203 @@
+//! Contacts that do not come as one message of all feet.
+
+use crate::robot::{ContactDescription, DriverDescription, DriverError};
+use crate::safety::StampWatch;
+
+/// Share of its threshold below which an effort no longer means contact, so that noise does not make it flicker.
+const RELEASE: f64 = 0.9;
+
+/// What tells of contacts, and what it told last.
+#[derive(Clone, Debug)]
+pub enum Contacts {
+    /// One message of all feet.
+    Message,
+    /// A message of each foot.
+    Feet(FeetOneByOne),
+    /// Efforts of joints.
+    Effort(Efforts),
+}
+
+/// Feet that speak one by one.
+#[derive(Clone, Debug)]
+pub struct FeetOneByOne {
+    /// When each spoke last \[ns, steady clock\].
+    spoken: Vec<Option<i64>>,
+    /// Of each foot whose messages carry stamps.
+    pub watches: Vec<StampWatch>,
+    touches: Vec<bool>,
+    force: Vec<f32>,
+    threshold: f64,
+}
+
+/// Efforts from which contacts are told.
+#[derive(Clone, Debug)]
+pub struct Efforts {
+    /// Joint and threshold of each foot.
+    feet: Vec<(usize, f64)>,
+    /// Latest efforts, by joint.
+    efforts: Vec<f64>,
+    touches: Vec<bool>,
+}
+
+impl Contacts {
+    /// As `driver` has them, for the joints and feet that a policy has by these names; stamps that jump by `clock_jump` \[ns\] are those of a
+    /// clock that was set.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the driver does not fit.
+    pub fn new(driver: &DriverDescription, joints: &[&str], feet: &[&str], clock_jump: i64) -> Result<Self, DriverError> {
+        driver.check_contacts(feet, joints)?;
+        let one_by_one = |threshold| {
+            Self::Feet(FeetOneByOne {
+                spoken: vec![None; feet.len()],
+                watches: (0..feet.len()).map(|_| StampWatch::new(clock_jump)).collect(),
+                touches: vec![false; feet.len()],
+                force: vec![0.0; feet.len()],
+                threshold,
+            })
+        };
+        Ok(match &driver.contacts {
+            ContactDescription::FootContacts { .. } => Self::Message,
+            ContactDescription::Bool { .. } => one_by_one(0.0),
+            ContactDescription::Wrench { threshold, .. } => one_by_one(*threshold),
+            ContactDescription::Effort { feet: efforts } => {
+                let place = |name: &String| joints.iter().position(|joint| joint == name);
+                // Both names were checked.
+                let foot = |name: &&str| efforts.get(*name).and_then(|foot| Some((place(&foot.joint)?, foot.threshold)));
+                Self::Effort(Efforts {
+                    feet: feet.iter().filter_map(foot).collect(),
+                    efforts: vec![0.0; joints.len()],
+                    touches: vec![false; feet.len()],
+                })
+            }
+        })
+    }
+
+    /// Whether the effort of `joint` tells of a contact.
+    pub fn need_effort(&self, joint: usize) -> bool {
+        matches!(self, Self::Effort(efforts) if efforts.feet.iter().any(|(needed, _)| *needed == joint))
+    }
+
+    /// Since when all are known \[ns, steady clock\], if they are; `now` is the time of the message that was just taken.
+    pub fn received(&self, now: i64) -> Option<i64> {
+        match self {
+            Self::Feet(feet) => feet.spoken.iter().copied().min().unwrap_or(Some(now)),
+            _ => Some(now),
+        }
+    }
+}
+
+impl FeetOneByOne {
+    /// Notes what `judge` makes of the threshold for one foot at `now`. Returns contact and force of all feet, once all have spoken.
+    pub fn note(&mut self, foot: usize, now: i64, judge: impl FnOnce(f64) -> (bool, f32)) -> Option<(&[bool], &[f32])> {
+        let Self { spoken, touches, force, threshold, .. } = self;
+        let (has_spoken, touch, size) = (spoken.get_mut(foot)?, touches.get_mut(foot)?, force.get_mut(foot)?);
+        *has_spoken = Some(now);
+        (*touch, *size) = judge(*threshold);
+        spoken.iter().all(Option::is_some).then_some((touches, force))
+    }
+}
+
+impl Efforts {
+    /// Notes the effort of a joint.
+    pub fn note(&mut self, joint: usize, effort: f64) {
+        if let Some(latest) = self.efforts.get_mut(joint) {
+            *latest = effort;
+        }
+    }
+
+    /// Which feet touch the ground by the latest efforts.
+    pub fn touches(&mut self) -> &[bool] {
+        for ((joint, threshold), touches) in self.feet.iter().zip(self.touches.iter_mut()) {
+            let needed = if *touches { RELEASE * threshold } else { *threshold };
+            *touches = self.efforts[*joint].abs() >= needed;
+        }
+        &self.touches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use r2r::geometry_msgs::msg::WrenchStamped;
+
+    use super::super::tests::{joints, with_driver};
+    use crate::robot::RobotState;
+    use crate::ros::convert::{ImuMounting, imu, time};
+    use crate::ros::sensor_reader::{OrderRules, SensorReader};
+
+    fn contact(reader: &mut SensorReader) -> Option<bool> {
+        reader.imu(&imu(0, "", &RobotState::at_rest(2, 1)), 0).unwrap();
+        reader.assembler().latest().map(|frame| frame.state.foot_contact[0])
+    }
+
+    #[test]
+    fn contacts_come_from_single_feet() {
+        let mut reader = with_driver("contacts: {bool: {feet: {toe: left}}}");
+        reader.joint_state(&joints(&["hip", "knee"], &[0.0, 0.0]), 0).unwrap();
+        assert_eq!(contact(&mut reader), None);
+        reader.foot_touches("toe", true, 0);
+        assert_eq!(contact(&mut reader), Some(true));
+
+        let mut reader = with_driver("contacts: {wrench: {feet: {toe: left}, threshold: 5}}");
+        reader.joint_state(&joints(&["hip", "knee"], &[0.0, 0.0]), 0).unwrap();
+        let mut wrench = WrenchStamped::default();
+        wrench.wrench.force.z = 4.0;
+        reader.foot_wrench("toe", &wrench, 0).unwrap();
+        assert_eq!(contact(&mut reader), Some(false));
+        wrench.wrench.force.x = 3.0;
+        reader.foot_wrench("toe", &wrench, 0).unwrap();
+        assert_eq!(contact(&mut reader), Some(true));
+        wrench.wrench.force.x = f64::NAN;
+        assert!(reader.foot_wrench("toe", &wrench, 0).unwrap_err().is_not_finite());
+    }
+
+    #[test]
+    fn contacts_come_from_the_efforts_of_their_joints_alone() {
+        let mut reader = with_driver("contacts: {effort: {feet: {toe: {joint: knee, threshold: 1.0}}}}");
+        let state = |efforts: [f64; 2]| {
+            let mut message = joints(&["hip", "knee"], &[0.0, 0.0]);
+            message.effort = efforts.to_vec();
+            message
+        };
+        let mut effort = |value: f64| {
+            // No foot is told from the hip, whose effort nobody measures.
+            reader.joint_state(&state([f64::NAN, value]), 0).unwrap();
+            contact(&mut reader)
+        };
+        // 0.95 is within the hysteresis.
+        assert_eq!([0.95, -1.1, 0.95, 0.5].map(&mut effort), [false, true, true, false].map(Some));
+        let error = reader.joint_state(&state([0.0, f64::NAN]), 0).unwrap_err().to_string();
+        assert_eq!(error, "`effort` holds NaN for `knee`");
+        let error = reader.joint_state(&joints(&["hip", "knee"], &[0.0, 0.0]), 0).unwrap_err().to_string();
+        assert!(error.contains("effort"), "{error}");
+    }
+
+    #[test]
+    fn contacts_foot_by_foot_are_as_old_as_the_foot_that_was_silent_for_longest() {
+        let driver = "contacts: {bool: {feet: {toe: left, heel: right}}}";
+        let driver = serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(driver));
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true };
+        let mounting = ImuMounting::default();
+        let mut reader = SensorReader::new(&driver.unwrap(), &["hip"], &["toe", "heel"], false, order, mounting).unwrap();
+        reader.foot_touches("toe", true, 10);
+        assert_eq!(reader.contacts_received(10), None);
+        reader.foot_touches("heel", true, 20);
+        reader.foot_touches("toe", false, 30);
+        // The heel's sensor is dead from here on.
+        reader.foot_touches("toe", true, 40);
+        assert_eq!(reader.contacts_received(40), Some(20));
+    }
+
+    #[test]
+    fn an_overtaken_wrench_is_refused() {
+        let mut reader = with_driver("contacts: {wrench: {feet: {toe: left}, threshold: 5}}");
+        let at = |milliseconds: i64| {
+            let mut message = WrenchStamped::default();
+            message.header.stamp = time(milliseconds * 1_000_000);
+            message
+        };
+        reader.foot_wrench("toe", &at(100), 0).unwrap();
+        let error = reader.foot_wrench("toe", &at(90), 1).unwrap_err().to_string();
+        assert!(error.contains("older"), "{error}");
+    }
+}
