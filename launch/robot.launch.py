@@ -51,7 +51,8 @@ def generate_launch_description():
         )
 
     # All that the policy's launch file sets, so that none of its defaults overrides the file of parameters unseen.
-    policy = ["namespace", "use_sim_time", "params_file", "policy", "robot", "driver", "autostart", "seed", "gate", "log_level"]
+    policy = ["namespace", "use_sim_time", "params_file", "policy", "robot", "driver", "autostart", "seed", "gate"]
+    policy += ["log_level"]
     simulation_file = PathJoinSubstitution([config, "simulation.yaml"])
     return LaunchDescription(
         [

@@ -34,7 +34,7 @@ def robot(world):
     robot.close()
 
 
-def walk(world, robot, **parameters):
+def walk(world, robot, /, **parameters):
     """A policy node that steps by the clock and walks."""
     given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **ON_A_ROBOT, **parameters}
     node = world.start("policy", **given)

@@ -42,7 +42,7 @@ def robot(world):
     robot.close()
 
 
-def start(world, robot, phase="active", **parameters):
+def start(world, robot, /, phase="active", **parameters):
     given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **SAFETY, **parameters}
     node = world.start("policy", **given)
     world.spin_until(lambda: robot.phase() == phase, f"phase {phase}", lambda: f"{robot.seen()}\n{node.output()}")

@@ -198,7 +198,7 @@ def test_nodes_that_are_lost_are_shown_as_lost_and_come_back_by_themselves(world
 
 def test_time_is_paused_and_goes_on_by_the_same_button(world, open_page):
     joints = world.collect(JointState, "joint_states")
-    world.start_simulator()
+    world.start_simulator(wait_for_command=False)
     _, url = world.start_viewer()
     page = open_page(url)
     page.wait_for_node("simulator", "live")
