@@ -65,7 +65,9 @@ impl OrientationFilter {
                 }
             }
             None if gravity.norm() < LEAST_GRAVITY => return None,
-            None => UnitQuaternion::rotation_between(&gravity, &Vector3::z())?,
+            // Exactly upside down there is no shortest turn; any of half a turn is one.
+            None => UnitQuaternion::rotation_between(&gravity, &Vector3::z())
+                .unwrap_or_else(|| UnitQuaternion::from_axis_angle(&Vector3::x_axis(), std::f64::consts::PI)),
         };
         if ![q.i, q.j, q.k, q.w].iter().all(|part| part.is_finite()) {
             return None;
@@ -117,6 +119,12 @@ mod tests {
             worst = worst.max((seen_roll - roll as f32).abs()).max((seen_pitch - 0.1).abs());
         }
         worst
+    }
+
+    #[test]
+    fn a_robot_that_begins_upside_down_is_known_to() {
+        let orientation = OrientationFilter::new(0.1).update(0, 0, [0.0; 3], [0.0, 0.0, -9.81]).unwrap();
+        assert!((orientation.roll_pitch_yaw()[0].abs() - std::f32::consts::PI).abs() < 1e-3, "{orientation:?}");
     }
 
     #[test]
