@@ -5,6 +5,7 @@ Each test has a ROS domain of its own, so that tests never hear each other or an
 
 import itertools
 import json
+import math
 import os
 import re
 import signal
@@ -153,6 +154,17 @@ def world(tmp_path):
     world = World(tmp_path, next(_domains))
     yield world
     world.close()
+
+
+def beetle_with_imu_upside_down(folder):
+    """The beetle's description with an IMU that is mounted upside down; its path."""
+    urdf = (ROOT / "config/robots/beetle.urdf").read_text()
+    mount = '<parent link="base_link"/><child link="imu_link"/>'
+    assert mount in urdf
+    (folder / "beetle.urdf").write_text(urdf.replace(mount, f'{mount}<origin rpy="{math.pi} 0 0"/>'))
+    description = folder / "beetle.yaml"
+    description.write_text(ROBOT.read_text())
+    return description
 
 
 def hebb(*arguments):

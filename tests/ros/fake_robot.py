@@ -6,12 +6,28 @@ import time
 from hebbian_locomotion.msg import FootContacts, SafetyState
 from sensor_msgs.msg import Imu, JointState
 
-from conftest import LATCHED
+from conftest import LATCHED, POLICY, ROBOT
 
 JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
 FEET = [f"tip{leg}" for leg in range(6)]
 PERIOD = 0.02
+# What a policy node is given on it, with timeouts for machines that are busy with other things.
+SAFETY = {
+    "trigger": "timer",
+    "safety__positioning_speed": 3.0,
+    "safety__fade_in": 0.2,
+    "safety__sensor_timeout": 0.3,
+    "safety__recovery_time": 0.2,
+}
+
+
+def start(world, robot, /, phase="active", **parameters):
+    """A policy node on `robot`, once it is in `phase`."""
+    given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **SAFETY, **parameters}
+    node = world.start("policy", **given)
+    world.spin_until(lambda: robot.phase() == phase, f"phase {phase}", lambda: f"{robot.seen()}\n{node.output()}")
+    return node
 
 
 class FakeRobot:

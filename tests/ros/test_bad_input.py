@@ -11,20 +11,12 @@ from hebbian_locomotion.msg import FootContacts, PlasticityState, PolicyStep, Si
 from sensor_msgs.msg import Imu, JointState
 
 import tensors
-from conftest import POLICY, ROBOT, ROOT
-from fake_robot import FakeRobot
+from conftest import POLICY, ROBOT, ROOT, beetle_with_imu_upside_down
+from fake_robot import FakeRobot, start
 
 WORLD_JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 WORLD_JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
 NAN = math.nan
-# Timeouts for machines that are busy with other things.
-ON_A_ROBOT = {
-    "trigger": "timer",
-    "safety__positioning_speed": 3.0,
-    "safety__fade_in": 0.2,
-    "safety__sensor_timeout": 5.0,
-    "safety__recovery_time": 0.2,
-}
 
 
 @pytest.fixture
@@ -36,9 +28,7 @@ def robot(world):
 
 def walk(world, robot, /, **parameters):
     """A policy node that steps by the clock and walks."""
-    given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **ON_A_ROBOT, **parameters}
-    node = world.start("policy", **given)
-    world.spin_until(lambda: robot.phase() == "active", "walking", lambda: f"{robot.seen()}\n{node.output()}")
+    node = start(world, robot, safety__sensor_timeout=5.0, **parameters)
     before = len(robot.commands)
     world.spin_until(lambda: len(robot.commands) > before + 20, "commands", robot.seen)
     return node
@@ -213,12 +203,7 @@ def test_an_imu_whose_stamps_stand_still_is_not_blind_to_a_tilt(world, robot):
 
 
 def test_an_imu_that_is_mounted_upside_down_stops_no_robot_that_stands(world, robot):
-    urdf = (ROOT / "config/robots/beetle.urdf").read_text()
-    mount = '<parent link="base_link"/><child link="imu_link"/>'
-    assert mount in urdf
-    (world.folder / "beetle.urdf").write_text(urdf.replace(mount, f'{mount}<origin rpy="{math.pi} 0 0"/>'))
-    description = world.folder / "beetle.yaml"
-    description.write_text(ROBOT.read_text())
+    description = beetle_with_imu_upside_down(world.folder)
 
     def upside_down(message):
         message.orientation.x, message.orientation.w, message.linear_acceleration.z = 1.0, 0.0, -9.81

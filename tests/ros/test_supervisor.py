@@ -23,16 +23,7 @@ from std_srvs.srv import SetBool
 
 import tensors
 from conftest import POLICY, ROBOT, ROOT
-from fake_robot import JOINTS, PERIOD, FakeRobot
-
-# Timeouts for machines that are busy with other things. The reactions are measured, and printed in control periods.
-SAFETY = {
-    "trigger": "timer",
-    "safety__positioning_speed": 3.0,
-    "safety__fade_in": 0.2,
-    "safety__sensor_timeout": 0.3,
-    "safety__recovery_time": 0.2,
-}
+from fake_robot import JOINTS, PERIOD, SAFETY, FakeRobot, start
 
 
 @pytest.fixture
@@ -40,13 +31,6 @@ def robot(world):
     robot = FakeRobot(world)
     yield robot
     robot.close()
-
-
-def start(world, robot, /, phase="active", **parameters):
-    given = {"policy": POLICY, "robot": ROBOT, "autostart": "true", **SAFETY, **parameters}
-    node = world.start("policy", **given)
-    world.spin_until(lambda: robot.phase() == phase, f"phase {phase}", lambda: f"{robot.seen()}\n{node.output()}")
-    return node
 
 
 def limits(share=1.0):
@@ -57,7 +41,7 @@ def limits(share=1.0):
 
 
 def print_reaction(what, begin, robot):
-    """For people: how long it took, with a message period in which nothing can be known yet."""
+    """For people: how long it took in control periods, with a message period in which nothing can be known yet."""
     periods, state = (time.monotonic() - begin) / PERIOD, robot.safety[-1]
     print(f"{what}: {state.fault_detail}; {state.phase} after {periods:.1f} control periods")
 

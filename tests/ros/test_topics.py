@@ -9,7 +9,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
-from conftest import LATCHED, ROBOT, ROOT, stamp
+from conftest import LATCHED, ROBOT, beetle_with_imu_upside_down, stamp
 
 JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
@@ -84,12 +84,7 @@ def test_two_robots_in_two_namespaces_do_not_hear_each_other(world):
 
 
 def test_an_imu_that_is_mounted_upside_down_says_so(world):
-    urdf = (ROOT / "config/robots/beetle.urdf").read_text()
-    mount = '<parent link="base_link"/><child link="imu_link"/>'
-    assert mount in urdf
-    (world.folder / "beetle.urdf").write_text(urdf.replace(mount, f'{mount}<origin rpy="{math.pi} 0 0"/>'))
-    description = world.folder / "beetle.yaml"
-    description.write_text(ROBOT.read_text())
+    description = beetle_with_imu_upside_down(world.folder)
     imus, odometry = world.collect(Imu, "imu/data"), world.collect(Odometry, "odom")
     world.start_simulator(robot=description, wait_for_command=False)
     world.spin_until(lambda: {stamp(each) for each in imus} & {stamp(each) for each in odometry}, "both of one instant")
