@@ -15,7 +15,8 @@ use crate::policy::{PolicyFile, PolicyFileError};
 use crate::robot::RobotModel;
 
 /// A run of evolution between two generations, kept in a folder: `checkpoint.safetensors`, that of the generation before in
-/// `checkpoint.previous.safetensors`, `history.csv`, `pace.csv`, and the policies `mean.safetensors` and `best.safetensors`.
+/// `checkpoint.previous.safetensors`, `history.csv`, `pace.csv`, and the policies `mean.safetensors`, `best.safetensors` and, of each descent
+/// that a restart ended, `descent_N.safetensors`.
 #[derive(Debug)]
 pub struct Run {
     robot: Arc<RobotModel>,
