@@ -11,6 +11,10 @@ from launch_ros.substitutions import FindPackageShare
 
 
 def nodes(context):
+    # As text: a value that looks like YAML would be read as such.
+    def text(name):
+        return ParameterValue(LaunchConfiguration(name), value_type=str)
+
     def node(executable, name, parameters, **more):
         return Node(
             package="hebbian_locomotion",
@@ -18,7 +22,7 @@ def nodes(context):
             name=name,
             namespace=LaunchConfiguration("namespace"),
             output="screen",
-            parameters=[*parameters, {"experiment": LaunchConfiguration("experiment")}],
+            parameters=[*parameters, {"experiment": text("experiment")}],
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             **more,
         )
@@ -26,7 +30,7 @@ def nodes(context):
     def integer(name):
         return ParameterValue(LaunchConfiguration(name), value_type=int)
 
-    own = {"out": LaunchConfiguration("out"), "seed": integer("seed"), "generations": integer("generations")}
+    own = {"out": text("out"), "seed": integer("seed"), "generations": integer("generations")}
     evolution = node("evolution", "evolution", [LaunchConfiguration("params_file"), own])
     count = int(LaunchConfiguration("workers").perform(context))
     workers = [

@@ -58,6 +58,11 @@ def generate_launch_description():
         ),
         launch_arguments={name: LaunchConfiguration(name) for name in ["namespace", "record"]}.items(),
     )
+
+    # As text: a value that looks like YAML would be read as such.
+    def text(name):
+        return ParameterValue(LaunchConfiguration(name), value_type=str)
+
     policy = LifecycleNode(
         package="hebbian_locomotion",
         executable="policy",
@@ -68,10 +73,10 @@ def generate_launch_description():
             LaunchConfiguration("params_file"),
             {
                 "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),
-                "policy": LaunchConfiguration("policy"),
-                "robot": LaunchConfiguration("robot"),
-                "driver": LaunchConfiguration("driver"),
-                "trigger": LaunchConfiguration("trigger"),
+                "policy": text("policy"),
+                "robot": text("robot"),
+                "driver": text("driver"),
+                "trigger": text("trigger"),
                 "autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
                 "gate": ParameterValue(LaunchConfiguration("gate"), value_type=float),

@@ -44,11 +44,11 @@ def generate_launch_description():
         parameters=[
             LaunchConfiguration("params_file"),
             {
-                "robot": LaunchConfiguration("robot"),
-                "mode": LaunchConfiguration("mode"),
+                # As text: a value that looks like YAML would be read as such.
+                "robot": ParameterValue(LaunchConfiguration("robot"), value_type=str),
+                "mode": ParameterValue(LaunchConfiguration("mode"), value_type=str),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
                 "suspended": ParameterValue(LaunchConfiguration("suspended"), value_type=bool),
-                # As text: a value that looks like YAML would be read as such.
                 "terrain": ParameterValue(LaunchConfiguration("terrain"), value_type=str),
                 "damage": ParameterValue(LaunchConfiguration("damage"), value_type=str),
                 "ground_markers": ParameterValue(LaunchConfiguration("ground_markers"), value_type=bool),

@@ -3,6 +3,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Writes that this program has begun.
+static WRITES: AtomicU64 = AtomicU64::new(0);
 
 /// A file that could not be written. What was there before is still there.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +25,8 @@ pub struct WriteError {
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    // The process id keeps two programs that write the same file from writing into one temporary file.
-    name.push(format!(".{}.tmp", std::process::id()));
+    // The process id keeps two programs, and the number two threads, that write one file from sharing a temporary one.
+    name.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let temporary = folder.join(name);
     let write = || {
         let mut file = File::create(&temporary)?;
@@ -49,6 +53,20 @@ mod tests {
         write_durably(&path, b"old").unwrap();
         write_durably(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn writers_that_overlap_leave_the_content_of_one_and_disturb_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = &folder.path().join("policy");
+        let contents: Vec<Vec<u8>> = (0..4).map(|writer| vec![writer; 1 << 16]).collect();
+        std::thread::scope(|scope| {
+            for content in &contents {
+                scope.spawn(move || (0..20).for_each(|_| write_durably(path, content).unwrap()));
+            }
+        });
+        assert!(contents.contains(&std::fs::read(path).unwrap()));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -74,6 +74,10 @@ fn a_replay_measures_terms_and_retention() {
     let policy = folder.path().join("policy.safetensors");
     let (ok, text, json) = weights(folder.path(), &["--policy", policy.to_str().unwrap()]);
     assert!(ok && text.contains("retained"), "{text}");
+    // What is left out of the rest is not left out of these, and the table says so.
+    let (ok, text, skipped) = weights(folder.path(), &["--policy", policy.to_str().unwrap(), "--skip", "0.03"]);
+    assert!(ok && text.contains("in the whole recording whatever --skip leaves out"), "{text}");
+    assert_eq!((&skipped["terms"], &skipped["recordings"][0]["samples"]), (&json["terms"], &98.into()));
     let terms = &json["terms"][0];
     for layer in 0..3 {
         assert_eq!((&terms["terms"][layer]["A"], &terms["terms"][layer]["D"]), (&0.0.into(), &3.0.into()));
@@ -173,6 +177,10 @@ fn what_cannot_be_analysed_is_named() {
     assert!(!ok && text.contains("/policy"), "{text}");
     let (ok, text, _) = weights(folder.path(), &["--skip", "60"]);
     assert!(!ok && text.contains("nothing is left"), "{text}");
+    for seconds in ["-1", "nan", "inf", "a second"] {
+        let (ok, text, _) = weights(folder.path(), &["--skip", seconds]);
+        assert!(!ok && text.contains(&format!("and not {seconds}; 0 leaves out nothing")), "{text}");
+    }
     let done = hebb(["analyze", folder.path().join("policy.safetensors").to_str().unwrap()]);
     let text = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(text.contains("is no trace of an episode"), "{text}");

@@ -3,10 +3,15 @@
 
 mod common;
 
-use common::{beetle, bits, run, sensed, state_of};
+use std::sync::Arc;
+
+use common::{beetle, bits, repository, run, sensed, state_of};
 use hebbian_locomotion::config::parse_yaml;
+use hebbian_locomotion::episode::{Episode, EpisodeSettings, Fitness, StepView};
+use hebbian_locomotion::evolution::{Experiment, Search};
+use hebbian_locomotion::plasticity::Gate;
 use hebbian_locomotion::robot::RobotState;
-use hebbian_locomotion::simulation::{Damage, Mount, SimulationSettings, StartNoise, World};
+use hebbian_locomotion::simulation::{Damage, DamageError, Mount, SimulationSettings, StartNoise, World};
 
 const STILL: StartNoise = StartNoise { position: 0.0, velocity: 0.0 };
 
@@ -352,6 +357,56 @@ fn a_refused_list_changes_nothing_and_says_why() {
     run(&mut world, 0.5);
     run(&mut untouched, 0.5);
     assert_eq!(bits(&sensed(&world)), bits(&sensed(&untouched)));
+}
+
+#[test]
+fn damage_too_short_to_ever_act_is_refused() {
+    // Physics steps of 10 ms, control steps of 20 ms.
+    let set = |text: &str| World::new(beetle(), SimulationSettings::default()).unwrap().set_damage(&damages(text));
+    let limp = |when: &str| set(&format!("[{{limp_joint: {{joint: FT1, when: {when}}}}}]"));
+    let biased = |when: &str| set(&format!("[{{sensor_bias: {{sensor: joint_position, value: 1, when: {when}}}}}]"));
+    let refused = limp("{from: 1, until: 1.004}").unwrap_err();
+    assert!(matches!(refused, DamageError::Brief { number: 1, .. }), "{refused}");
+    assert!(refused.to_string().contains("one does every 0.01 s"), "{refused}");
+    limp("{from: 1.004, until: 1.006}").unwrap();
+    limp("{from: 1.01, until: 1.02}").unwrap();
+    // Sensors are not read in between.
+    let refused = biased("{from: 1.01, until: 1.02}").unwrap_err();
+    assert!(matches!(refused, DamageError::Brief { .. }) && refused.to_string().contains("every 0.02 s"), "{refused}");
+    biased("{from: 1.01, until: 1.03}").unwrap();
+    biased("{from: 1, until: 1.01}").unwrap();
+}
+
+#[test]
+fn an_orientation_drops_out_and_comes_late_as_a_whole() {
+    let mut world = world("[]");
+    for text in ["{sensor_dropout: {sensor: orientation, OF}}", "{sensor_delay: {sensor: orientation, OF, steps: 2}}"] {
+        let list = |of: &str| damages(&format!("[{}]", text.replace(", OF", of)));
+        let refused = world.set_damage(&list(", of: x")).unwrap_err();
+        assert!(matches!(&refused, DamageError::WholeOrientation { number: 1, axis } if axis == "x"), "{refused}");
+        assert!(refused.to_string().contains("leave out `of`"), "{refused}");
+        world.set_damage(&list("")).unwrap();
+    }
+    world.set_damage(&damages("[{sensor_delay: {sensor: angular_velocity, of: x, steps: 2}}]")).unwrap();
+}
+
+#[test]
+fn a_low_robot_that_starts_in_the_air_has_not_fallen_when_it_is_let_go() {
+    // 9 cm high and let go 30 cm above that, it comes down to less than 40 % of where it began before it stands. A network of zeros holds the
+    // nominal pose.
+    let network = "policy.network={feed_forward: {layers: [51, 64, 32, 16]}}".parse().unwrap();
+    let (experiment, robot) = Experiment::load_changed(&repository("config/experiments/gecko.yaml"), &[network]).unwrap();
+    let mut file = Search::new(Arc::new(experiment), &robot).unwrap().policy();
+    file.genome.fill(0.0);
+    let damage = damages("[{suspended: {when: {until: 1}}}]");
+    let settings = EpisodeSettings { duration: 1.24, start_noise: STILL, damage, ..EpisodeSettings::default() };
+    let (mut episode, mut policy) = (Episode::new(robot, settings).unwrap(), file.policy().unwrap());
+    let mut heights = Vec::new();
+    let watch = |view: &StepView<'_>| heights.push(view.world.base_height());
+    let result = episode.run(&mut policy, 1, &Fitness::default(), |_| Gate::OPEN, watch);
+    let (held, last) = (heights[0], heights[heights.len() - 1]);
+    assert!(held > 0.3 && last < 0.4 * held, "from {held} m to {last} m: nothing is shown");
+    assert!(!result.fell, "{result:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::{beetle, hebb, lively_policy, repository};
 use hebbian_locomotion::config::parse_yaml;
-use hebbian_locomotion::episode::{Episode, EpisodeResult, EpisodeSettings, Fitness, FitnessForm, FitnessTerm};
+use hebbian_locomotion::episode::{BITS, Episode, EpisodeResult, EpisodeSettings, Fitness, FitnessForm, FitnessTerm};
 use hebbian_locomotion::evidence::{
     Control, SubspaceFitError, Trial, Variant, WeightCourse, ablate, fit_subspace, held_out_seeds, term_sizes,
 };
@@ -247,6 +247,7 @@ fn inspect_shows_a_checkpoint() {
     let (experiment, robot) = Experiment::load(&repository("config/experiments/beetle_clusters.yaml")).unwrap();
     let search = Search::new(std::sync::Arc::new(experiment.clone()), &robot).unwrap();
     let checkpoint = Checkpoint {
+        bits: BITS,
         experiment_hash: experiment.hash(&robot),
         experiment,
         state: search.strategy().state().clone(),
@@ -335,5 +336,21 @@ fn an_ablation_is_kept_only_of_the_policys_own_robot_and_of_some_episode() {
     assert!(refused(&["--velocity-limit", "0.5"]).contains("--velocity-limit"));
     assert!(refused(&["--physics-rate", "200"]).contains("--physics-rate"));
     assert!(refused(&["--episodes", "0"]).contains("--episodes"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn an_ablation_of_a_second_has_no_verdict_and_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.safetensors");
+    lively_policy().save(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let (robot, policy) = (repository("config/robots/beetle.yaml"), path.to_str().unwrap());
+    let short = ["evaluate", policy, "--robot", robot.to_str().unwrap(), "--ablate", "--episodes", "1", "--duration", "1"];
+    let text = printed(short);
+    assert!(text.contains("is it plasticity? no verdict: episodes of 1 s say nothing") && text.contains("--duration"), "{text}");
+    let refused = hebb(short.iter().chain(&["--save"]));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("let them last at least 3 s"), "{text}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{beetle, experiment};
+use hebbian_locomotion::episode::BITS;
 use hebbian_locomotion::evolution::protocol::{
     Coordinator, CoordinatorSettings, Distribution, DoneSet, Heartbeat, PROTOCOL_VERSION, Results, Work, Worker,
 };
@@ -212,7 +213,7 @@ fn a_mutated_distribution_is_refused_or_still_one() {
             3 => bad.population.size = number(&mut random, 1 << 40) as usize,
             4 => bad.population.seed = random.random_range(2..u64::MAX),
             5 => bad.clusters = (vec![random.random(); random.random_range(0..50)], random.random_range(1..u32::MAX)),
-            6 => bad.protocol_version = random.random_range(2..u16::MAX),
+            6 => bad.protocol_version ^= random.random_range(1..u16::MAX),
             _ => bad.time_limit = f32::NAN,
         }
         assert!(bad.search(&experiment, &robot).is_err(), "{bad:?}");
@@ -224,6 +225,7 @@ fn a_mutated_checkpoint_is_refused() {
     let (experiment, robot) = (small_experiment(), beetle());
     let search = Search::new(Arc::new(experiment.clone()), &robot).unwrap();
     let checkpoint = Checkpoint {
+        bits: BITS,
         experiment_hash: experiment.hash(&robot),
         experiment,
         state: search.strategy().state().clone(),

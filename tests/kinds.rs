@@ -201,7 +201,9 @@ fn every_example_of_the_documentation_is_part_of_an_experiment_that_loads() {
         let section = if ["network", "gate"].contains(&key.as_str().unwrap()) { "policy" } else { "evolution" };
         let folder = tempfile::tempdir().unwrap();
         let key = format!("{section}.{}", key.as_str().unwrap());
-        let path = experiment(folder.path(), &[(&key, &serde_yaml::to_string(value).unwrap())]);
+        let value = serde_yaml::to_string(value).unwrap();
+        // As many generations as a plan to merge needs.
+        let path = experiment(folder.path(), &[(&key, &value), ("evolution.generations", "300")]);
         Experiment::load(&path).unwrap();
     }
 }

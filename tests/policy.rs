@@ -245,3 +245,60 @@ fn a_file_of_another_policy_or_a_damaged_one_is_refused_and_changes_nothing() {
     assert!(refused("a hash").contains("cannot read"));
     assert_eq!(format!("{snapshot:?}"), before);
 }
+
+#[test]
+fn weights_replace_weights_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let mut policy = lively_policy().policy().unwrap();
+    let write = |policy: &Policy| policy.snapshot().write(&path, "beetle", "a hash", 4352);
+    policy.start(1);
+    write(&policy).unwrap();
+    let first = std::fs::read(&path).unwrap();
+    // Whole weights, damaged ones, and a file that holds nothing.
+    for present in [&first[..], &first[..first.len() / 2], b""] {
+        std::fs::write(&path, present).unwrap();
+        write(&policy).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), first);
+    }
+    lively_policy().save(&path).unwrap();
+    let a_policy = std::fs::read(&path).unwrap();
+    for present in [&a_policy[..], b"a letter", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\x02\0\0\0\0\0\0\0{}"] {
+        std::fs::write(&path, present).unwrap();
+        let message = write(&policy).unwrap_err().to_string();
+        assert!(message.contains("weights.safetensors") && message.contains("not overwritten"), "{message}");
+        assert_eq!(std::fs::read(&path).unwrap(), present);
+    }
+    let message = policy.snapshot().write(folder.path(), "beetle", "a hash", 4352).unwrap_err().to_string();
+    assert!(message.contains("not overwritten"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_far_too_large_for_weights_is_refused_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recording.mcap");
+    // So long, but nothing on the disk.
+    std::fs::File::create(&path).unwrap().set_len(20 << 30).unwrap();
+    let mut snapshot = lively_policy().policy().unwrap().snapshot();
+    let message = snapshot.read(&path, "a hash").unwrap_err().to_string();
+    assert!(message.contains("recording.mcap") && message.contains("it has at least 21474836480 bytes"), "{message}");
+    let message = snapshot.read(std::path::Path::new("/dev/zero"), "a hash").unwrap_err().to_string();
+    assert!(message.contains("no weights of this policy"), "{message}");
+}
+
+#[test]
+fn weights_whose_policy_has_a_name_with_nul_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let mut snapshot = lively_policy().policy().unwrap().snapshot();
+    snapshot.write(&path, "beetles", "a hash", 4352).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"beetles").unwrap();
+    // The escape of NUL, once more escaped, because it is JSON in JSON.
+    bytes[at..at + 7].copy_from_slice(br"\\u0000");
+    std::fs::write(&path, bytes).unwrap();
+    for hash in ["a hash", "another hash"] {
+        let message = snapshot.read(&path, hash).unwrap_err().to_string();
+        assert!(message.contains("without NUL") && !message.contains('\0'), "{message:?}");
+    }
+}

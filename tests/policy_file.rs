@@ -129,3 +129,28 @@ fn rates_and_ranges_that_no_robot_has_are_refused() {
     });
     assert!(message.contains("all finite"), "{message}");
 }
+
+#[test]
+fn texts_that_no_message_can_carry_are_refused_by_their_place() {
+    type Change = fn(&mut PolicyFile) -> &mut String;
+    let places: [(&str, Change); 6] = [
+        ("name", |file| &mut file.metadata.name),
+        ("robot.name", |file| &mut file.metadata.robot.name),
+        ("robot.joints", |file| &mut file.metadata.robot.joints[3].name),
+        ("robot.feet", |file| &mut file.metadata.robot.feet[2]),
+        ("provenance.experiment", |file| &mut file.metadata.provenance.experiment),
+        ("provenance.start", |file| file.metadata.provenance.start.get_or_insert_default()),
+    ];
+    for (place, text) in places {
+        let mut file = lively_policy();
+        *text(&mut file) = "a\0b".to_owned();
+        let message = file.metadata.check().unwrap_err().to_string();
+        assert!(message.starts_with(&format!("{place} has the text")) && !message.contains('\0'), "{message:?}");
+        assert!(file.save(&tempfile::tempdir().unwrap().path().join("nul.safetensors")).is_err());
+    }
+    let mut file = lively_policy();
+    file.metadata.name = "beetles".to_owned();
+    // The escape of NUL, once more escaped, because the metadata are JSON in JSON.
+    let message = refusal(&with_replaced(&file, "beetles", r"\\u0000"));
+    assert!(message.contains("without NUL"), "{message}");
+}

@@ -242,6 +242,26 @@ fn a_fallback_on_the_way_to_the_nominal_pose_goes_nowhere_and_is_no_faster_than_
 }
 
 #[test]
+fn a_joint_far_outside_its_range_keeps_the_robot_from_beginning() {
+    let mut bench = Bench::new(SafetyDescription::default());
+    bench.supervisor.activate(0);
+    // One whole turn too far.
+    bench.state.joint_position = vec![0.1 + std::f32::consts::TAU, 0.5, 0.0];
+    assert!((0..50).all(|_| bench.step(&[0.2, 0.7, 0.0]).is_none()));
+    let fault = bench.supervisor.fault().unwrap();
+    let words = fault.describe(["hip", "knee"]);
+    assert!(
+        fault.kind == FaultKind::OutOfRange && words.contains("`hip` is 6.383 rad") && words.contains("1.000 rad"),
+        "{words}"
+    );
+    // A little outside is put right.
+    bench.state.joint_position[0] = 1.2;
+    let first = bench.step(&[0.2, 0.7, 0.0]).unwrap()[0];
+    assert!((first - 0.99).abs() < 1e-6, "{first}");
+    assert_eq!(bench.supervisor.fault(), None);
+}
+
+#[test]
 fn a_robot_without_power_is_waited_for_and_its_joints_do_not_jump_when_power_returns() {
     let mut bench = Bench::new(SafetyDescription::default());
     bench.supervisor.activate(0);

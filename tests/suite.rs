@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{beetle, lively_policy, repository};
 use hebbian_locomotion::config::{parse_yaml, read_yaml};
-use hebbian_locomotion::evidence::suite::{Entrant, Records, Suite, SuiteError, SuiteReport, run_suite};
+use hebbian_locomotion::evidence::suite::{Entrant, Records, Suite, SuiteError, SuiteReport, SuiteRunError, run_suite};
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::simulation::Damage;
 
@@ -107,7 +107,6 @@ fn comparisons_are_with_the_baseline_under_each_condition() {
     let conditions = ["flat", "limp", "slope"];
     let expected: Vec<_> = ["whole", "half"].iter().flat_map(|policy| conditions.map(|condition| (*policy, condition))).collect();
     assert_eq!(rows, expected);
-    assert_eq!(report.conditions[0].retained.estimate, 1.0);
     assert_eq!(report.comparisons.len(), 3);
     for comparison in &report.comparisons {
         assert_eq!((comparison.policy.as_str(), comparison.baseline.as_str()), ("whole", "half"));
@@ -151,6 +150,12 @@ fn the_shipped_suite_fits_the_shipped_policy_which_walks_on_the_ground_and_not_i
     let [flat, air] = &report.conditions[..] else { panic!("two conditions") };
     assert!(flat.speed.estimate > 0.1 && flat.falls == 0.0 && flat.work_per_metre.unwrap() > 0.0, "{flat:?}");
     assert!(air.speed.estimate.abs() < 0.01 && air.work_per_metre.is_none(), "{air:?}");
+    assert_eq!(flat.retained.unwrap().estimate, 1.0);
+    assert!(air.retained.unwrap().estimate.abs() < 0.1, "{air:?}");
+    // Who hangs in the air under the first condition has no speed to retain.
+    suite.conditions.reverse();
+    let report = SuiteReport::new(&suite, &entrants, &records, None).unwrap();
+    assert!(report.conditions.iter().all(|row| row.retained.is_none()), "{report:?}");
 }
 
 #[test]
@@ -162,15 +167,23 @@ fn bad_suites_and_records_are_refused_with_what_to_do() {
     assert!(
         matches!(error("{episodes: 1, duration: 1, conditions: [{name: a}, {name: a}]}"), SuiteError::SameName(name) if name == "a")
     );
+    // Taken together with the legs' conditions of its name, this one would be lost.
+    let merged = "{episodes: 1, duration: 1, conditions: [{name: a}, {name: b}, {name: b, each_leg: limp}]}";
+    assert!(matches!(error(merged), SuiteError::SameName(name) if name == "b"));
     let stray = "{episodes: 1, duration: 1, conditions: [{name: a, damage: [limp_joint: {joint: FT1}], when: {from: 2}}]}";
     assert!(matches!(error(stray), SuiteError::StrayWhen(name) if name == "a"));
     let unknown = parse_yaml::<Suite>("{episodes: 1, duration: 1, condition: []}").unwrap_err().to_string();
     assert!(unknown.contains("did you mean `conditions`"), "{unknown}");
 
     let unfit = suite("{episodes: 1, duration: 1, conditions: [{name: a, damage: [limp_joint: {joint: knee}]}]}");
-    let error =
-        run_suite(&unfit, &entrants(), &mut Records::in_memory(), |_| panic!("nothing runs"), || ()).unwrap_err().to_string();
+    let error = run_suite(&unfit, &entrants(), &mut Records::in_memory(), |_| panic!("nothing runs"), || ()).unwrap_err();
+    assert!(matches!(&error, SuiteRunError::Episode { policy, condition, .. } if policy == "whole" && condition == "a"));
+    let error = error.to_string();
     assert!(error.contains("whole under \"a\"") && error.contains("knee"), "{error}");
+    let mut inconsistent = entrants();
+    inconsistent[1].file.genome.pop();
+    let error = run_suite(&short(), &inconsistent, &mut Records::in_memory(), |_| panic!("nothing runs"), || ()).unwrap_err();
+    assert!(matches!(&error, SuiteRunError::Policy { policy, .. } if policy == "half"), "{error}");
 
     let mut foreign = tempfile::NamedTempFile::new().unwrap();
     foreign.write_all(b"{\"policy\": 1}\nrest").unwrap();

@@ -294,6 +294,25 @@ fn soft_limits_narrow_the_range() {
 }
 
 #[test]
+fn a_range_that_is_too_wide_or_empty_is_refused_with_its_own_message() {
+    let message = |kind: &str, lower: &str, upper: &str| {
+        let limit = format!("<limit lower='{lower}' upper='{upper}' effort='50' velocity='5'/>");
+        load(&simple(kind, &format!("<axis xyz='0 1 0'/>{limit}")), "").unwrap_err().to_string()
+    };
+    let wide = message("revolute", "-1e16", "1e16");
+    let expected = "joint `leg0`: has the range -10000000000000000 to 10000000000000000 rad; limits must lie between -1000 and 1000 rad. \
+                    Correct them in the URDF; a joint without limits is of the type `continuous`";
+    assert_eq!(wide, expected);
+    let wide = message("prismatic", "0", "inf");
+    assert!(wide.ends_with("limits must lie between -1000 and 1000 m. Correct them in the URDF"), "{wide}");
+    for (lower, upper) in [("0.5", "0.5"), ("1", "-1"), ("1e16", "-1e16"), ("nan", "1"), ("-1", "nan")] {
+        let empty = message("revolute", lower, upper);
+        assert!(empty.ends_with("lower must be less than upper"), "{lower} to {upper}: {empty}");
+    }
+    load(&simple("revolute", "<axis xyz='0 1 0'/><limit lower='-1000' upper='1000' effort='50' velocity='5'/>"), "").unwrap();
+}
+
+#[test]
 fn nominal_positions_beyond_the_range_are_refused() {
     let nominal = |kind: &str, pose: &str, limit: &str| {
         let urdf = simple(kind, &format!("<axis xyz='0 1 0'/>{limit}"));

@@ -143,8 +143,8 @@ class Monitor:
             self.first_step_at, self.first_stamp = self.last_step_at, stamp
         self.steps += 1
         self.state = state
-        self.largest_weight = max(self.largest_weight, *state.weights_max_abs)
-        self.change_sum += sum(state.weight_change_mean) / len(state.weight_change_mean)
+        self.largest_weight = max([self.largest_weight, *state.weights_max_abs])
+        self.change_sum += mean_change(state)
 
     def on_odometry(self, odometry):
         self.base = odometry.pose.pose
@@ -177,10 +177,10 @@ class Monitor:
     def line(self):
         simulated = self.simulated_time()
         speed = self.way("x") / simulated if simulated > 0 else 0.0
-        change = sum(self.state.weight_change_mean) / len(self.state.weight_change_mean)
+        largest = max(self.state.weights_max_abs, default=0.0)
         return (
             f"{simulated:6.1f} s  {self.way('x'):6.2f} m  {speed:5.2f} m/s  feet {self.feet}  "
-            f"gate {self.state.gate:.2f}  max|w| {max(self.state.weights_max_abs):.3f}  |Δw| {change:.4f}  "
+            f"gate {self.state.gate:.2f}  max|w| {largest:.3f}  |Δw| {mean_change(self.state):.4f}  "
             f"{self.control_rate():5.1f} Hz"
         )
 
@@ -207,6 +207,12 @@ class Monitor:
             "policy": self.layout.policy,
             "policy_sha256": self.layout.policy_hash,
         }
+
+
+def mean_change(state):
+    """Mean |Δw| over the layers of a PlasticityState; 0 of a policy without plastic weights."""
+    changes = state.weight_change_mean
+    return sum(changes) / len(changes) if len(changes) > 0 else 0.0
 
 
 def spin(node, processes):
@@ -285,7 +291,7 @@ def main():
         # Own process groups: a Ctrl-C in the terminal reaches this script alone, which then ends the nodes in order.
         into.extend(subprocess.Popen(command, start_new_session=True) for command in some)
 
-    failure = None
+    failure, problems = None, []
     try:
         start(recorder, recorders)
         start(recorded, processes)
@@ -297,7 +303,8 @@ def main():
         print()
     except RuntimeError as error:
         failure = str(error)
-    problems = [*end(processes), *end(recorders)]
+    finally:
+        problems = [*end(processes), *end(recorders)]
     if failure is None and monitor.steps > 0 and monitor.base and monitor.status and monitor.layout:
         figures = monitor.figures(arguments)
         print(

@@ -83,6 +83,16 @@ impl Conditions {
         }
     }
 
+    /// Generations of so many `seeds` each in which every condition has its turn equally often: a round. Means over one can be compared, those
+    /// of single generations only where a round is 1.
+    pub fn round(&self, seeds: u32) -> usize {
+        let count = self.list.len().max(1);
+        match self.order {
+            ConditionOrder::InTurn => count / greatest_common_divisor(count, seeds as usize),
+            ConditionOrder::Each => 1,
+        }
+    }
+
     /// The episodes of every candidate of `generation`, which has so many `seeds`.
     pub fn plan(&self, generation: u64, seeds: u32) -> impl Iterator<Item = PlannedEpisode> {
         let count = self.list.len().max(1) as u64;
@@ -94,6 +104,11 @@ impl Conditions {
             ConditionOrder::Each => PlannedEpisode { seed: (episode / count) as u32, condition: (episode % count) as usize },
         })
     }
+}
+
+/// That of two numbers of which the first is not 0.
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]
@@ -113,6 +128,21 @@ mod tests {
         assert_eq!(plan(ConditionOrder::InTurn, 0, 2), [(0, 0), (1, 1)]);
         assert_eq!(plan(ConditionOrder::InTurn, 1, 2), [(0, 2), (1, 0)]);
         assert_eq!(plan(ConditionOrder::InTurn, 7, 1), [(0, 1)]);
+    }
+
+    #[test]
+    fn in_a_round_every_condition_has_its_turn_equally_often() {
+        for (conditions, seeds, expected) in [(1, 1, 1), (3, 1, 3), (3, 2, 3), (3, 3, 1), (4, 6, 2), (6, 4, 3), (5, 1000, 1)] {
+            let conditions = Conditions { list: vec![EpisodeCondition::default(); conditions], order: ConditionOrder::InTurn };
+            let round = conditions.round(seeds);
+            assert_eq!(round, expected, "{} conditions, {seeds} episodes", conditions.list.len());
+            let mut turns = vec![0; conditions.list.len()];
+            for generation in 5..5 + round as u64 {
+                conditions.plan(generation, seeds).for_each(|episode| turns[episode.condition] += 1);
+            }
+            assert!(turns.iter().all(|&count| count == turns[0]), "{turns:?}");
+            assert_eq!(Conditions { order: ConditionOrder::Each, ..conditions }.round(seeds), 1);
+        }
     }
 
     #[test]

@@ -117,9 +117,14 @@ impl FitnessForm {
 }
 
 impl Fitness {
-    /// Whether its numbers are usable.
+    /// Whether its beginning is usable.
     pub fn is_valid(&self) -> bool {
         self.from.is_finite() && self.from >= 0.0
+    }
+
+    /// The first of its terms with a number that is not finite, and its place, from 0.
+    pub fn unusable_term(&self) -> Option<(usize, FitnessTerm)> {
+        self.terms.iter().copied().enumerate().find(|(_, term)| !term.is_finite())
     }
 
     /// Whether it needs [`Progress::weight_change`], so that the policy must measure it.
@@ -138,6 +143,17 @@ impl Fitness {
 }
 
 impl FitnessTerm {
+    fn is_finite(&self) -> bool {
+        let numbers = match *self {
+            Self::WorldVelocity { weight } | Self::BodyVelocity { weight } => [weight, 0.0],
+            Self::Tilt { up, penalty } => [up, penalty],
+            Self::Heading { yaw, penalty } => [yaw, penalty],
+            Self::LateralVelocity { penalty } | Self::TargetChange { penalty } | Self::WeightChange { penalty } => [penalty, 0.0],
+            Self::Energy { work, torque_squared } => [work, torque_squared],
+        };
+        numbers.iter().all(|number| number.is_finite())
+    }
+
     fn value(&self, progress: &Progress) -> f32 {
         let Progress { before, after, control_step, target_change, weight_change, energy } = progress;
         let velocity = |axis: usize| (after.position[axis] - before.position[axis]) / control_step;
@@ -195,6 +211,26 @@ mod tests {
             energy: Energy { work: 0.5, torque_squared: 3.0 },
         };
         Fitness { from: 1.0, form, terms: terms.to_vec() }.at(1.0, &progress)
+    }
+
+    #[test]
+    fn a_term_with_a_number_that_is_not_finite_is_found() {
+        let usable = FitnessTerm::Tilt { up: 0.9, penalty: 0.5 };
+        let bad = [
+            FitnessTerm::WorldVelocity { weight: f32::INFINITY },
+            FitnessTerm::BodyVelocity { weight: f32::NAN },
+            FitnessTerm::Tilt { up: f32::NAN, penalty: 0.5 },
+            FitnessTerm::Heading { yaw: 0.5, penalty: f32::NEG_INFINITY },
+            FitnessTerm::LateralVelocity { penalty: f32::NAN },
+            FitnessTerm::TargetChange { penalty: f32::INFINITY },
+            FitnessTerm::Energy { work: 0.0, torque_squared: f32::INFINITY },
+            FitnessTerm::WeightChange { penalty: f32::NAN },
+        ];
+        for term in bad {
+            let fitness = Fitness { terms: vec![usable, term], ..Fitness::default() };
+            assert_eq!(fitness.unusable_term().map(|(place, _)| place), Some(1), "{term:?}");
+        }
+        assert_eq!(Fitness { terms: vec![usable], ..Fitness::default() }.unusable_term(), None);
     }
 
     #[test]

@@ -11,3 +11,8 @@ pub use fitness::{Fitness, FitnessForm, FitnessTerm, Progress};
 pub use rollout::{Episode, EpisodeResult, StepView};
 pub use settings::{EpisodeError, EpisodeSettings};
 pub use trace::{Trace, TraceMetadata, TracedRule};
+
+/// Version of the bits that episodes, and generations of them, come to. Whoever changes what the same robot, policy, settings and seed come
+/// to raises it: in the physics, the sensors, the step of a network or of a policy, the fitness, or the search. So what was begun before
+/// such a change is never gone on with after it as if nothing had happened. What says no version is of version 1.
+pub const BITS: u16 = 1;

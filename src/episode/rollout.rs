@@ -79,8 +79,9 @@ impl Episode {
         let state = RobotState::at_rest(robot.joints.len(), robot.feet.len());
         let held = vec![0.0; robot.joints.len()];
         let mut start = World::new(robot, settings.simulation)?;
-        start.set_damage(&settings.damage)?;
+        // Before there is damage, which may begin with the base held in the air: higher than a low robot ever stands.
         let fallen_height = FALLEN_HEIGHT * start.base_height();
+        start.set_damage(&settings.damage)?;
         Ok(Self { start, settings, steps, fallen_height, state, held })
     }
 

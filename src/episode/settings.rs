@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::policy::InterfaceError;
-use crate::simulation::{Damage, DamageError, SettingsError, SimulationSettings, StartNoise};
+use crate::simulation::{Damage, DamageError, SettingsError, SimulationSettings, StartNoise, StartNoiseError};
 
 /// Length and conditions of an episode.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub enum EpisodeError {
     /// The rates do not fit each other.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The spread of the start pose is not usable.
+    #[error(transparent)]
+    StartNoise(#[from] StartNoiseError),
     /// A damage does not fit the robot.
     #[error(transparent)]
     Damage(#[from] DamageError),
@@ -55,10 +58,11 @@ impl EpisodeSettings {
     /// Control steps in an episode.
     ///
     /// # Errors
-    /// [`EpisodeError::Duration`] when there is not at least one, or the episode is longer than a day; [`EpisodeError::Settings`] when a
-    /// number of the world is out of range.
+    /// [`EpisodeError::Duration`] when there is not at least one, or the episode is longer than a day; [`EpisodeError::Settings`] or
+    /// [`EpisodeError::StartNoise`] when a number of the world or of its start is out of range.
     pub fn control_steps(&self) -> Result<u32, EpisodeError> {
         self.simulation.check()?;
+        self.start_noise.check()?;
         let steps = (self.duration * self.simulation.control_rate).round();
         if steps >= 1.0 && self.duration <= 86_400.0 {
             Ok(steps as u32)

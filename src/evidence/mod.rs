@@ -32,4 +32,4 @@ pub use subspace::{MOST_SAMPLES, SubspaceFigures, SubspaceFit, SubspaceFitError,
 pub use terms::{TermMeter, TermSizes, term_sizes};
 use trial::watch_weights;
 pub use trial::{Summary, Trial, TrialError, held_out_seeds};
-pub use verdict::{Carrier, SLOWEST_WALK, Verdict};
+pub use verdict::{Carrier, NoVerdict, SHORTEST_ABLATION, SLOWEST_WALK, Verdict};

@@ -121,16 +121,17 @@ fn lines(panel: &Panel, x: &str, y_axis: AxisType) -> Plot {
 fn figures(out: &mut String, dynamics: &[Dynamics]) {
     out.push_str(
         "<table><tr><th>recording</th><th>samples</th><th>time [s]</th><th>motion</th><th>period [s]</th><th>closest return</th>\
-         <th>swing</th><th>late / early update</th><th>max |w|</th></tr>",
+         <th>difference</th><th>swing</th><th>late / early update</th><th>max |w|</th></tr>",
     );
     for dynamics in dynamics {
-        let (period, closest) = dynamics.recurrence.map_or(("–".to_owned(), "–".to_owned()), |recurrence| {
-            (format!("{:.3}", recurrence.period), format!("{:.3}", recurrence.closest))
+        let [period, closest, difference] = dynamics.recurrence.map_or(["–"; 3].map(str::to_owned), |recurrence| {
+            [recurrence.period, recurrence.closest, recurrence.difference].map(|value| format!("{value:.3}"))
         });
         let max_abs = dynamics.layers.iter().map(|layer| layer.max_abs).fold(0.0, f32::max);
         let _ = write!(
             out,
-            "<tr><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{period}</td><td>{closest}</td><td>{:.3}</td><td>{:.3}</td><td>{max_abs:.3}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{period}</td><td>{closest}</td>\
+             <td>{difference}</td><td>{:.3}</td><td>{:.3}</td><td>{max_abs:.3}</td></tr>",
             escaped(&dynamics.name),
             dynamics.samples,
             dynamics.duration,

@@ -186,9 +186,9 @@ pub fn ratio_interval(first: &[f64], second: &[f64], level: f64, seed: u64) -> I
     })
 }
 
-/// `ratio`, whose sides are `first` and `second`, if it means something: both are above 0, and its interval is, too.
-pub fn meaningful_ratio(ratio: Interval, first: f64, second: f64) -> Option<Interval> {
-    (first > 0.0 && second > 0.0 && ratio.low > 0.0 && ratio.high.is_finite()).then_some(ratio)
+/// `ratio` of `sides`, or of ratios of them, if it means something: all of them are above 0, and its interval is, too.
+pub fn meaningful_ratio(ratio: Interval, sides: &[f64]) -> Option<Interval> {
+    (sides.iter().all(|&side| side > 0.0) && ratio.low > 0.0 && ratio.high.is_finite()).then_some(ratio)
 }
 
 /// Compares `first` with `second`, whose values belong together in pairs, at confidence `level`.
@@ -209,7 +209,7 @@ pub fn compare_pairs(first: &[f64], second: &[f64], level: f64, seed: u64) -> Pa
 }
 
 /// Probability that random signs give these `differences` a mean as far from 0, either way (sign-flip permutation test): exact for
-/// few pairs, else from [`RESAMPLES`] draws, the sample itself counted in.
+/// few pairs and for differences of one sign, else from [`RESAMPLES`] draws, the sample itself counted in.
 fn paired_test(differences: &[f64], seed: u64) -> f64 {
     let observed = differences.iter().sum::<f64>().abs();
     // Sums in another order round differently; that is not a smaller mean. Numbers that are none tell nothing: p is 1.
@@ -220,13 +220,20 @@ fn paired_test(differences: &[f64], seed: u64) -> f64 {
         let signed = |flip: u32| differences.iter().enumerate().map(|(bit, d)| if flip >> bit & 1 == 1 { -d } else { *d }).sum();
         return (0..flips).filter(|&flip| reached(signed(flip))).count() as f64 / f64::from(flips);
     }
+    // Of differences of one sign only they themselves and their mirror image are as far; those of 0 have no sign. Draws could not come below
+    // 1 / (RESAMPLES + 1), which may be more than the correction for many comparisons leaves room for, see [`fewest_pairs`].
+    let signed = || differences.iter().filter(|&&difference| difference != 0.0);
+    if signed().all(|&difference| difference > 0.0) || signed().all(|&difference| difference < 0.0) {
+        return 0.5f64.powi(signed().count() as i32 - 1).min(1.0);
+    }
     let mut random = stream(seed, "sign flips", &[]);
     let mut flipped = || differences.iter().map(|d| if random.random() { -d } else { *d }).sum();
     let count = (0..RESAMPLES).filter(|_| reached(flipped())).count();
     (count + 1) as f64 / (RESAMPLES + 1) as f64
 }
 
-/// Fewest pairs of which the clearest difference has, after Holm's correction for so many `comparisons`, a p of at most 1 - `level`.
+/// Fewest pairs of which the clearest difference, one of a single sign, has, after Holm's correction for so many `comparisons`, a p of at most
+/// 1 - `level`.
 pub fn fewest_pairs(comparisons: usize, level: f64) -> usize {
     // Two of the 2^n ways to set the signs are as clear: all one way, and all the other.
     (comparisons as f64 / (1.0 - level)).log2().ceil().max(0.0) as usize + 1
@@ -280,8 +287,7 @@ pub fn compare_samples(first: &[f64], second: &[f64], level: f64, seed: u64) -> 
                 let (one, two) = means(indices);
                 one / two
             }),
-            mean(first),
-            mean(second),
+            &[mean(first), mean(second)],
         ),
         effect_size: (pooled > 0.0).then(|| correction * (mean(first) - mean(second)) / pooled),
         p_value: permutation_test(first, second, seed),
@@ -377,6 +383,20 @@ mod tests {
     }
 
     #[test]
+    fn many_pairs_of_one_sign_have_the_smallest_p_that_there_is() {
+        let smallest = 2.0 / f64::from(1u32 << 20);
+        assert_eq!(paired_test(&[1.5; 20], 0), smallest);
+        assert_eq!(paired_test(&[-1.5; 20], 0), smallest);
+        // What is 0 has no sign, as where all flips are gone through.
+        assert_eq!(paired_test(&[&[1.5; 20][..], &[0.0, -0.0]].concat(), 0), smallest);
+        assert_eq!(paired_test(&[1.0, 1.0, 0.0], 0), 2.0 / 4.0);
+        assert_eq!(paired_test(&[0.0; 20], 0), 1.0);
+        // One of the other sign, and one that is no number.
+        assert!(paired_test(&[&[1.5; 20][..], &[-1.5]].concat(), 0) >= 1.0 / (RESAMPLES + 1) as f64);
+        assert_eq!(paired_test(&[&[1.5; 20][..], &[f64::NAN]].concat(), 0), 1.0);
+    }
+
+    #[test]
     fn the_effect_size_is_hedges_g() {
         let effect = compare_pairs(&[3.0, 4.0, 5.0, 4.0], &[1.0, 1.0, 1.0, 1.0], 0.95, 0);
         // Differences 2, 3, 4, 3: mean 3, sd sqrt(2/3), correction 1 - 3/11.
@@ -440,7 +460,8 @@ mod tests {
 
     #[test]
     fn pairs_that_are_too_few_for_their_correction_are_known_beforehand() {
-        for (comparisons, level) in [(1, 0.95), (20, 0.95), (7, 0.9)] {
+        // Of 501 comparisons no p from 10,000 draws would pass.
+        for (comparisons, level) in [(1, 0.95), (20, 0.95), (7, 0.9), (501, 0.95), (2000, 0.99)] {
             let fewest = fewest_pairs(comparisons, level);
             let clearest = |pairs: usize| paired_test(&vec![1.0; pairs], 0) * comparisons as f64;
             assert!(clearest(fewest) <= 1.0 - level && clearest(fewest - 1) > 1.0 - level, "{comparisons}: {fewest}");

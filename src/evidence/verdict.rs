@@ -10,6 +10,9 @@ use crate::policy::{Ablation, AblationResult};
 
 /// A policy whose mean speed is less than this \[m/s\] does not walk, and nothing can be said about what carries its gait.
 pub const SLOWEST_WALK: f32 = 0.02;
+/// An ablation of shorter episodes \[s\] has no verdict. Weights are frozen, and updates shuffled, after the first second: of an episode that ends
+/// then nothing is taken away, and of one that ends soon after hardly anything. From here on it is most of the way.
+pub const SHORTEST_ABLATION: f32 = 3.0;
 /// A loss of no more than this share of the speed is none.
 const NO_LOSS: f32 = 0.1;
 /// Losses from which on activity, and change throughout life, count as what the gait is carried by.
@@ -59,21 +62,48 @@ pub struct Verdict {
     pub control: Option<f32>,
 }
 
+/// Why an ablation says nothing about plasticity.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoVerdict {
+    /// It lacks a row that decides; that of a network without a rule has none.
+    #[error("the ablation has no row {0:?}; make it anew by `hebb evaluate --ablate`")]
+    Row(String),
+    /// Its episodes are shorter than [`SHORTEST_ABLATION`].
+    #[error(
+        "episodes of {duration} s say nothing about it, as weights are frozen, and updates shuffled, only after the first second; let them \
+         last at least {SHORTEST_ABLATION} s (`hebb evaluate --duration`, or `episode.duration` of the experiment)"
+    )]
+    Short {
+        /// Length of its episodes \[s\].
+        duration: f32,
+    },
+}
+
 impl Verdict {
-    /// The verdict on `ablation`; `None` if it lacks the variants that decide.
-    pub fn of(ablation: &Ablation) -> Option<Self> {
-        let find = |variant: Variant| -> Option<&AblationResult> {
+    /// The verdict on `ablation`.
+    ///
+    /// # Errors
+    /// [`NoVerdict`] if it lacks the variants that decide, or they had no time to act.
+    pub fn of(ablation: &Ablation) -> Result<Self, NoVerdict> {
+        let find = |variant: Variant| -> Result<&AblationResult, NoVerdict> {
             let name = variant.name();
-            ablation.results.iter().find(|result| result.variant == name)
+            ablation.results.iter().find(|result| result.variant == name).ok_or(NoVerdict::Row(name))
         };
-        let lost = |variant| Some(1.0 - find(variant)?.speed_retained);
+        let lost = |variant| -> Result<f32, NoVerdict> { Ok(1.0 - find(variant)?.speed_retained) };
         let activity = lost(Variant::Without(&[Term::A, Term::B, Term::C]))?;
         let constant = lost(Variant::Without(&[Term::D]))?;
         let change = lost(Variant::FrozenAfter(1.0))?;
-        let (own, order, rate) = (lost(Variant::OtherWeights), lost(Variant::ShuffledAfter(1.0)), lost(Variant::Every(2)));
+        let tried = [Variant::OtherWeights, Variant::ShuffledAfter(1.0), Variant::Every(2)];
+        let [own, order, rate] = tried.map(|variant| lost(variant).ok());
         let controls = ablation.results.iter().filter(|result| Control::is_row(&result.variant));
         let control = controls.map(|result| result.speed_retained).reduce(f32::max);
         let walks = find(Variant::Intact)?.speed_mean >= SLOWEST_WALK;
+        // A length that is no number is none.
+        let is_long = ablation.duration >= SHORTEST_ABLATION;
+        if !is_long {
+            return Err(NoVerdict::Short { duration: ablation.duration });
+        }
         // Change that carries must be this life's own; where that was not tried nothing speaks against it.
         let own_change = [own, order].into_iter().flatten().fold(change, f32::min);
         let carrier = match () {
@@ -85,7 +115,7 @@ impl Verdict {
             () if activity > ACTIVITY_CARRIES && change <= NO_LOSS => Carrier::EarlyLife,
             () => Carrier::Mixed,
         };
-        Some(Self { carrier, activity, constant, change, own, order, rate, control })
+        Ok(Self { carrier, activity, constant, change, own, order, rate, control })
     }
 }
 
@@ -135,7 +165,7 @@ mod tests {
             result("D=0", 0.0),
             result("frozen after 1 s", frozen),
         ];
-        Ablation { episodes: 1, duration: 1.0, seed: 0, results }
+        Ablation { episodes: 1, duration: 6.0, seed: 0, results }
     }
 
     #[test]
@@ -184,6 +214,21 @@ mod tests {
     fn an_ablation_without_the_deciding_variants_has_no_verdict() {
         let mut without = ablation(0.3, 0.0, 0.0);
         without.results.truncate(1);
-        assert!(Verdict::of(&without).is_none());
+        assert_eq!(Verdict::of(&without), Err(NoVerdict::Row("A=B=C=0".to_owned())));
+    }
+
+    #[test]
+    fn an_ablation_whose_episodes_hardly_outlast_what_it_leaves_alone_has_no_verdict() {
+        for (duration, is_long) in [(1.0, false), (2.9, false), (f32::NAN, false), (3.0, true)] {
+            // As if nothing had been lost by frozen weights, which it was not: the gate never shut.
+            let verdict = Verdict::of(&Ablation { duration, ..ablation(0.3, 0.04, 1.0) });
+            assert_eq!(verdict.is_ok(), is_long, "{duration}: {verdict:?}");
+        }
+        let text = Verdict::of(&Ablation { duration: 1.0, ..ablation(0.3, 0.04, 1.0) }).unwrap_err().to_string();
+        assert!(text.contains("episodes of 1 s") && text.contains("at least 3 s") && text.contains("--duration"), "{text}");
+        // One without the rows of a rule is no matter of time.
+        let mut fixed = Ablation { duration: 1.0, ..ablation(0.3, 0.0, 0.0) };
+        fixed.results.truncate(1);
+        assert!(matches!(Verdict::of(&fixed), Err(NoVerdict::Row(_))));
     }
 }

@@ -11,12 +11,12 @@ use super::settings::{EvolutionSettings, is_default};
 use super::start::{Start, StartError};
 use super::test_function::TestFunction;
 use crate::config::{Change, ConfigError, read_changed_yaml};
-use crate::episode::{Conditions, Episode, EpisodeError, EpisodeSettings, Fitness};
+use crate::episode::{Conditions, Episode, EpisodeError, EpisodeSettings, Fitness, FitnessTerm};
 use crate::plasticity::GateDescription;
 use crate::policy::{
     ActionMap, FORMAT_VERSION, MapError, NetworkDescription, ObservationMap, PolicyMetadata, Provenance, RobotInterface,
 };
-use crate::robot::{RobotError, RobotModel};
+use crate::robot::{Geometry, Outline, RobotError, RobotModel};
 
 /// An experiment as written in its YAML file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +96,14 @@ pub enum ExperimentError {
     /// A number of the fitness is out of range.
     #[error("fitness.from is {0}; it must be a number of seconds, at least 0 and less than the episode's duration")]
     Fitness(f32),
+    /// A number of a term of the fitness is not finite.
+    #[error("fitness.terms[{index}] has a number that is not finite ({term:?}); every number of a term must be")]
+    FitnessTerm {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// The term.
+        term: FitnessTerm,
+    },
     /// The search cannot begin where it is to.
     #[error("the search cannot begin at the policy `start`: {0}")]
     Start(#[from] StartError),
@@ -137,16 +145,19 @@ impl Experiment {
         let robot = experiment.load_robot(folder)?;
         experiment.metadata(&robot).check()?;
         experiment.check_episodes(&robot)?;
+        if experiment.start.is_some() && experiment.evolution.restarts.is_some() {
+            let problem = "begin at random points, not at the policy `start`; leave one of them out".to_owned();
+            return Err(ExperimentError::Evolution { name: "restarts", problem });
+        }
         experiment.evolution.check(&experiment.policy.network)?;
         if let Some(start) = &mut experiment.start {
             start.read(folder, &experiment.policy.network)?;
-            if experiment.evolution.restarts.is_some() {
-                let problem = "begin at random points, not at the policy `start`; leave one of them out".to_owned();
-                return Err(ExperimentError::Evolution { name: "restarts", problem });
-            }
         }
         if !experiment.fitness.is_valid() || experiment.fitness.from >= experiment.episode.duration {
             return Err(ExperimentError::Fitness(experiment.fitness.from));
+        }
+        if let Some((index, term)) = experiment.fitness.unusable_term() {
+            return Err(ExperimentError::FitnessTerm { index, term });
         }
         Ok((experiment, robot))
     }
@@ -176,8 +187,9 @@ impl Experiment {
         Ok(Arc::new(robot))
     }
 
-    /// SHA-256 of the experiment as understood (defaults filled in), of the robot and of the policy that the search begins at, in
-    /// lower-case hexadecimal. Not of the number of generations, so that a run can be prolonged.
+    /// SHA-256 of the experiment as understood (defaults filled in), of the robot with what its URDF names but does not hold (meshes, the
+    /// pose of locked joints, the motors of joints that mimic others) and of the policy that the search begins at, in lower-case hexadecimal.
+    /// Not of the number of generations, so that a run can be prolonged.
     pub fn hash(&self, robot: &RobotModel) -> String {
         let mut same = self.clone();
         same.evolution.generations = 0;
@@ -185,9 +197,14 @@ impl Experiment {
         same.robot = PathBuf::new();
         same.start = None;
         let mut hash = Sha256::new();
-        hash.update(serde_json::to_vec(&same).unwrap_or_default());
+        // What JSON could not write, Debug does: an experiment without a text of its own would have the hash of any other.
+        hash.update(serde_json::to_vec(&same).unwrap_or_else(|_| format!("{same:?}").into_bytes()));
         hash.update(&robot.urdf);
         hash.update(format!("{:?}", (&robot.joints, &robot.feet, &robot.imu, robot.contact_threshold, robot.friction)));
+        // Of other robots the bodies follow from the URDF alone; their hashes are those of the runs and policies that there are.
+        if !is_all_in_its_urdf(robot) {
+            hash.update(format!("{:?}", (&robot.bodies, &robot.followers)));
+        }
         hash.update(self.start.as_ref().and_then(Start::hash).unwrap_or_default());
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -211,5 +228,35 @@ impl Experiment {
                 ..Provenance::default()
             },
         }
+    }
+}
+
+/// Whether the bodies of `robot` follow from the text of its URDF, and all its joints that move are driven: without meshes, joints that mimic
+/// others, and locked ones.
+fn is_all_in_its_urdf(robot: &RobotModel) -> bool {
+    let mut shapes = robot.bodies.iter().flat_map(|body| &body.shapes);
+    let has_mesh = shapes.any(|shape| matches!(shape.geometry, Geometry::ConvexHull(_)));
+    // Also where it is locked: then it follows nothing, and an outline does not name it either.
+    let has_mimic = !robot.followers.is_empty() || robot.urdf.contains("<mimic");
+    let is_driven = |name: &String| robot.joint_names().any(|driven| driven == name);
+    // The path serves messages, of which there are none: the text was read before.
+    let all_driven = || Outline::of(&robot.urdf, Path::new("")).is_ok_and(|outline| outline.joints.iter().all(is_driven));
+    !has_mesh && !has_mimic && all_driven()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bodies_of_the_shipped_robots_follow_from_their_urdf_so_that_their_hashes_stay() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/robots");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut robots = 0;
+        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")) {
+            assert!(is_all_in_its_urdf(&RobotModel::load(&path).unwrap()), "{}", path.display());
+            robots += 1;
+        }
+        assert!(robots >= 7, "{robots}");
     }
 }

@@ -30,25 +30,56 @@ pub enum MergeError {
         "evolution.merge must go to ever fewer rules (from 65536 at most to 1 at least) at ever later generations (from 1 on)"
     )]
     Order,
+    /// It would never take place.
+    #[error(
+        "evolution.merge goes to {rules} rules before generation {generation}, which never comes: evolution.generations is {generations}, \
+         counted from 0; merge earlier, or give more generations"
+    )]
+    Late {
+        /// Rules to be left.
+        rules: usize,
+        /// The generation before which they are merged.
+        generation: u64,
+        /// Generations of the experiment.
+        generations: u64,
+    },
+    /// There would be nothing to merge.
+    #[error(
+        "evolution.merge goes to {rules} rules, but the network has {clusters} from the start (policy.network.plastic.rule.clusters); merge to \
+         fewer, or begin with more"
+    )]
+    Many {
+        /// Rules to be left.
+        rules: usize,
+        /// Rules of the experiment.
+        clusters: usize,
+    },
     /// k-means refused the rules.
     #[error(transparent)]
     Clusters(#[from] ClusterError),
 }
 
-/// Checks the plan of an experiment.
-pub(super) fn check(plan: &[Merge], network: &NetworkDescription) -> Result<(), MergeError> {
-    if plan.is_empty() {
-        return Ok(());
-    }
+/// Checks the plan of an experiment of so many `generations`.
+pub(super) fn check(plan: &[Merge], network: &NetworkDescription, generations: u64) -> Result<(), MergeError> {
+    let (Some(first), Some(last)) = (plan.first(), plan.last()) else { return Ok(()) };
     let is_own = |rule: &crate::plasticity::RuleDescription| {
         crate::plasticity::Term::ALL.into_iter().all(|term| rule.source(term) == TermSource::Own)
     };
-    if !network.plastic().is_some_and(|plastic| is_own(&plastic.rule)) {
-        return Err(MergeError::Family);
-    }
+    let Some(plastic) = network.plastic().filter(|plastic| is_own(&plastic.rule)) else { return Err(MergeError::Family) };
     let in_order = plan.windows(2).all(|pair| pair[0].generation < pair[1].generation && pair[0].rules > pair[1].rules);
     let is_possible = |merge: &Merge| (1..=Clusters::MOST).contains(&merge.rules) && merge.generation >= 1;
-    if in_order && plan.iter().all(is_possible) { Ok(()) } else { Err(MergeError::Order) }
+    if !(in_order && plan.iter().all(is_possible)) {
+        return Err(MergeError::Order);
+    }
+    // In order, so the first has the most rules and the last is the latest.
+    let clusters = plastic.rule.clusters;
+    if clusters > 0 && first.rules >= clusters {
+        return Err(MergeError::Many { rules: first.rules, clusters });
+    }
+    if last.generation >= generations {
+        return Err(MergeError::Late { rules: last.rules, generation: last.generation, generations });
+    }
+    Ok(())
 }
 
 /// Merges the rules at the mean of the search to at most `rules`: k-means over synapses. The policy's description, clusters and genome

@@ -99,7 +99,7 @@ impl Generation {
         let results: Vec<CandidateResult> = outcomes.iter().flatten().copied().collect();
         let mean = |value: fn(&CandidateResult) -> f32| mean(results.iter().map(value));
         let mean_fitness = mean(|result| result.fitness);
-        let best = results.iter().max_by(|a, b| a.fitness.total_cmp(&b.fitness)).copied().unwrap_or_default();
+        let best = best_candidate(outcomes).and_then(|index| outcomes[index].ok()).unwrap_or_default();
         Self {
             generation: strategy.generation(),
             best: best.fitness,
@@ -148,6 +148,8 @@ pub fn best_candidate(outcomes: &[Outcome]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evolution::EvolutionSettings;
+    use crate::network::GenomeBlock;
 
     #[test]
     fn a_failed_candidate_is_never_best() {
@@ -155,6 +157,17 @@ mod tests {
         assert_eq!(result(f32::INFINITY), Err(Failure::NotFinite));
         assert_eq!(best_candidate(&[result(f32::NAN), result(-3.0), result(-2.0), result(-2.0), Err(Failure::Lost)]), Some(2));
         assert_eq!(best_candidate(&[Err(Failure::TooLong); 2]), None);
+    }
+
+    #[test]
+    fn the_speed_of_the_best_is_that_of_the_candidate_that_counts_as_best() {
+        let result = |fitness: f32, speed: f32| CandidateResult { fitness, speed, falls: 0.0 }.checked();
+        let outcomes = [result(1.0, 0.1), Err(Failure::Lost), result(2.0, 0.2), result(2.0, 0.3)];
+        let settings = EvolutionSettings::default();
+        let stretches = settings.genome.stretches(&[GenomeBlock::new("all", "A", &[1])]).unwrap();
+        let generation = Generation::new(&Strategy::new(settings, 0, stretches), &outcomes);
+        assert_eq!((generation.best, generation.best_speed, generation.failed), (2.0, 0.2, 1));
+        assert_eq!(best_candidate(&outcomes), Some(2));
     }
 
     #[test]

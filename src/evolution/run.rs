@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::history::{PACE, Pace, note_pace, write_history};
 use super::outcome::{Generation, Outcome, best_candidate};
 use super::search::TellError;
-use super::stop::StopReason;
+use super::stop::{StopReason, mean_over};
 use super::{Checkpoint, CheckpointError, Experiment, Search, SearchError};
 use crate::durable::{WriteError, write_durably};
+use crate::episode::BITS;
 use crate::policy::{PolicyFile, PolicyFileError};
 use crate::robot::RobotModel;
 
@@ -101,6 +102,20 @@ pub enum RunError {
         /// Hash of the experiment given.
         expected: String,
     },
+    /// The checkpoint is of a version of this program whose episodes come to other bits.
+    #[error(
+        "{} is of a run that began with another version of this program: the same episodes come to other bits in it (version {found} of \
+         them, here {expected}); go on with that version, or start anew in another folder",
+        path.display()
+    )]
+    Bits {
+        /// The checkpoint.
+        path: PathBuf,
+        /// [`BITS`] of the run.
+        found: u16,
+        /// [`BITS`] of this program.
+        expected: u16,
+    },
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -150,6 +165,9 @@ impl Run {
             }
             (true, _) => {
                 let checkpoint = Checkpoint::load(&path)?;
+                if checkpoint.bits != BITS {
+                    return Err(RunError::Bits { path, found: checkpoint.bits, expected: BITS });
+                }
                 if checkpoint.experiment_hash != hash {
                     return Err(RunError::Foreign { path, found: checkpoint.experiment_hash, expected: hash });
                 }
@@ -226,7 +244,7 @@ impl Run {
         let path = self.folder.join("checkpoint.safetensors");
         // Before anything is replaced: it may be refused.
         let checkpoint = self.checkpoint().to_bytes(&path)?;
-        self.policy_of(self.search.strategy().mean_genome(), 0.0).save(&self.folder.join("mean.safetensors"))?;
+        self.present().save(&self.folder.join("mean.safetensors"))?;
         if let Some(genome) = best {
             self.policy_of(genome, generation.best).save(&self.folder.join("best.safetensors"))?;
         }
@@ -238,7 +256,8 @@ impl Run {
         Ok(generation)
     }
 
-    /// The policy that the run came to: that at the mean of the descent whose last generation had the largest mean fitness.
+    /// The policy that the run came to: that at the mean of the descent whose last generation had the largest mean fitness. Where conditions
+    /// come in turn, the last round of them counts, as one condition may be easier than the next.
     ///
     /// # Errors
     /// [`RunError::Policy`] when that of an earlier descent cannot be read.
@@ -253,10 +272,21 @@ impl Run {
         Ok(best)
     }
 
-    /// The policy at the mean of the present descent, with the mean fitness of its last generation.
+    /// The policy at the mean of the present descent, with the mean fitness of the candidates around it: of the last generation, or of the
+    /// last round of conditions, as far as the descent has come.
     fn present(&self) -> PolicyFile {
-        let fitness = self.present_descent().last().map_or(f32::NEG_INFINITY, |generation| generation.mean);
+        let descent = self.present_descent();
+        let fitness = match &descent[descent.len().saturating_sub(self.round())..] {
+            [] => f32::NEG_INFINITY,
+            last => mean_over(last),
+        };
         self.policy_of(self.search.strategy().mean_genome(), fitness)
+    }
+
+    /// Generations in which every condition has its turn.
+    fn round(&self) -> usize {
+        let experiment = self.search.experiment();
+        experiment.conditions.round(experiment.evolution.episodes)
     }
 
     /// Where the policy of descent `number` is kept when it has ended.
@@ -265,7 +295,7 @@ impl Run {
     }
 
     fn verdict(&self) -> Option<StopReason> {
-        self.search.experiment().evolution.stop.verdict(self.present_descent())
+        self.search.experiment().evolution.stop.verdict(self.present_descent(), self.round())
     }
 
     /// History since the last restart.
@@ -299,6 +329,7 @@ impl Run {
 
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
+            bits: BITS,
             experiment: (**self.search.experiment()).clone(),
             experiment_hash: self.hash.clone(),
             state: self.search.strategy().state().clone(),

@@ -7,6 +7,7 @@ use super::outcome::{Failure, Generation, Outcome};
 use super::settings::Method;
 use super::start::Start;
 use super::{Checkpoint, Experiment, Population, Strategy, StrategyError, StrategyState};
+use crate::episode::BITS;
 use crate::plasticity::{ClusterError, Clusters};
 use crate::policy::PolicyFile;
 use crate::robot::RobotModel;
@@ -78,8 +79,14 @@ impl Search {
             first_moment: zeros(&start.state().first_moment),
             second_moment: zeros(&start.state().second_moment),
         };
-        let experiment_hash = String::new();
-        let checkpoint = Checkpoint { experiment: (*experiment).clone(), experiment_hash, state, clusters, history: Vec::new() };
+        let checkpoint = Checkpoint {
+            bits: BITS,
+            experiment: (*experiment).clone(),
+            experiment_hash: String::new(),
+            state,
+            clusters,
+            history: Vec::new(),
+        };
         Self::resume(experiment, robot, &checkpoint)
     }
 

@@ -74,10 +74,11 @@ pub enum Method {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopCriteria {
-    /// Mean fitness of a generation at which the run is done.
+    /// Mean fitness at which the run is done: of a generation, or, where conditions come in turn, of a round of them
+    /// ([`crate::episode::Conditions::round`]).
     #[serde(default)]
     pub fitness: Option<f32>,
-    /// The mean fitness grows no more.
+    /// The mean fitness, of the same, grows no more.
     #[serde(default)]
     pub stagnation: Option<Stagnation>,
     /// Spread of fitness in a generation under which nothing is left to choose from.
@@ -191,9 +192,12 @@ impl EvolutionSettings {
     /// Checks every setting, for the search of a `network`.
     ///
     /// # Errors
-    /// [`ExperimentError::Evolution`] names the first that is out of range.
+    /// [`ExperimentError::Evolution`] names the first that is out of range, or that nothing would come of; [`ExperimentError::Merge`] says what
+    /// is wrong with the plan to merge rules.
     pub fn check(&self, network: &NetworkDescription) -> Result<(), ExperimentError> {
         let fraction = |value: f32| (0.0..1.0).contains(&value);
+        let (snes, sgd) = (self.method == Method::Snes, self.optimiser == Optimiser::Sgd);
+        let can_restart = self.stop.stagnation.is_some() || self.stop.spread.is_some();
         let genome = self.genome.stretches(&network.blocks()).err();
         let checks = [
             (
@@ -208,6 +212,17 @@ impl EvolutionSettings {
             ("beta2", fraction(self.beta2), "must be in [0, 1)".to_owned()),
             ("momentum", fraction(self.momentum), "must be in [0, 1)".to_owned()),
             ("sigma_rate", self.sigma_rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()), "must be above 0".to_owned()),
+            ("optimiser", !(snes && sgd), "acts only with the method open_es; leave it out".to_owned()),
+            (
+                "momentum",
+                self.momentum == 0.0 || sgd,
+                "acts only with the optimiser sgd of the method open_es; leave it out".to_owned(),
+            ),
+            (
+                "sigma_rate",
+                self.sigma_rate.is_none() || snes,
+                "acts only with the method snes; leave it out, and give `sigma` a decay if it is to change".to_owned(),
+            ),
             (
                 "sigma",
                 self.method == Method::OpenEs || self.sigma.decay == 1.0,
@@ -219,12 +234,17 @@ impl EvolutionSettings {
                 self.restarts.is_none_or(|restarts| (1..=16).contains(&restarts.population_factor)),
                 "needs a population_factor from 1 to 16".to_owned(),
             ),
+            (
+                "restarts",
+                self.restarts.is_none() || can_restart,
+                "follow descents that `stop.stagnation` or `stop.spread` end; give one of these, or no restarts".to_owned(),
+            ),
             ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, "must be at least 0".to_owned()),
             ("genome", genome.is_none(), genome.unwrap_or_default()),
         ];
         match checks.into_iter().find(|(_, holds, _)| !holds) {
             Some((name, _, problem)) => Err(ExperimentError::Evolution { name, problem }),
-            None => Ok(merge::check(&self.merge, network)?),
+            None => Ok(merge::check(&self.merge, network, self.generations)?),
         }
     }
 }

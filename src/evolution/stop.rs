@@ -13,7 +13,7 @@ pub enum StopReason {
     /// The fitness is reached.
     #[error("the mean fitness {reached} reached {wanted} (stop.fitness)")]
     Fitness {
-        /// Mean fitness of the last generation.
+        /// Mean fitness of the last generation, or round of conditions.
         reached: f32,
         /// What was asked for.
         wanted: f32,
@@ -44,22 +44,30 @@ impl StopReason {
 }
 
 impl StopCriteria {
-    /// What `history`, that of one descent, says about its end.
-    pub fn verdict(&self, history: &[Generation]) -> Option<StopReason> {
+    /// What `history`, that of one descent, says about its end. Fitness is compared as the mean over `round` generations, in which every
+    /// condition has its turn ([`crate::episode::Conditions::round`]): that of a single one says how easy its condition is.
+    pub fn verdict(&self, history: &[Generation], round: usize) -> Option<StopReason> {
         let last = history.last()?;
-        if let Some(wanted) = self.fitness.filter(|&wanted| last.mean >= wanted) {
-            return Some(StopReason::Fitness { reached: last.mean, wanted });
+        let means: Vec<f32> = history.windows(round.max(1)).map(mean_over).collect();
+        let latest = means.last().copied();
+        if let Some((reached, wanted)) = latest.zip(self.fitness).filter(|(reached, wanted)| reached >= wanted) {
+            return Some(StopReason::Fitness { reached, wanted });
         }
         if let Some(least) = self.spread.filter(|&least| last.spread < least) {
             return Some(StopReason::Spread { spread: last.spread, least });
         }
         let stagnation = self.stagnation?;
-        let before = history.len().checked_sub(usize::try_from(stagnation.generations).ok()?)?;
-        let best = |generations: &[Generation]| generations.iter().map(|g| g.mean).max_by(f32::total_cmp);
-        let stagnates = best(&history[before..])? <= best(&history[..before])? + stagnation.improvement;
+        let before = means.len().checked_sub(usize::try_from(stagnation.generations).ok()?)?;
+        let best = |means: &[f32]| means.iter().copied().max_by(f32::total_cmp);
+        let stagnates = best(&means[before..])? <= best(&means[..before])? + stagnation.improvement;
         let reason = StopReason::Stagnation { generations: stagnation.generations, improvement: stagnation.improvement };
         stagnates.then_some(reason)
     }
+}
+
+/// Mean fitness of `generations`, of which there is at least one; of one its own, bit for bit.
+pub(super) fn mean_over(generations: &[Generation]) -> f32 {
+    (generations.iter().map(|generation| f64::from(generation.mean)).sum::<f64>() / generations.len() as f64) as f32
 }
 
 #[cfg(test)]
@@ -74,20 +82,34 @@ mod tests {
     #[test]
     fn each_criterion_says_why() {
         let none = StopCriteria::default();
-        assert_eq!(none.verdict(&history(&[1.0; 50])), None);
+        assert_eq!(none.verdict(&history(&[1.0; 50]), 1), None);
         let fitness = StopCriteria { fitness: Some(3.0), ..none };
-        assert_eq!(fitness.verdict(&history(&[4.0, 2.9])), None);
-        assert_eq!(fitness.verdict(&history(&[2.9, 3.5])), Some(StopReason::Fitness { reached: 3.5, wanted: 3.0 }));
+        assert_eq!(fitness.verdict(&history(&[4.0, 2.9]), 1), None);
+        assert_eq!(fitness.verdict(&history(&[2.9, 3.5]), 1), Some(StopReason::Fitness { reached: 3.5, wanted: 3.0 }));
         let spread = StopCriteria { spread: Some(1.5), ..none };
-        assert!(spread.verdict(&history(&[0.0])).unwrap().allows_restart());
+        assert!(spread.verdict(&history(&[0.0]), 1).unwrap().allows_restart());
     }
 
     #[test]
     fn stagnation_needs_generations_to_compare_with() {
         let stop = StopCriteria { stagnation: Some(Stagnation { generations: 3, improvement: 0.5 }), ..StopCriteria::default() };
-        assert_eq!(stop.verdict(&history(&[1.0, 1.0, 1.0])), None);
-        assert!(stop.verdict(&history(&[1.0, 1.0, 1.4, 1.0])).is_some());
-        assert_eq!(stop.verdict(&history(&[1.0, 1.0, 1.6, 1.0])), None);
-        assert_eq!(stop.verdict(&[]), None);
+        assert_eq!(stop.verdict(&history(&[1.0, 1.0, 1.0]), 1), None);
+        assert!(stop.verdict(&history(&[1.0, 1.0, 1.4, 1.0]), 1).is_some());
+        assert_eq!(stop.verdict(&history(&[1.0, 1.0, 1.6, 1.0]), 1), None);
+        assert_eq!(stop.verdict(&[], 1), None);
+    }
+
+    #[test]
+    fn conditions_in_turn_are_judged_round_by_round() {
+        // An easy condition and a hard one, which are never compared with each other.
+        let fitness = StopCriteria { fitness: Some(6.0), ..StopCriteria::default() };
+        assert_eq!(fitness.verdict(&history(&[9.0]), 2), None);
+        assert_eq!(fitness.verdict(&history(&[1.0, 9.0, 1.0, 9.0]), 2), None);
+        let reached = Some(StopReason::Fitness { reached: 6.5, wanted: 6.0 });
+        assert_eq!(fitness.verdict(&history(&[1.0, 9.0, 4.0, 9.0]), 2), reached);
+        // What grows is the hard one.
+        let stop = StopCriteria { stagnation: Some(Stagnation { generations: 2, improvement: 0.0 }), ..StopCriteria::default() };
+        assert_eq!(stop.verdict(&history(&[1.0, 9.0, 2.0, 9.0, 3.0, 9.0]), 2), None);
+        assert!(stop.verdict(&history(&[1.0, 9.0, 1.0, 9.0, 1.0, 9.0]), 2).is_some());
     }
 }

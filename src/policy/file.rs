@@ -20,7 +20,7 @@ use super::{Policy, PolicyMetadata};
 use crate::config::with_suggestion;
 use crate::durable::{WriteError, write_durably};
 use crate::plasticity::{Clusters, Subspace};
-use crate::tensors::{f32_bytes, f32_values, u16_bytes, u16_values};
+use crate::tensors::{ReadError, f32_bytes, f32_values, read_at_most, u16_bytes, u16_values};
 
 /// Key of the metadata entry.
 const KEY: &str = "hebbian_locomotion";
@@ -85,13 +85,11 @@ impl PolicyFile {
     /// # Errors
     /// [`PolicyFileError`] says whether the file is missing, damaged, foreign or inconsistent, and where.
     pub fn load(path: &Path) -> Result<(Self, String), PolicyFileError> {
-        let read = |source| PolicyFileError::Read { path: path.into(), source };
         let malformed = |problem: String| PolicyFileError::Malformed { path: path.into(), problem };
-        let size = std::fs::metadata(path).map_err(read)?.len();
-        if size > LARGEST_FILE {
-            return Err(malformed(format!("it has {size} bytes; a policy has at most {LARGEST_FILE}")));
-        }
-        let bytes = std::fs::read(path).map_err(read)?;
+        let bytes = read_at_most(path, LARGEST_FILE).map_err(|error| match error {
+            ReadError::System(source) => PolicyFileError::Read { path: path.into(), source },
+            ReadError::Size { .. } => malformed(error.to_string()),
+        })?;
         let file = Self::from_bytes(&bytes).map_err(malformed)?;
         file.policy().map_err(|source| PolicyFileError::Inconsistent { path: path.into(), source })?;
         Ok((file, hex(&bytes)))

@@ -8,6 +8,7 @@ use super::file::LARGEST_FILE;
 use super::{MapError, NetworkDescription, PolicyFile, PolicyMetadata};
 use crate::network::{History, Lstm, Shape};
 use crate::plasticity::{InitialWeights, PlasticDescription};
+use crate::tensors::{ReadError, read_at_most};
 
 /// Longest header that is read \[bytes\]. That of a flat array is 118 bytes long.
 const LONGEST_HEADER: usize = 256;
@@ -32,7 +33,7 @@ pub enum ImportProblem {
     #[error("{0}")]
     Read(#[from] std::io::Error),
     /// It is larger than any policy.
-    #[error("it has {0} bytes; at most {LARGEST_FILE} are read")]
+    #[error("it has at least {0} bytes; at most {LARGEST_FILE} are read")]
     Size(u64),
     /// It is no array, or not whole.
     #[error("it is not a flat numpy array (.npy): {0}")]
@@ -83,12 +84,11 @@ pub enum ImportProblem {
 /// [`ImportError`] says what of the array was expected and what came.
 pub fn import(path: &Path, metadata: PolicyMetadata) -> Result<PolicyFile, ImportError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    read(path).and_then(|bytes| policy(&bytes, &name, metadata)).map_err(|problem| ImportError { path: path.into(), problem })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ImportProblem> {
-    let size = std::fs::metadata(path)?.len();
-    if size > LARGEST_FILE { Err(ImportProblem::Size(size)) } else { Ok(std::fs::read(path)?) }
+    let bytes = read_at_most(path, LARGEST_FILE).map_err(|error| match error {
+        ReadError::System(source) => ImportProblem::Read(source),
+        ReadError::Size { given, .. } => ImportProblem::Size(given),
+    });
+    bytes.and_then(|bytes| policy(&bytes, &name, metadata)).map_err(|problem| ImportError { path: path.into(), problem })
 }
 
 fn policy(bytes: &[u8], name: &str, mut metadata: PolicyMetadata) -> Result<PolicyFile, ImportProblem> {

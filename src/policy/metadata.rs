@@ -51,8 +51,8 @@ pub struct Provenance {
     pub start: Option<String>,
     /// Generations evolved.
     pub generation: u64,
-    /// Fitness of this genome, mean over the held-out episodes of the ablation; without one in the episodes of its generation, or 0 where it was
-    /// never tried.
+    /// Fitness of this genome, mean over the held-out episodes of the ablation; without one in the episodes of its generation (of the
+    /// policy at the mean of a search: of the candidates around it, over a round of conditions), or 0 where it was never tried.
     pub fitness: f32,
     /// What is left of its speed without parts of the rule; absent when it was never measured.
     #[serde(default)]
@@ -96,11 +96,31 @@ impl PolicyMetadata {
         GateDimensions { layers: layers.layers().len(), synapses: layers.synapses(), feet }
     }
 
+    /// All texts, each with its place.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let Provenance { experiment, experiment_hash, start, ablation, .. } = &self.provenance;
+        let single = [
+            ("name", self.name.as_str()),
+            ("robot.name", self.robot.name.as_str()),
+            ("provenance.experiment", experiment.as_str()),
+            ("provenance.experiment_hash", experiment_hash.as_str()),
+        ];
+        let start = start.iter().map(|hash| ("provenance.start", hash.as_str()));
+        let rows = ablation.iter().flat_map(|ablation| &ablation.results);
+        let variants = rows.map(|row| ("provenance.ablation.results", row.variant.as_str()));
+        let joints = self.robot.joint_names().map(|name| ("robot.joints", name));
+        let feet = self.robot.feet.iter().map(|name| ("robot.feet", name.as_str()));
+        single.into_iter().chain(start).chain(variants).chain(joints).chain(feet)
+    }
+
     /// Checks that all parts fit each other.
     ///
     /// # Errors
     /// [`MapError`] names the part.
     pub fn check(&self) -> Result<(), MapError> {
+        if let Some((name, text)) = self.texts().find(|(_, text)| text.contains('\0')) {
+            return Err(MapError::Text { name, text: text.to_owned() });
+        }
         let layers = self.network.layers();
         let observed = self.observation.len(&self.robot);
         if observed != layers.inputs() {

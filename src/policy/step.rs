@@ -60,6 +60,14 @@ pub enum MapError {
         /// What it must be.
         problem: &'static str,
     },
+    /// A text holds a character that cannot be told to others.
+    #[error("{name} has the text {text:?}; it must be without NUL, which no ROS message can carry")]
+    Text {
+        /// Which text.
+        name: &'static str,
+        /// The text.
+        text: String,
+    },
     /// The layer sizes make no network.
     #[error(transparent)]
     Shape(#[from] ShapeError),

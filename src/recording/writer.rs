@@ -150,7 +150,7 @@ impl BagWriter {
         Ok(TopicId(self.topics.len() - 1))
     }
 
-    /// Adds a message: its bytes as they came, with the time of its arrival and of its publication \[ns since 1970\].
+    /// Adds a message: its bytes as they came, with the time of its arrival and of its publication \[ns since 1970, or of simulated time\].
     ///
     /// # Errors
     /// [`BagError::Format`] when it cannot be written.

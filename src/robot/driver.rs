@@ -122,12 +122,25 @@ pub struct ImuDescription {
     pub topic: String,
     /// Whose orientation is used.
     pub orientation: OrientationSource,
+    /// Where yaw is 0: policies that see it were evolved to walk that way.
+    pub heading: Heading,
 }
 
 impl Default for ImuDescription {
     fn default() -> Self {
-        Self { topic: "imu/data".to_owned(), orientation: OrientationSource::default() }
+        Self { topic: "imu/data".to_owned(), orientation: OrientationSource::default(), heading: Heading::default() }
     }
+}
+
+/// Where yaw is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heading {
+    /// Where the orientation has it.
+    #[default]
+    Absolute,
+    /// Where the robot faces when it begins to walk: when the node is activated, or a stop released.
+    Start,
 }
 
 /// Whose orientation is used.

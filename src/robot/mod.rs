@@ -16,7 +16,7 @@ mod warning;
 pub use description::{ActuatorDescription, JointActuator, RobotDescription};
 pub use driver::{
     AngleMap, AngleUnit, CommandDescription, CommandForm, ContactDescription, DriverDescription, DriverError, DriverJoints,
-    EffortContact, ImuDescription, JointDriver, OrientationSource,
+    EffortContact, Heading, ImuDescription, JointDriver, OrientationSource,
 };
 pub use error::RobotError;
 pub use frame::{FrameAssembler, SensorFrame, Stamp};

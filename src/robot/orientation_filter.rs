@@ -5,7 +5,7 @@ use ahrs_nalgebra::{UnitQuaternion, Vector3};
 
 use super::{Orientation, Stamp};
 
-/// Longest gap between two messages that is bridged \[s\].
+/// Longest gap between two messages that is bridged \[s\]; after a longer one roll and pitch are taken from gravity anew.
 const LONGEST_GAP: f64 = 0.5;
 /// Smallest acceleration from which the vertical is told at the start \[m/s²\].
 const LEAST_GRAVITY: f64 = 1.0;
@@ -65,9 +65,14 @@ impl OrientationFilter {
                 }
             }
             None if gravity.norm() < LEAST_GRAVITY => return None,
-            // Exactly upside down there is no shortest turn; any of half a turn is one.
-            None => UnitQuaternion::rotation_between(&gravity, &Vector3::z())
-                .unwrap_or_else(|| UnitQuaternion::from_axis_angle(&Vector3::x_axis(), std::f64::consts::PI)),
+            None => {
+                // Exactly upside down there is no shortest turn; any of half a turn is one.
+                let upright = UnitQuaternion::rotation_between(&gravity, &Vector3::z())
+                    .unwrap_or_else(|| UnitQuaternion::from_axis_angle(&Vector3::x_axis(), std::f64::consts::PI));
+                // After a silence gravity says nothing of yaw: it is taken for what it was.
+                let yaw = self.last.map_or(0.0, |last| last.orientation.euler_angles().2 - upright.euler_angles().2);
+                UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw) * upright
+            }
         };
         if ![q.i, q.j, q.k, q.w].iter().all(|part| part.is_finite()) {
             return None;
@@ -79,11 +84,14 @@ impl OrientationFilter {
     fn step(&mut self, last: &Last, next: &Last) -> Step {
         let step = |nanoseconds: i64, ahead| Step { passed: nanoseconds as f64 * 1e-9, rate: next.rate, ahead };
         let advance = next.stamp.saturating_sub(last.stamp);
+        let waited = next.arrival.saturating_sub(last.arrival).max(0);
         if advance > 0 {
             self.has_clock = true;
-            return step((advance - last.ahead).max(0), 0);
+            let told = advance.saturating_sub(last.ahead).max(0);
+            // A gap in stamps alone is no silence: the clock was set.
+            let is_long = |nanoseconds: i64| nanoseconds as f64 * 1e-9 >= LONGEST_GAP;
+            return step(if is_long(told) && !is_long(waited) { waited } else { told }, 0);
         }
-        let waited = next.arrival.saturating_sub(last.arrival).max(0);
         if advance < 0 {
             // The clock was set.
             return step(waited, 0);
@@ -173,6 +181,16 @@ mod tests {
     fn a_clock_that_is_set_back_loses_no_yaw() {
         let seen = yaw((0..=100).map(|i| (if i <= 50 { 9_000 + i * 10 } else { i * 10 }, i * 10, 1.0)));
         assert!((seen - 1.0).abs() < 0.01, "{seen}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_and_a_silence_lose_no_yaw() {
+        let set = yaw((0..=100).map(|i| (if i <= 50 { i * 10 } else { 600 + i * 10 }, i * 10, 1.0)));
+        assert!((set - 1.0).abs() < 0.01, "{set}");
+        // A second of turning, and 0.7 s without a word.
+        let silent =
+            yaw((0..=100).map(|i| (i * 10, i * 10, 1.0)).chain((0..=100).map(|i| (1_700 + i * 10, 1_700 + i * 10, 0.0))));
+        assert!((silent - 1.0).abs() < 0.01, "{silent}");
     }
 
     #[test]

@@ -28,6 +28,14 @@ impl Orientation {
         [roll, pitch, yaw]
     }
 
+    /// This orientation, turned about the world's vertical by `angle` \[rad\].
+    ///
+    /// Uses `libm`, as [`Self::roll_pitch_yaw`].
+    pub fn turned(&self, angle: f32) -> Self {
+        let (Self { x, y, z, w }, sine, cosine) = (*self, libm::sinf(angle / 2.0), libm::cosf(angle / 2.0));
+        Self { x: cosine * x - sine * y, y: cosine * y + sine * x, z: cosine * z + sine * w, w: cosine * w - sine * z }
+    }
+
     /// The vector `v` of the world in the axes of the base.
     pub fn inverse_rotate(&self, v: [f32; 3]) -> [f32; 3] {
         let q = nalgebra::UnitQuaternion::new_unchecked(nalgebra::Quaternion::new(self.w, self.x, self.y, self.z));
@@ -106,6 +114,15 @@ mod tests {
             for (ours, theirs) in ours.iter().zip([roll, pitch, yaw]) {
                 prop_assert!((ours - theirs).abs() < 5e-3, "{ours} {theirs}");
             }
+        }
+
+        #[test]
+        fn a_turn_about_the_vertical_is_that_of_nalgebra(axis in proptest::array::uniform3(-3.1f32..3.1), angle in -7.0f32..7.0) {
+            let q = UnitQuaternion::from_scaled_axis(nalgebra::Vector3::from(axis));
+            let theirs = UnitQuaternion::from_euler_angles(0.0, 0.0, angle) * q;
+            let ours = Orientation { x: q.i, y: q.j, z: q.k, w: q.w }.turned(angle);
+            let ours = nalgebra::Quaternion::new(ours.w, ours.x, ours.y, ours.z);
+            prop_assert!((ours - theirs.into_inner()).norm().min((ours + theirs.into_inner()).norm()) < 1e-5, "{ours} {theirs}");
         }
     }
 

@@ -51,6 +51,9 @@ pub enum MessageError {
         /// Nanoseconds.
         nanosec: u32,
     },
+    /// It has no stamp, where stamps tell which messages belong together.
+    #[error("the stamp is 0, which is none: let the driver stamp its messages, or set trigger to `timer`")]
+    Unstamped,
     /// It came after a newer one.
     #[error(transparent)]
     Order(StampFault),

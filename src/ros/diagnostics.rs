@@ -3,7 +3,7 @@
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use r2r::std_msgs::msg::Header;
 
-use super::clock::stamp_of_day;
+use super::clock::ros_stamp;
 
 /// All is well.
 pub const OK: u8 = DiagnosticStatus::OK as u8;
@@ -24,5 +24,5 @@ pub fn value(key: &str, value: impl std::fmt::Display) -> KeyValue {
 
 /// The message, as of now.
 pub fn message(status: Vec<DiagnosticStatus>) -> DiagnosticArray {
-    DiagnosticArray { header: Header { stamp: stamp_of_day(), frame_id: String::new() }, status }
+    DiagnosticArray { header: Header { stamp: ros_stamp(), frame_id: String::new() }, status }
 }

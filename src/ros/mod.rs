@@ -12,6 +12,7 @@ pub mod lifecycle;
 mod logging;
 mod node;
 mod outbox;
+mod parameter_files;
 mod parameter_services;
 pub mod parameters;
 pub mod policy;
@@ -22,6 +23,7 @@ mod rejection;
 pub mod sensor_reader;
 pub mod simulator;
 mod stop;
+mod text;
 pub mod viewer;
 pub mod worker;
 

@@ -22,8 +22,10 @@ use tokio::runtime::Runtime;
 
 use super::lifecycle::{Lifecycle, Managed, TransitionError};
 use super::parameters::{Declaration, ParameterError, SharedParameters};
+use super::policy::Unanswered;
 use super::stop::Stop;
-use super::{logging, parameter_services, qos};
+use super::text::without_nul;
+use super::{clock, logging, parameter_files, parameter_services, qos};
 use crate::config::ConfigError;
 use crate::evolution::{ExperimentError, RunError};
 use crate::policy::{InterfaceError, MapError, PolicyFileError, RingError, StateFileError};
@@ -106,6 +108,9 @@ pub enum NodeError {
     /// A lifecycle transition is not possible.
     #[error(transparent)]
     Transition(#[from] TransitionError),
+    /// The control thread did not do what the transition needs.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     /// Parameters contradict each other.
     #[error("{0}")]
     Contradiction(String),
@@ -243,10 +248,12 @@ impl Shell {
         declarations: Vec<Declaration>,
         set: impl FnMut(&str, &ParameterValue, bool) + 'static,
     ) -> Result<SharedParameters, NodeError> {
+        parameter_files::check(&std::env::args().collect::<Vec<_>>(), &self.full_name()?)?;
         let parameters = SharedParameters::declare(&self.node, declarations)?;
         if parameters.read().bool("use_sim_time") {
             let time = self.node.get_time_source();
             time.enable_sim_time(&mut self.node).map_err(NodeError::ros("cannot take the time from /clock"))?;
+            clock::follow(self.node.get_ros_clock());
         }
         parameter_services::serve(self, &parameters, set)?;
         Ok(parameters)
@@ -302,7 +309,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Serves `service`; `answer` runs on the spin thread and may wait without holding it up.
+    /// Serves `service`; `answer` runs on the spin thread and may wait without holding it up. NUL in its texts is replaced.
     ///
     /// # Errors
     /// [`NodeError::Ros`] when ROS refuses.
@@ -317,7 +324,7 @@ impl Shell {
         self.local(requests.for_each(move |request: ServiceRequest<S>| {
             let response = answer(request.message.clone());
             async {
-                if let Err(error) = request.respond(response.await) {
+                if let Err(error) = request.respond(without_nul(response.await)) {
                     tracing::warn!("an answer could not be sent: {error}");
                 }
             }

@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::future::ready;
 use std::rc::Rc;
 
+use super::clock::ros_stamp;
 use super::node::{NodeError, Shell};
 use super::parameters::{Changes, Declaration, SharedParameters};
 use super::qos;
@@ -40,18 +41,8 @@ pub(super) fn serve(
 
     let shared = parameters.clone();
     shell.serve::<ListParameters::Service, _>("~/list_parameters", move |request| {
-        let parameters = shared.read();
-        let is_meant = |name: &&str| {
-            let under = |prefix: &String| name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('.'));
-            let is_named = request.prefixes.is_empty() || request.prefixes.iter().any(|prefix| name == prefix || under(prefix));
-            let depth = name.matches('.').count() as u64 + 1;
-            is_named && (request.depth == 0 || !request.prefixes.is_empty() || depth <= request.depth)
-        };
-        let names: Vec<String> = parameters.names().filter(is_meant).map(str::to_owned).collect();
-        let mut prefixes: Vec<String> =
-            names.iter().filter_map(|name| name.rsplit_once('.')).map(|(prefix, _)| prefix.to_owned()).collect();
-        prefixes.dedup();
-        ready(ListParameters::Response { result: ListParametersResult { names, prefixes } })
+        let result = listed(shared.read().names(), &request.prefixes, request.depth);
+        ready(ListParameters::Response { result })
     })?;
     let shared = parameters.clone();
     shell.serve::<GetParameters::Service, _>("~/get_parameters", move |request| {
@@ -124,11 +115,35 @@ impl Changed {
         if changed_parameters.is_empty() {
             return;
         }
-        let event = ParameterEvent { node: self.node.clone(), changed_parameters, ..ParameterEvent::default() };
+        let (stamp, node) = (ros_stamp(), self.node.clone());
+        let event = ParameterEvent { stamp, node, changed_parameters, ..ParameterEvent::default() };
         if let Err(error) = self.events.publish(&event) {
             tracing::warn!("a parameter event could not be published: {error}");
         }
     }
+}
+
+/// Those of `names` that are one of `prefixes` or lie below it, or all where there are none, and what stands before their last dots.
+/// `depth` counts as in rclcpp: 1 takes what lies directly below the prefix, 0 all.
+fn listed<'a>(names: impl Iterator<Item = &'a str>, prefixes: &[String], depth: u64) -> ListParametersResult {
+    let is_within = |rest: &str| depth == 0 || (rest.matches('.').count() as u64) < depth;
+    let is_under = |name: &str, prefix: &String| match name.strip_prefix(prefix.as_str()) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('.').is_some_and(is_within),
+        None => false,
+    };
+    let is_meant = |name: &&str| match prefixes {
+        [] => is_within(name),
+        prefixes => prefixes.iter().any(|prefix| is_under(name, prefix)),
+    };
+    let names: Vec<String> = names.filter(is_meant).map(str::to_owned).collect();
+    let mut before = Vec::<String>::new();
+    for (prefix, _) in names.iter().filter_map(|name| name.rsplit_once('.')) {
+        if !before.iter().any(|known| known == prefix) {
+            before.push(prefix.to_owned());
+        }
+    }
+    ListParametersResult { names, prefixes: before }
 }
 
 fn accepted() -> SetParametersResult {
@@ -203,5 +218,30 @@ fn value(message: &Message) -> ParameterValue {
         kind if kind == Type::PARAMETER_DOUBLE_ARRAY as u8 => ParameterValue::DoubleArray(message.double_array_value),
         kind if kind == Type::PARAMETER_STRING_ARRAY as u8 => ParameterValue::StringArray(message.string_array_value),
         _ => ParameterValue::NotSet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_depth_of_a_list_counts_from_the_prefix() {
+        let names = ["gate", "safety.latency", "safety.reactions.latency", "safety.reactions.tilt", "safety.tilt", "safety_net"];
+        let list = |prefixes: &[&str], depth| {
+            let prefixes: Vec<String> = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
+            let ListParametersResult { names, prefixes } = listed(names.into_iter(), &prefixes, depth);
+            (names, prefixes)
+        };
+        assert_eq!(list(&["safety"], 1).0, ["safety.latency", "safety.tilt"]);
+        assert_eq!(list(&["safety"], 2).0, names[1..5]);
+        assert_eq!(list(&["safety"], 0).0, names[1..5]);
+        assert_eq!(list(&["safety"], 0).1, ["safety", "safety.reactions"], "each once");
+        assert_eq!(list(&["safety.reactions"], 1).0, names[2..4]);
+        assert_eq!(list(&["gate", "safety.tilt"], 1).0, ["gate", "safety.tilt"], "a prefix that is a parameter itself");
+        assert_eq!(list(&["saf", ""], 0).0.len(), 0);
+        assert_eq!(list(&[], 1).0, ["gate", "safety_net"]);
+        assert_eq!(list(&[], 2).0, ["gate", "safety.latency", "safety.tilt", "safety_net"]);
+        assert_eq!(list(&[], 0).0, names);
     }
 }

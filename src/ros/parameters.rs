@@ -2,6 +2,7 @@
 //!
 //! r2r accepts unknown names and has neither ranges nor read-only parameters.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use r2r::indexmap::IndexMap;
@@ -43,6 +44,16 @@ pub enum ParameterError {
         name: String,
         /// The nearest that exists.
         hint: Option<String>,
+    },
+    /// A parameter file names the node in a way that has no effect.
+    #[error("the parameter file {} means this node by `{name}`, which has no effect; write `{expected}`, or `/**` for every node", path.display())]
+    Unheard {
+        /// The file.
+        path: PathBuf,
+        /// How it names the node.
+        name: String,
+        /// The node's full name.
+        expected: String,
     },
     /// The value is of another type.
     #[error("the parameter `{name}` is {given}; it must be {expected}")]

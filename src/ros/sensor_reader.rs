@@ -20,11 +20,13 @@ pub struct SensorReader {
     angles: Vec<AngleMap>,
     feet: NameMap,
     needs_velocity: bool,
+    lacks_velocity: bool,
     attitude: Attitude,
     contacts: Contacts,
     /// Of joints, IMU and contacts.
     watches: [StampWatch; 3],
     drops_reordered: bool,
+    needs_stamps: bool,
     clock_jumps: u64,
     assembler: FrameAssembler,
 }
@@ -36,6 +38,8 @@ pub struct OrderRules {
     pub clock_jump: i64,
     /// Whether a message that was overtaken is refused.
     pub drops_reordered: bool,
+    /// Whether a message without a stamp is refused.
+    pub needs_stamps: bool,
 }
 
 impl SensorReader {
@@ -58,10 +62,12 @@ impl SensorReader {
             angles: resolved.angles,
             feet: NameMap::new("foot", feet.iter().copied()),
             needs_velocity,
+            lacks_velocity: false,
             attitude: Attitude::new(driver, mounting)?,
             contacts: Contacts::new(driver, joints, feet, order.clock_jump)?,
             watches: std::array::from_fn(|_| StampWatch::new(order.clock_jump)),
             drops_reordered: order.drops_reordered,
+            needs_stamps: order.needs_stamps,
             clock_jumps: 0,
             assembler: FrameAssembler::new(joints.len(), feet.len()),
         })
@@ -82,6 +88,16 @@ impl SensorReader {
         self.needs_velocity = needs_velocity;
     }
 
+    /// Whether the last joint state that was taken lacked the speed of a joint.
+    pub fn lacks_velocity(&self) -> bool {
+        self.lacks_velocity
+    }
+
+    /// The robot begins to walk: where it faces next may count as yaw 0.
+    pub fn start(&mut self) {
+        self.attitude.start();
+    }
+
     /// Since when the contacts of all feet are known \[ns, steady clock\], if they are: foot by foot, the one that has been silent for longest
     /// counts. `now` is the time of the message that was just taken.
     pub fn contacts_received(&self, now: i64) -> Option<i64> {
@@ -89,6 +105,9 @@ impl SensorReader {
     }
 
     fn order(&mut self, sensor: usize, stamp: Stamp, now: i64) -> Result<(), MessageError> {
+        if self.needs_stamps && stamp == 0 {
+            return Err(MessageError::Unstamped);
+        }
         let found = self.watches[sensor].note(stamp, now);
         self.judge_order(found)
     }
@@ -139,13 +158,15 @@ impl SensorReader {
             }
         }
         self.order(0, stamp, now)?;
-        let Self { joints, angles, contacts, assembler, .. } = self;
+        let Self { joints, angles, lacks_velocity, contacts, assembler, .. } = self;
         // The same names again cost nothing.
         let indices = joints.indices(names, UnknownNames::Ignored, true)?;
+        *lacks_velocity = false;
         assembler.joints(stamp, now, |positions, speeds| {
             for (entry, index) in indices.enumerate().filter_map(known) {
                 positions[index] = angles[index].position(position[entry]) as f32;
                 let speed = velocity.get(entry).filter(|speed| (**speed as f32).is_finite());
+                *lacks_velocity |= speed.is_none();
                 speeds[index] = speed.map_or(0.0, |&speed| angles[index].velocity(speed) as f32);
                 if let (Contacts::Effort(efforts), Some(&effort)) = (&mut *contacts, effort.get(entry)) {
                     efforts.note(index, effort);
@@ -168,15 +189,13 @@ impl SensorReader {
     /// [`MessageError`]; nothing is taken then.
     pub fn imu(&mut self, message: &Imu, now: i64) -> Result<(), MessageError> {
         let stamp = stamp(&message.header.stamp)?;
-        let (rate, acceleration) = (&message.angular_velocity, &message.linear_acceleration);
-        let (rate, acceleration) = ([rate.x, rate.y, rate.z], [acceleration.x, acceleration.y, acceleration.z]);
-        finite("angular_velocity", &rate, &[])?;
-        finite("linear_acceleration", &acceleration, &[])?;
+        let [rate, acceleration] = self.attitude.motion(message)?;
         let measured = self.attitude.measured(message)?;
         self.order(1, stamp, now)?;
         let orientation = measured
             .or_else(|| self.attitude.estimate(stamp, now, rate, acceleration))
             .ok_or(MessageError::NotMeasured("the orientation is estimated, but the IMU feels no gravity to begin with"))?;
+        let orientation = self.attitude.headed(orientation);
         self.assembler.imu(stamp, now, orientation, rate.map(|value| value as f32), acceleration.map(|value| value as f32));
         Ok(())
     }
@@ -266,7 +285,7 @@ mod tests {
 
     pub fn mounted(driver: &str, mounting: ImuMounting) -> SensorReader {
         let driver = serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(driver));
-        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true };
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: false };
         SensorReader::new(&driver.unwrap(), &["hip", "knee"], &["toe"], false, order, mounting).unwrap()
     }
 
@@ -302,14 +321,31 @@ mod tests {
         reader.foot_contacts(&foot_contacts(0, &names(&["toe"]), &RobotState::at_rest(2, 1)), 0).unwrap();
         let state = &reader.assembler().latest().unwrap().state;
         assert_eq!((&state.joint_position[..], &state.joint_velocity[..]), (&[1.0, 2.0][..], &[0.0, 0.5][..]));
+        assert!(reader.lacks_velocity(), "a policy that needs speeds would stop this robot");
 
         reader.set_needs_velocity(true);
         let error = reader.joint_state(&message, 1).unwrap_err();
         assert!(error.is_not_finite() && error.to_string() == "`velocity` holds inf for `hip`", "{error}");
         message.velocity[2] = 0.0;
         reader.joint_state(&message, 2).unwrap();
+        assert!(!reader.lacks_velocity());
         message.velocity.clear();
         assert!(reader.joint_state(&message, 3).unwrap_err().to_string().contains("velocities"));
+        reader.set_needs_velocity(false);
+        reader.joint_state(&message, 4).unwrap();
+        assert!(reader.lacks_velocity());
+    }
+
+    #[test]
+    fn messages_without_a_stamp_are_refused_where_stamps_tell_what_belongs_together() {
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: true };
+        let (driver, mounting) = (DriverDescription::default(), ImuMounting::default());
+        let mut reader = SensorReader::new(&driver, &["hip", "knee"], &["toe"], false, order, mounting).unwrap();
+        let mut message = joints(&["hip", "knee"], &[0.0, 0.0]);
+        let error = reader.joint_state(&message, 0).unwrap_err();
+        assert!(error == MessageError::Unstamped && error.to_string().contains("`timer`"), "{error}");
+        message.header.stamp.nanosec = 1;
+        reader.joint_state(&message, 0).unwrap();
     }
 
     #[test]

@@ -36,13 +36,14 @@ pub enum Fallback {
 pub struct SafetyDescription {
     /// Joint speed on the way to the nominal pose at the start \[rad/s\]; 0: no such phase.
     pub positioning_speed: f32,
-    /// How far commands may be ahead of the measured joints on that way, and at its end \[rad\]; 0: any distance.
+    /// How far commands may be ahead of the measured joints on that way, and at its end, and how far outside its range a joint may lie at the
+    /// start \[rad\]; 0: any distance.
     pub positioning_tolerance: f32,
     /// Time over which the policy's targets fade in \[s\]; 0: at once.
     pub fade_in: f32,
     /// Distance that commands keep from each joint's limits \[rad\].
     pub position_margin: f32,
-    /// Largest speed of a command \[rad/s\]; 0: each joint's own, from the robot's description.
+    /// Largest speed of a command \[rad/s\], where each joint's own, from the robot's description, is not lower; 0: that alone.
     pub velocity_limit: f32,
     /// Largest acceleration of a command \[rad/s²\]; 0: none.
     pub acceleration_limit: f32,
@@ -150,7 +151,7 @@ impl Reactions {
             FaultKind::Overrun => self.overrun,
             FaultKind::Weights => self.weights,
             FaultKind::ClockJump => self.clock_jump,
-            FaultKind::EmergencyStop => Reaction::Stop,
+            FaultKind::EmergencyStop | FaultKind::OutOfRange => Reaction::Stop,
             FaultKind::NotFollowing => Reaction::Warn,
         }
     }

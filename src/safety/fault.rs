@@ -31,11 +31,13 @@ pub enum FaultKind {
     EmergencyStop,
     /// A joint that stays behind its command on the way to the nominal pose.
     NotFollowing,
+    /// A joint that lies far outside its range where the robot was to begin.
+    OutOfRange,
 }
 
 impl FaultKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Position,
         Self::Velocity,
         Self::Acceleration,
@@ -50,6 +52,7 @@ impl FaultKind {
         Self::ClockJump,
         Self::EmergencyStop,
         Self::NotFollowing,
+        Self::OutOfRange,
     ];
 
     /// The word that parameters, messages and logs use.
@@ -69,6 +72,7 @@ impl FaultKind {
             Self::ClockJump => "clock_jump",
             Self::EmergencyStop => "emergency_stop",
             Self::NotFollowing => "not_following",
+            Self::OutOfRange => "out_of_range",
         }
     }
 
@@ -134,6 +138,9 @@ impl Fault {
             FaultKind::EmergencyStop => "emergency stop".to_owned(),
             FaultKind::NotFollowing => format!(
                 "the angle{of} is {value:.3} rad from the nominal pose and does not follow; {limit:.3} rad are allowed: do the motors have power?"
+            ),
+            FaultKind::OutOfRange => format!(
+                "the angle{of} is {value:.3} rad, too far beyond the end of its range, {limit:.3} rad, to begin: move the joint, or mend its sign, offset or unit in the driver's description"
             ),
         }
     }

@@ -49,10 +49,10 @@ impl Limiter {
                 return Err(SafetyError::NoRoom { joint: joint.name.clone(), lower: joint.lower, upper: joint.upper });
             }
             let own = velocities.and_then(|velocities| velocities.get(index)).copied().unwrap_or(0.0);
-            let velocity = if description.velocity_limit > 0.0 { description.velocity_limit } else { own };
+            let velocity = [own, description.velocity_limit].into_iter().filter(|&limit| limit > 0.0).reduce(f32::min);
             Ok(JointLimits {
                 range: (on.position != Reaction::Off).then_some((lower, upper)),
-                velocity: unless_off(on.velocity, velocity),
+                velocity: unless_off(on.velocity, velocity.unwrap_or(0.0)),
                 acceleration: unless_off(on.acceleration, description.acceleration_limit),
                 step: unless_off(on.step, description.step_limit),
             })
@@ -72,6 +72,17 @@ impl Limiter {
         for ((joint, position), command) in self.joints.iter().zip(position).zip(command) {
             *command = joint.range.map_or(*position, |(lower, upper)| position.clamp(lower, upper));
         }
+    }
+
+    /// The first joint that at `position` lies more than `tolerance` \[rad\] outside its range; 0: any distance will do. From further away the
+    /// first command would be a leap: of a whole turn, where a joint without an end was turned once too often.
+    pub(super) fn out_of_range(&self, position: &[f32], tolerance: f32) -> Option<Fault> {
+        self.joints.iter().zip(position).enumerate().filter(|_| tolerance > 0.0).find_map(|(index, (joint, &value))| {
+            let (lower, upper) = joint.range?;
+            let limit = value.clamp(lower, upper);
+            let is_far = (value - limit).abs() > tolerance;
+            is_far.then_some(Fault { kind: FaultKind::OutOfRange, subject: Subject::Joint(index), value, limit })
+        })
     }
 
     /// Continues the motion of `other`. A command that is outside of its joint's range here comes back as [`Self::approach`] goes on.
@@ -185,6 +196,14 @@ mod tests {
     fn a_goal_within_the_limits_is_taken_bit_by_bit() {
         let path = walk(&mut limiter(&SafetyDescription::default()), 0.1, [0.123_456_7, 0.1]);
         assert_eq!(path, [0.123_456_7, 0.1]);
+    }
+
+    #[test]
+    fn the_lower_one_of_both_speed_limits_counts() {
+        let first =
+            |velocity_limit| walk(&mut limiter(&SafetyDescription { velocity_limit, ..Default::default() }), 0.0, [5.0])[0];
+        assert!((first(0.5) - 0.01).abs() < 1e-6, "{}", first(0.5));
+        assert_eq!(first(50.0), first(0.0));
     }
 
     #[test]

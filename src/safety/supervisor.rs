@@ -184,6 +184,9 @@ impl Supervisor {
         let fault = self.examine(sensors);
         match self.phase {
             Phase::Passive => {
+                let out_of_range =
+                    || self.limiter.out_of_range(&sensors.state.joint_position, self.description.positioning_tolerance);
+                let fault = fault.or_else(out_of_range);
                 self.fault = fault.filter(|_| self.wanted);
                 if self.wanted && self.rested && fault.is_none() && sensors.state.is_finite() {
                     self.begin(now, &sensors.state.joint_position);

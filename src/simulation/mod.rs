@@ -19,7 +19,7 @@ pub use damage::{Damage, DamageError, Reads, Sensor, When};
 pub use mjcf::to_mjcf;
 pub use motors::{Drive, Energy};
 pub use settings::{Mount, SettingsError, SimulationSettings};
-pub use start::{StartNoise, StartPose};
+pub use start::{StartNoise, StartNoiseError, StartPose};
 pub use terrain::{Gaps, GroundForm, GroundShape, Patches, Relief, Softness, StepOrder, Steps, Terrain, TerrainError, Uneven};
 pub use watchdog::{Alarm, CommandWatchdog, Commanded};
 pub use world::{BasePose, World};

@@ -9,6 +9,8 @@ use crate::random::stream;
 
 /// Height of a suspended base over the height at which its lowest foot would touch \[m\].
 const SUSPENSION_HEIGHT: f32 = 0.3;
+/// Largest spread of a start pose: far beyond the range and speed of any joint, far within single precision.
+const LARGEST_NOISE: f32 = 1e6;
 
 /// Spread of the start pose around the nominal one (uniform; arXiv 2503.12406: 0.2 rad and 0.1 rad/s).
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -26,6 +28,29 @@ impl Default for StartNoise {
     }
 }
 
+/// Why a spread of the start pose was refused: a number out of range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("start_noise.{key} is {value}; it must be a number from 0 to {LARGEST_NOISE}")]
+pub struct StartNoiseError {
+    key: &'static str,
+    value: f32,
+}
+
+impl StartNoise {
+    /// Whether both numbers are in range.
+    ///
+    /// # Errors
+    /// [`StartNoiseError`] names the first that is not.
+    pub fn check(&self) -> Result<(), StartNoiseError> {
+        let numbers = [("position", self.position), ("velocity", self.velocity)];
+        // NaN is in no range.
+        match numbers.into_iter().find(|(_, value)| !(0.0..=LARGEST_NOISE).contains(value)) {
+            Some((key, value)) => Err(StartNoiseError { key, value }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Where an episode starts, as far as its seed does not say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StartPose {
@@ -38,8 +63,8 @@ pub struct StartPose {
 }
 
 impl World {
-    /// This world (which should be one that was never stepped) at the start of the episode `seed`: nominal pose with `noise`,
-    /// base over the origin and level with the ground, lowest foot on it.
+    /// This world (which should be one that was never stepped) at the start of the episode `seed`: nominal pose with `noise`, which must
+    /// pass [`StartNoise::check`], base over the origin and level with the ground, lowest foot on it.
     pub fn start_of_episode(&self, seed: u64, noise: StartNoise) -> Self {
         self.start_at(seed, noise, &StartPose::default())
     }

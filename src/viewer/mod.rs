@@ -6,6 +6,7 @@
 
 mod access;
 mod board;
+mod joints;
 mod listener;
 mod page;
 mod picture;

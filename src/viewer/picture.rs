@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::joints::Joints;
 use super::protocol::{NamesFrame, NodesFrame, StateFrame};
 
 /// Most joints or feet of a robot; a longer list is a mistake, and must not fill the memory.
-const MOST_NAMES: usize = 512;
+pub(super) const MOST_NAMES: usize = 512;
 /// A node that published nothing for this long is silent.
 const SILENCE: Duration = Duration::from_millis(1500);
 
@@ -129,9 +130,7 @@ pub enum PictureError {
 /// The latest of everything. Times are steady ones, from any start.
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
-    time: f64,
-    joint_names: Vec<String>,
-    joints: Vec<f32>,
+    joints: Joints,
     foot_names: Vec<String>,
     feet: Feet,
     base: Option<BasePose>,
@@ -155,18 +154,18 @@ fn check_names(names: &[String], field: &'static str, given: usize) -> Result<()
 }
 
 impl Picture {
-    /// Takes joint angles \[rad\] as of `time` \[s, as stamped; 0: not stamped\]. Returns whether the names are others than before.
+    /// Takes joint angles \[rad\] as of `time` \[s, as stamped; 0: not stamped\]; those of joints that are not named stay. Returns whether
+    /// the names of all joints are others than before.
     ///
     /// # Errors
     /// [`PictureError`]; nothing is taken then.
     pub fn joints(&mut self, time: f64, names: &[String], positions: &[f64], now: Duration) -> Result<bool, PictureError> {
         check_names(names, "position", positions.len())?;
         // A driver that stamps nothing still has a present and a past.
-        self.time = if time > 0.0 { time } else { now.as_secs_f64() };
-        self.joints.clear();
-        self.joints.extend(positions.iter().map(|&position| position as f32));
+        let stamp = if time > 0.0 { time } else { now.as_secs_f64() };
+        let is_other = self.joints.take(stamp, names, positions, now)?;
         self.robot.at(now);
-        Ok(replace(&mut self.joint_names, names))
+        Ok(is_other)
     }
 
     /// Takes foot contacts. Returns whether the names are others than before.
@@ -223,16 +222,16 @@ impl Picture {
 
     /// The frame of names.
     pub fn names_frame(&self) -> NamesFrame<'_> {
-        NamesFrame { joints: &self.joint_names, feet: &self.foot_names }
+        NamesFrame { joints: self.joints.names(), feet: &self.foot_names }
     }
 
     /// The frame of this instant.
     pub fn state_frame(&self, now: Duration) -> StateFrame<'_> {
         let node = |heard: &Heard| (heard.presence(now), heard.age(now));
         StateFrame {
-            time: self.time,
+            time: self.joints.time(),
             nodes: NodesFrame::new(node(&self.robot), node(&self.policy), node(&self.simulator)),
-            joints: &self.joints,
+            joints: self.joints.angles(),
             feet: &self.feet,
             base: self.base.as_ref(),
             imu: self.imu.as_ref(),
@@ -298,6 +297,18 @@ mod tests {
         assert_eq!(presences(&picture, at(1600)), ["absent", "lost", "silent"]);
         picture.plasticity(Plasticity::default(), at(1700));
         assert_eq!(presences(&picture, at(1700)), ["absent", "live", "silent"]);
+    }
+
+    #[test]
+    fn joints_of_two_publishers_stay_side_by_side_in_the_frames() {
+        let mut picture = Picture::default();
+        assert!(picture.joints(1.0, &names(&["hip", "knee"]), &[0.25, 0.5], at(0)).unwrap());
+        assert!(picture.joints(1.0, &names(&["gripper"]), &[0.75], at(1)).unwrap());
+        assert!(!picture.joints(1.02, &names(&["hip", "knee"]), &[1.0, 2.0], at(20)).unwrap());
+        let frame = serde_json::to_value(picture.state_frame(at(20))).unwrap();
+        assert_eq!((&frame["joints"], &frame["time"]), (&serde_json::json!([1.0, 2.0, 0.75]), &serde_json::json!(1.02)));
+        let frame = serde_json::to_value(picture.names_frame()).unwrap();
+        assert_eq!(frame["joints"], serde_json::json!(["hip", "knee", "gripper"]));
     }
 
     #[test]

@@ -8,7 +8,9 @@ import math
 
 import pytest
 from hebbian_locomotion.msg import FootContacts, PlasticityState, PolicyStep, SimulatorStatus
+from hebbian_locomotion.srv import LoadPolicy
 from sensor_msgs.msg import Imu, JointState
+from std_srvs.srv import SetBool
 
 import tensors
 from conftest import POLICY, ROBOT, ROOT, beetle_with_imu_upside_down
@@ -179,6 +181,25 @@ def test_a_speed_that_is_none_holds_a_robot_whose_policy_uses_speeds(world, robo
     world.spin_until(lambda: robot.phase() == "active", "walking with speeds", robot.seen)
 
 
+def test_a_policy_that_uses_speeds_does_not_take_over_a_robot_without_them(world, robot):
+    def measure_angles_alone(message):
+        message.velocity = []
+        return True
+
+    robot.spoil = {"joint_states": measure_angles_alone}
+    node = walk(world, robot)
+    seeing = policy_that_sees(world, {"joint_velocity": {"scale": 0.1}})
+    answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(seeing)))
+    assert not answer.success and "joint speeds" in answer.message, answer
+    before = len(robot.commands)
+    world.spin_until(lambda: len(robot.commands) > before + 20, "commands", robot.seen)
+    assert robot.phase() == "active" and "message ignored" not in node.output(), robot.seen()
+    robot.spoil = {}
+    world.spin_for(0.5)
+    answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(seeing)))
+    assert answer.success, answer
+
+
 def felt(gravity_y, gravity_z):
     """An IMU without a clock or an orientation of its own, which feels this."""
 
@@ -215,6 +236,32 @@ def test_an_imu_that_is_mounted_upside_down_stops_no_robot_that_stands(world, ro
     world.spin_until(lambda: steps, "recorded steps", robot.seen)
     x, y, z, w = steps[-1].orientation
     assert abs(w) > 0.9999, (x, y, z, w)
+
+
+def test_yaw_counts_from_where_the_robot_faces_when_it_begins(world, robot):
+    driver = world.folder / "driver.yaml"
+    driver.write_text("imu: {heading: start}\n")
+
+    def turned(yaw):
+        def spoil(message):
+            message.orientation.z, message.orientation.w = math.sin(yaw / 2), math.cos(yaw / 2)
+            return True
+
+        return {"imu/data": spoil}
+
+    def sees(yaw):
+        z, w = steps[-1].orientation[2:] if steps else (2.0, 2.0)
+        return abs(2.0 * math.atan2(z, w) - yaw) < 1e-3
+
+    robot.spoil = turned(2.0)
+    steps = world.collect(PolicyStep, "policy/steps")
+    walk(world, robot, driver=driver)
+    world.spin_until(lambda: sees(0.0), "a yaw of 0", robot.seen)
+    robot.spoil = turned(2.5)
+    world.spin_until(lambda: sees(0.5), "a yaw of 0.5", robot.seen)
+    for stops in [True, False]:
+        assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=stops)).success
+    world.spin_until(lambda: sees(0.0), "a yaw of 0 after the release", robot.seen)
 
 
 def test_wrong_imu_and_contact_messages_are_ignored_and_named(world):

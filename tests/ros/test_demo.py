@@ -57,6 +57,14 @@ def test_the_demo_walks_records_and_writes_its_figures(world):
     assert counts["/policy/weights"] >= 35 and counts["/robot_description"] == 1, counts
 
 
+def test_the_demo_shows_a_policy_without_plastic_weights(world):
+    figures, policy = world.folder / "out.json", ROOT / "config/policies/study/beetle_feed_forward_11.safetensors"
+    done = run(world, "--duration", 2, "--policy", policy, "--json", figures)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(figures.read_text())
+    assert (figures["weights_max_abs"], figures["weight_change_mean"]) == (0.0, 0.0) and figures["control_steps"] > 90
+
+
 def record_in_lockstep(world, seed):
     """A recording of the demo in which no weights are missing, and its steps.
 

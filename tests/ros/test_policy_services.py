@@ -44,6 +44,23 @@ def another_policy(world, file="other", **changes):
     return path
 
 
+def writer_of(world, pipe, seen):
+    """What writes `pipe`, a file that takes as long to read as the test likes, once a node reads it."""
+    writers = []
+
+    def is_read():
+        try:
+            writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        return bool(writers)
+
+    world.spin_until(is_read, "a reader of the file", seen)
+    os.set_blocking(writers[0], True)
+    return os.fdopen(writers[0], "wb")
+
+
 def assert_no_step_was_lost(states):
     steps = [state.step for state in states]
     assert steps == list(range(steps[0], steps[0] + len(steps))), "steps are missing or doubled"
@@ -75,6 +92,10 @@ def test_weights_are_saved_and_restored_bit_for_bit_while_the_robot_walks(world)
         assert not answer.success and expected in answer.message, answer
     answer = world.call(SaveWeights, "policy/save_weights", SaveWeights.Request(path="/no/folder/weights"))
     assert not answer.success and "/no/folder/weights" in answer.message, answer
+    policy = another_policy(world)
+    content = policy.read_bytes()
+    answer = world.call(SaveWeights, "policy/save_weights", SaveWeights.Request(path=str(policy)))
+    assert not answer.success and "not overwritten" in answer.message and policy.read_bytes() == content, answer
     assert latest(world, weights).tobytes() == saved.tobytes()
     assert "panicked" not in node.output()
 
@@ -200,33 +221,53 @@ def test_a_policy_that_was_read_for_an_older_configuration_does_not_take_over(wo
         assert world.call(ChangeState, "policy/change_state", request).success, f"{label}\n{node.output()}"
 
     change("configure")
-    # A file that takes as long to read as the test likes.
     slow = world.folder / "slow.safetensors"
     os.mkfifo(slow)
     client = world.client.create_client(LoadPolicy, "policy/load_policy")
     world.spin_until(client.service_is_ready, "the service")
     answer = client.call_async(LoadPolicy.Request(path=str(slow)))
-    writers = []
-
-    def is_read():
-        try:
-            writers.append(os.open(slow, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-        return bool(writers)
-
-    world.spin_until(is_read, "a reader of the file", node.output)
-    change("cleanup")
-    change("configure")
-    os.set_blocking(writers[0], True)
-    with os.fdopen(writers[0], "wb") as writer:
+    with writer_of(world, slow, node.output) as writer:
+        change("cleanup")
+        change("configure")
         writer.write(another_policy(world).read_bytes())
     world.spin_until(answer.done, "the answer", node.output)
     assert not answer.result().success and "meanwhile" in answer.result().message, answer.result()
     change("activate")
     world.spin_for(0.5)
     assert "the other one" not in [layout.policy for layout in layouts]
+
+
+def test_weights_that_were_read_for_the_policy_before_are_not_put_into_another(world):
+    weights = world.collect(WeightSnapshot, "policy/weights")
+    _, node = walk(world, weights_every=0, gate=0.0)
+    saved, slow = world.folder / "weights.safetensors", world.folder / "slow.safetensors"
+    assert world.call(SaveWeights, "policy/save_weights", SaveWeights.Request(path=str(saved))).success
+    os.mkfifo(slow)
+    client = world.client.create_client(RestoreWeights, "policy/restore_weights")
+    world.spin_until(client.service_is_ready, "the service")
+    answer = client.call_async(RestoreWeights.Request(path=str(slow)))
+    with writer_of(world, slow, node.output) as writer:
+        # Of the same sizes.
+        request = LoadPolicy.Request(path=str(another_policy(world)), seed=4)
+        assert world.call(LoadPolicy, "policy/load_policy", request).success
+        before = latest(world, weights)
+        writer.write(saved.read_bytes())
+    world.spin_until(answer.done, "the answer", node.output)
+    assert not answer.result().success and "no longer runs" in answer.result().message, answer.result()
+    assert latest(world, weights).tobytes() == before.tobytes()
+
+
+def test_a_policy_file_with_nul_in_its_texts_is_refused_and_the_robot_walks_on(world):
+    states, node = walk(world)
+    values, metadata = tensors.read(POLICY)
+    tensor = world.folder / "tensor.safetensors"
+    tensors.write(tensor, {**values, "a\0b": next(iter(values.values()))}, metadata)
+    for path, expected in [(another_policy(world, "named", name="a\0b"), "without NUL"), (tensor, "a\ufffdb")]:
+        answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(path)))
+        assert not answer.success and expected in answer.message, answer
+    before = states[-1].step
+    world.spin_until(lambda: states[-1].step > before + 20, "more steps", node.output)
+    assert "panicked" not in node.output()
 
 
 def test_kept_weights_outlive_the_program(world):

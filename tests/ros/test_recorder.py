@@ -7,10 +7,12 @@ import time
 
 import numpy
 import pytest
+from builtin_interfaces.msg import Time
 from hebbian_locomotion.msg import PlasticityState, PolicyStep, WeightSnapshot
 from hebbian_locomotion.srv import SetGate
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosbags.highlevel import AnyReader
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
@@ -189,6 +191,48 @@ def test_any_topic_is_recorded_with_the_qos_that_its_publisher_offers(world, com
         offered = {connection.topic: connection.ext.offered_qos_profiles[0] for connection in reader.connections}
     assert offered["/lab/notes"].durability.name == "TRANSIENT_LOCAL"
     assert offered["/lab/joints"].reliability.name == "BEST_EFFORT"
+
+
+def test_a_publisher_that_offers_less_than_the_first_is_recorded_too(world):
+    latched = QoSProfile(depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
+    first = world.client.create_publisher(String, "/lab/notes", latched)
+    first.publish(String(data="before the recorder came"))
+    bag, recorder = start_recorder(world, topics="[/lab/notes]")
+    world.spin_until(lambda: first.get_subscription_count() == 1, "subscription")
+    first.publish(String(data="alone"))
+    second = world.client.create_publisher(String, "/lab/notes", qos_profile_sensor_data)
+    world.spin_until(lambda: second.get_subscription_count() == 1, "subscription of the one that offers less")
+    # Until the older subscription has ended: whatever both bring is written once, also when two messages say the same.
+    rounds = 80
+    for index in range(rounds):
+        for message in [f"first {index}", "first again"]:
+            first.publish(String(data=message))
+        second.publish(String(data=f"second {index}"))
+        world.spin_for(0.1)
+    assert recorder.stop() == 0, recorder.output()
+    notes = sorted(message.data for message in read(bag)["/lab/notes"])
+    expected = [f"{name} {index}" for name in ["first", "second"] for index in range(rounds)]
+    assert notes == sorted([*expected, *["first again"] * rounds, "alone", "before the recorder came"])
+    output = recorder.output()
+    assert "offers less" in output and "best effort, without what is latched" in output and ", 0 lost" in output, output
+
+
+def test_with_simulated_time_messages_are_noted_by_the_clock(world):
+    clocks = world.client.create_publisher(Clock, "/clock", 10)
+    notes = world.client.create_publisher(String, "/lab/notes", 10)
+    bag, recorder = start_recorder(world, topics="[/lab/notes]", use_sim_time="true")
+    world.spin_until(lambda: clocks.get_subscription_count() == notes.get_subscription_count() == 1, "subscriptions")
+    # The clock is heard best effort, and time may go back.
+    for second in [1000, 10]:
+        for _ in range(5):
+            clocks.publish(Clock(clock=Time(sec=second)))
+            world.spin_for(0.1)
+        notes.publish(String(data=f"at {second} s"))
+        world.spin_for(0.3)
+    assert recorder.stop() == 0, recorder.output()
+    with AnyReader([bag]) as reader:
+        messages = [(reader.deserialize(data, each.msgtype).data, when) for each, when, data in reader.messages()]
+    assert sorted(messages) == [("at 10 s", 10 * 10**9), ("at 1000 s", 1000 * 10**9)]
 
 
 def test_two_policies_in_one_bag_are_replayed_by_name(world):

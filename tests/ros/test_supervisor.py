@@ -17,12 +17,13 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
 
 import tensors
-from conftest import POLICY, ROBOT, ROOT
+from conftest import LATCHED, POLICY, ROBOT, ROOT
 from fake_robot import JOINTS, PERIOD, SAFETY, FakeRobot, start
 
 
@@ -260,14 +261,20 @@ def test_late_control_steps_are_an_overrun(world, robot):
 def emergency_stop(world, way):
     if way == "service":
         assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=True)).success
-    elif way == "topic":
-        sender = world.client.create_publisher(Bool, "policy/emergency_stop", 1)
+    elif way in ("topic", "best effort topic"):
+        best_effort = way == "best effort topic"
+        reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        sender = world.client.create_publisher(Bool, "policy/emergency_stop", QoSProfile(depth=1, reliability=reliability))
         world.spin_until(lambda: sender.get_subscription_count() > 0, "listener of the emergency stop")
         sender.publish(Bool(data=True))
     else:
-        value = ParameterValue(type=1, bool_value=True)
-        request = SetParameters.Request(parameters=[Parameter(name="emergency_stop", value=value)])
-        assert world.call(SetParameters, "policy/set_parameters", request).results[0].successful
+        set_stop_parameter(world, True)
+
+
+def set_stop_parameter(world, is_stopped):
+    value = ParameterValue(type=1, bool_value=is_stopped)
+    request = SetParameters.Request(parameters=[Parameter(name="emergency_stop", value=value)])
+    assert world.call(SetParameters, "policy/set_parameters", request).results[0].successful
 
 
 @pytest.mark.parametrize(
@@ -277,6 +284,7 @@ def emergency_stop(world, way):
         ("fade_in", "topic"),
         ("active", "parameter"),
         ("fallback", "service"),
+        ("active", "best effort topic"),
         ("stopped", "topic"),
     ],
 )
@@ -312,6 +320,24 @@ def test_a_stop_by_parameter_counts_every_time_it_is_set(world, robot):
         world.spin_until(lambda: robot.phase() == "stopped", "stop", robot.seen)
         assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
         world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
+
+
+def test_a_parameter_releases_no_stop_but_its_own(world, robot):
+    start(world, robot)
+    emergency_stop(world, "parameter")
+    world.spin_until(lambda: robot.phase() == "stopped", "stop", robot.seen)
+    # The parameter stays true.
+    assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+    world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
+    emergency_stop(world, "topic")
+    world.spin_until(lambda: robot.phase() == "stopped", "stop by somebody else", robot.seen)
+    # As a file of defaults does.
+    set_stop_parameter(world, False)
+    world.spin_for(0.5)
+    assert robot.phase() == "stopped", robot.seen()
+    emergency_stop(world, "parameter")
+    set_stop_parameter(world, False)
+    world.spin_until(lambda: robot.phase() == "active", "walking after the parameter's own stop", robot.seen)
 
 
 def test_a_stop_that_is_said_many_times_moves_nothing(world, robot):
@@ -351,6 +377,25 @@ def test_sensors_that_no_longer_speak_of_one_instant_are_stale(world, robot):
     assert robot.safety[-1].fault == "stale", robot.seen()
     robot.spoil = {}
     world.spin_until(lambda: robot.phase() == "active", "walking after the fallback", robot.seen)
+
+
+def test_sensors_without_stamps_are_refused_where_their_messages_make_the_steps(world, robot):
+    def unstamp(message):
+        message.header.stamp.sec = message.header.stamp.nanosec = 0
+
+    robot.spoil = dict.fromkeys(["joint_states", "imu/data", "foot_contacts"], spoiled(unstamp))
+    node = start(world, robot, phase="passive", trigger="sensors")
+    world.spin_until(lambda: "set trigger to `timer`" in node.output(), "warning", node.output)
+    assert robot.phase() == "passive" and not robot.commands, robot.seen()
+
+
+def test_a_node_that_was_shut_down_leaves_no_walking_robot_in_what_is_latched(world, robot):
+    start(world, robot)
+    request = ChangeState.Request(transition=Transition(label="shutdown"))
+    assert world.call(ChangeState, "policy/change_state", request).success
+    late = world.collect(SafetyState, "policy/safety", LATCHED)
+    world.spin_until(lambda: late, "the latched state", robot.seen)
+    world.spin_until(lambda: late[-1].phase == "passive", "a passive robot", robot.seen)
 
 
 def test_an_inactive_node_does_not_answer_sensors_that_repeat_themselves(world, robot):

@@ -56,24 +56,36 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&experiment.name));
     let continuation = if arguments.resume { Continuation::Required } else { Continuation::Never };
-    let path = out.join("policy.safetensors");
-    evolve_to_file(experiment, robot, &out, continuation, arguments.milestone, arguments.ablation, &path)
+    let options = Options {
+        out: &out,
+        continuation,
+        milestone: arguments.milestone,
+        ablation_episodes: arguments.ablation,
+        policy: &out.join("policy.safetensors"),
+    };
+    evolve_to_file(experiment, robot, &options)
 }
 
-/// Evolves in the folder `out` until the run is over, and writes the policy with its ablation to `path`.
-pub fn evolve_to_file(
-    experiment: Experiment,
-    robot: Arc<RobotModel>,
-    out: &Path,
-    continuation: Continuation,
-    milestone: f32,
-    ablation_episodes: u32,
-    path: &Path,
-) -> Result<(), Failure> {
-    let mut run = Run::open(experiment, robot, out, continuation)?;
-    evolve(&mut run, milestone)?;
-    let hash = policy(&run, ablation_episodes)?.save(path)?;
-    println!("policy {}\nsha256 {hash}", path.display());
+/// Where an evolution is kept, and what it leaves at its end.
+pub struct Options<'a> {
+    /// Folder of the run.
+    pub out: &'a Path,
+    /// What to do with a run that is there.
+    pub continuation: Continuation,
+    /// Forward speed \[m/s\] at which to report the time that evolution took.
+    pub milestone: f32,
+    /// Held-out episodes per row of the policy's ablation.
+    pub ablation_episodes: u32,
+    /// File of the policy.
+    pub policy: &'a Path,
+}
+
+/// Evolves until the run is over, and writes the policy with its ablation.
+pub fn evolve_to_file(experiment: Experiment, robot: Arc<RobotModel>, options: &Options<'_>) -> Result<(), Failure> {
+    let mut run = Run::open(experiment, robot, options.out, options.continuation)?;
+    evolve(&mut run, options.milestone)?;
+    let hash = policy(&run, options.ablation_episodes)?.save(options.policy)?;
+    println!("policy {}\nsha256 {hash}", options.policy.display());
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use hebbian_locomotion::episode::Episode;
+use hebbian_locomotion::episode::{BITS, Episode};
 use hebbian_locomotion::evidence::{GenomeNumbers, TermSizes, held_out_seeds, term_sizes};
 use hebbian_locomotion::evolution::{Checkpoint, Experiment, Generation, Method, Optimiser};
-use hebbian_locomotion::policy::{NetworkDescription, PolicyFile, PolicyMetadata};
+use hebbian_locomotion::policy::{NetworkDescription, PolicyFile, PolicyMetadata, Provenance};
 use serde::Serialize;
 
 use crate::Failure;
@@ -78,7 +78,7 @@ fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(start) = &provenance.start {
         println!("began at    the policy with sha256 {start:.12}…");
     }
-    println!("fitness     {}", provenance.fitness);
+    print_fitness(provenance);
     println!();
     match &provenance.ablation {
         Some(ablation) => print_ablation(ablation),
@@ -91,6 +91,17 @@ fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.json {
         Some(path) => write_json(path, &PolicyReport { kind: "policy", sha256: &hash, metadata, genome, terms }),
         None => Ok(()),
+    }
+}
+
+/// Prints the fitness, and whether it is that of episodes that evolution chose by.
+fn print_fitness(provenance: &Provenance) {
+    let fitness = provenance.fitness;
+    match provenance.ablation {
+        Some(_) => println!("fitness     {fitness}"),
+        // What a file says of a genome that was never tried.
+        None if fitness == 0.0 => println!("fitness     not measured"),
+        None => println!("fitness     {fitness} in the episodes that it was evolved in; no held-out ones were run"),
     }
 }
 
@@ -138,6 +149,9 @@ fn inspect_checkpoint(arguments: &Arguments) -> Result<(), Failure> {
         experiment.seed,
         experiment.robot.display()
     );
+    if checkpoint.bits != BITS {
+        println!("            of a version of the program in which episodes come to other bits: it cannot go on with this one");
+    }
     print_network(&network, genome.len())?;
     let episodes = experiment.episodes_per_candidate();
     let method = match settings.method {

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::StudyError;
-use super::figures::{ComparisonFigures, Course, FEWEST, GroupFigures, PolicyFigures, StudyFigures};
+use super::figures::{ComparisonFigures, Course, FEWEST, FEWEST_EPISODES, GroupFigures, PolicyFigures, StudyFigures};
 use super::weights::{COMPONENTS, WeightFigures};
-use crate::evidence::Verdict;
 use crate::evidence::statistics::{Interval, mean, student_interval, welch_interval};
 use crate::evidence::verdict::{ACTIVITY_CARRIES, CHANGE_CARRIES};
+use crate::evidence::{SHORTEST_ABLATION, Verdict};
 
 /// Speeds that differ by no more than this share are equal.
 const EQUAL_SPEED: f64 = 0.1;
@@ -158,6 +158,14 @@ impl Claim {
         }
     }
 
+    /// Name of the outcome under which it is about what is retained of the speed.
+    pub fn outcome(&self) -> Option<&String> {
+        match self {
+            Self::MoreRobust { outcome, .. } | Self::Matters { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
     /// Whether it is about how weights move.
     pub fn needs_weights(&self) -> bool {
         matches!(self, Self::LowDimensional { .. } | Self::Wider { .. })
@@ -218,6 +226,10 @@ impl Claim {
             (Self::LowDimensional { .. } | Self::Wider { .. } | Self::Matters { .. }, Some(fixed)) if fixed.plastic == 0 => {
                 format!("{} has no plastic weights", fixed.name)
             }
+            (Self::Matters { .. }, Some(group)) if group.walkers() >= FEWEST && verdicts(group).count() < FEWEST => format!(
+                "too few policies of {} have an ablation of at least {FEWEST_EPISODES} episodes of {SHORTEST_ABLATION} s",
+                group.name
+            ),
             (Self::Bounded { .. } | Self::Faster { .. }, _) => "too few policies".to_owned(),
             _ => "too few policies walk".to_owned(),
         }
@@ -231,69 +243,15 @@ impl Claim {
                 let with = with.iter().map(|name| figures.group(name)).collect::<Option<Vec<_>>>()?;
                 Some(bounded(&with, figures.group(without)?, *bound))
             }
-            Self::Faster { group, than } => {
-                let comparison = figures.comparison(group, than, figures.outcomes.first()?)?;
-                let evidence = format!("faster by {:.3} m/s than {}", comparison.effect.difference, over(comparison));
-                Some((apart(comparison, level)?, evidence))
-            }
-            Self::LowDimensional { group, share } => {
-                let group = figures.group(group)?;
-                let explained = of_weights(group, |weights| Some(mean(&weights.explained)));
-                let interval = sure(&explained, level)?;
-                let of = of(group, explained.len());
-                let evidence = format!("three components explain {interval:.2} of the variance of an episode, {of}");
-                Some((side(&interval, *share, true), evidence))
-            }
-            Self::Wider { group } => {
-                let group = figures.group(group)?;
-                // Of ratios the logarithm has a mean that says which is larger: twice and half come to nothing.
-                let widening = of_weights(group, |weights| Some(weights.widening().ln()));
-                let interval = sure(&widening, level)?;
-                let one_by_one: Vec<String> = (0..COMPONENTS)
-                    .map(|component| {
-                        let ratios = of_weights(group, |weights| {
-                            Some((weights.unknown_spread.get(component)? / weights.known_spread.get(component)?).ln())
-                        });
-                        format!("{:.2}", mean(&ratios).exp())
-                    })
-                    .collect();
-                let evidence = format!(
-                    "spread along three components {:.2} times as wide, one by one {}, {}",
-                    interval.map(f64::exp),
-                    one_by_one.join(", "),
-                    of(group, widening.len())
-                );
-                Some((side(&interval, 0.0, true), evidence))
-            }
+            Self::Faster { group, than } => faster(figures.comparison(group, than, figures.outcomes.first()?)?, level),
+            Self::LowDimensional { group, share } => low_dimensional(figures.group(group)?, *share, level),
+            Self::Wider { group } => wider(figures.group(group)?, level),
             Self::StillInTheAir { group, condition, share } => {
-                let (group, air) = (figures.group(group)?, figures.outcome(condition)?);
-                let walkers = || group.policies.iter().filter(|policy| policy.walks);
-                let times = |value: fn(&Course) -> f64| -> Vec<f64> {
-                    walkers().map(|policy| value(&policy.outcomes[air].course) / value(&policy.outcomes[0].course)).collect()
-                };
-                let motion = times(|course| course.joint_speed);
-                let interval = sure(&motion, level)?;
-                let mut evidence = format!(
-                    "in the second half of an episode in the air joints move {interval:.2} times as fast as on the ground, {}",
-                    of(group, motion.len())
-                );
-                if group.plastic > 0 {
-                    let change = mean(&times(|course| course.weight_change));
-                    evidence +=
-                        &format!("; the weights' change per step, start included, is {change:.2} times that on the ground");
-                }
-                Some((side(&interval, *share, false), evidence))
+                still_in_the_air(figures.group(group)?, figures.outcome(condition)?, *share, level)
             }
             Self::MoreRobust { group, than, outcome } => {
-                let comparisons: Vec<_> =
-                    than.iter().map(|than| figures.comparison(group, than, outcome)).collect::<Option<_>>()?;
-                let verdicts: Vec<ClaimVerdict> =
-                    comparisons.iter().map(|comparison| apart(comparison, level)).collect::<Option<_>>()?;
-                let verdict = together(&verdicts);
-                let sentence = |comparison: &&ComparisonFigures| {
-                    format!("retains {:+.2} of its speed more than {}", comparison.effect.difference, over(comparison))
-                };
-                Some((verdict, comparisons.iter().map(sentence).collect::<Vec<_>>().join("; ")))
+                let comparisons = than.iter().map(|than| figures.comparison(group, than, outcome));
+                more_robust(&comparisons.collect::<Option<Vec<_>>>()?, level)
             }
             Self::Matters { group, than, outcome, times } => {
                 let (own, other) = (figures.group(group)?, figures.group(than)?);
@@ -305,10 +263,78 @@ impl Claim {
     }
 }
 
+/// What the comparison of two groups' speeds says.
+fn faster(comparison: &ComparisonFigures, level: f64) -> Option<(ClaimVerdict, String)> {
+    let evidence = format!("faster by {:.3} m/s than {}", comparison.effect.difference, over(comparison));
+    Some((apart(comparison, level)?, evidence))
+}
+
+/// Whether three components explain more than `share` of the variance of an episode's weights.
+fn low_dimensional(group: &GroupFigures, share: f64, level: f64) -> Option<(ClaimVerdict, String)> {
+    let explained = of_weights(group, |weights| Some(mean(&weights.explained)));
+    let interval = sure(&explained, level)?;
+    let of = of(group, explained.len());
+    let evidence = format!("three components explain {interval:.2} of the variance of an episode, {of}");
+    Some((side(&interval, share, true), evidence))
+}
+
+/// Whether weights spread wider under the unknown condition than under the known one.
+fn wider(group: &GroupFigures, level: f64) -> Option<(ClaimVerdict, String)> {
+    // Of ratios the logarithm has a mean that says which is larger: twice and half come to nothing.
+    let widening = of_weights(group, |weights| Some(weights.widening().ln()));
+    let interval = sure(&widening, level)?;
+    let one_by_one = |component: usize| {
+        let ratios = of_weights(group, |weights| {
+            Some((weights.unknown_spread.get(component)? / weights.known_spread.get(component)?).ln())
+        });
+        format!("{:.2}", mean(&ratios).exp())
+    };
+    let evidence = format!(
+        "spread along three components {:.2} times as wide, one by one {}, {}",
+        interval.map(f64::exp),
+        (0..COMPONENTS).map(one_by_one).collect::<Vec<_>>().join(", "),
+        of(group, widening.len())
+    );
+    Some((side(&interval, 0.0, true), evidence))
+}
+
+/// Whether joints move at no more than `share` of their speed on the ground; `air` is the place of the condition in the air.
+fn still_in_the_air(group: &GroupFigures, air: usize, share: f64, level: f64) -> Option<(ClaimVerdict, String)> {
+    let walkers = || group.policies.iter().filter(|policy| policy.walks);
+    let times = |value: fn(&Course) -> f64| -> Vec<f64> {
+        walkers().map(|policy| value(&policy.outcomes[air].course) / value(&policy.outcomes[0].course)).collect()
+    };
+    let motion = times(|course| course.joint_speed);
+    let interval = sure(&motion, level)?;
+    let mut evidence = format!(
+        "in the second half of an episode in the air joints move {interval:.2} times as fast as on the ground, {}",
+        of(group, motion.len())
+    );
+    if group.plastic > 0 {
+        let change = mean(&times(|course| course.weight_change));
+        evidence += &format!("; the weights' change per step, start included, is {change:.2} times that on the ground");
+    }
+    Some((side(&interval, share, false), evidence))
+}
+
+/// What the comparisons with all other groups say together.
+fn more_robust(comparisons: &[&ComparisonFigures], level: f64) -> Option<(ClaimVerdict, String)> {
+    let verdicts = comparisons.iter().map(|comparison| apart(comparison, level)).collect::<Option<Vec<_>>>()?;
+    let sentence = |comparison: &&ComparisonFigures| {
+        format!("retains {:+.2} of its speed more than {}", comparison.effect.difference, over(comparison))
+    };
+    Some((together(&verdicts), comparisons.iter().map(sentence).collect::<Vec<_>>().join("; ")))
+}
+
 /// `value` of the weights of each policy that walks, where it is a number.
 fn of_weights(group: &GroupFigures, value: impl Fn(&WeightFigures) -> Option<f64>) -> Vec<f64> {
     let weights = group.policies.iter().filter(|policy| policy.walks).filter_map(|policy| policy.weights.as_ref());
     weights.filter_map(value).filter(|value| value.is_finite()).collect()
+}
+
+/// What the ablations of the policies that walk say.
+fn verdicts(group: &GroupFigures) -> impl Iterator<Item = Verdict> {
+    group.policies.iter().filter(|policy| policy.walks).filter_map(|policy| policy.verdict)
 }
 
 /// Interval of the mean of `values`, unless they are too few.
@@ -346,10 +372,8 @@ fn matters(
     times: f64,
     level: f64,
 ) -> Option<(ClaimVerdict, String)> {
-    let lost = |loss: fn(&Verdict) -> f32| {
-        let verdicts = own.policies.iter().filter(|policy| policy.walks).filter_map(|policy| policy.verdict);
-        sure(&verdicts.map(|verdict| f64::from(loss(&verdict))).collect::<Vec<_>>(), level)
-    };
+    let lost =
+        |loss: fn(&Verdict) -> f32| sure(&verdicts(own).map(|verdict| f64::from(loss(&verdict))).collect::<Vec<_>>(), level);
     let (activity, change) = (lost(|verdict| verdict.activity)?, lost(|verdict| verdict.change)?);
     let speed = |group: &GroupFigures| {
         let walkers = group.policies.iter().filter(|policy| policy.walks);

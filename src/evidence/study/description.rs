@@ -150,6 +150,19 @@ pub enum StudyError {
         /// What it needs.
         needs: String,
     },
+    /// A claim about what is retained of the speed under the first condition names that condition.
+    #[error(
+        "the claim `{claim}` is about what is retained of the speed, but under {condition:?}, the suite's first condition, speeds themselves are \
+         compared; name one of the outcomes: {known}"
+    )]
+    FirstCondition {
+        /// The claim in words.
+        claim: String,
+        /// The condition.
+        condition: String,
+        /// Names of the study's outcomes.
+        known: String,
+    },
     /// A group sets what the study itself sets.
     #[error("the group {group:?} sets `{key}`; give it as {instead} instead")]
     Reserved {
@@ -238,6 +251,13 @@ impl Study {
             claim.groups().try_for_each(|name| known("claims", &groups, name))?;
             claim.condition().map_or(Ok(()), |name| known("claims", &conditions, name))?;
             claim.check()?;
+            if let Some(name) = claim.outcome() {
+                if conditions.first().is_some_and(|first| *first == name.as_str()) {
+                    let known = outcomes.join(", ");
+                    return Err(StudyError::FirstCondition { claim: claim.to_string(), condition: name.clone(), known });
+                }
+                known("claims", &outcomes, name)?;
+            }
             let unmeasured = |needs| StudyError::Unmeasured { claim: claim.to_string(), needs };
             if claim.needs_weights() && self.weights.is_none() {
                 return Err(unmeasured("`weights`".to_owned()));

@@ -16,8 +16,11 @@ use crate::policy::MapError;
 pub(super) const COMPONENTS: usize = 3;
 /// Most episodes that are followed under each condition: all their weights are held in memory at once.
 const EPISODES: u32 = 10;
-/// What is left out of spreads and motions \[s\]: the way from random weights to those of the gait.
+/// What is left out of spreads and motions \[s\]: the way from random weights to those of the gait. Only whether weights settle is told from there.
 const START: f64 = 1.0;
+/// Counted up when the figures come to mean something else, so that those of before are measured again. Since 2 a limit cycle is one in step,
+/// and settling is told from the first updates of the episode.
+const DEFINITION: u32 = 2;
 
 /// How a policy's weights move. One number per episode, unless said otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,7 +126,7 @@ pub fn weight_figures(
     let seeds = held_out_seeds(suite.seed, suite.episodes.min(EPISODES));
     // All that the figures depend on.
     let settings = pair.map(|condition| entrant.setting(condition)).join(" ");
-    let setting = format!("{settings} seed {} episodes {}", suite.seed, seeds.len());
+    let setting = format!("{settings} seed {} episodes {} definition {DEFINITION}", suite.seed, seeds.len());
     if let Some(figures) = records.known.get(&setting) {
         return Ok(Some(figures.clone()));
     }
@@ -145,6 +148,7 @@ pub fn weight_figures(
         Some(Components::fit(series, COMPONENTS).ok()?.explained(series).iter().sum())
     };
     let Some(explained) = series[0].iter().map(explained).collect::<Option<Vec<f64>>>() else { return Ok(None) };
+    let motions = series[0].iter().map(|series| Dynamics::motion_after(series, START)).collect();
     let settled: Vec<WeightSeries> = series.into_iter().flatten().map(|series| series.without_start(START)).collect();
     let Ok(components) = Components::fit(&settled, COMPONENTS) else { return Ok(None) };
     let spread = |scores: &[Scores]| -> Vec<f64> {
@@ -152,12 +156,7 @@ pub fn weight_figures(
         (0..components.subspace().components()).map(|component| (squares(component) / scores.len() as f64).sqrt()).collect()
     };
     let (known, unknown) = components.scores.split_at(seeds.len());
-    let figures = WeightFigures {
-        explained,
-        known_spread: spread(known),
-        unknown_spread: spread(unknown),
-        motions: settled[..seeds.len()].iter().map(|series| Dynamics::of(series).motion).collect(),
-    };
+    let figures = WeightFigures { explained, known_spread: spread(known), unknown_spread: spread(unknown), motions };
     records.add(Record { policy: entrant.name.clone(), setting, figures: figures.clone() })?;
     Ok(Some(figures))
 }

@@ -133,7 +133,11 @@ impl Suite {
             return value("conditions", &"empty", "a list; its first condition is the one that others are compared with");
         }
         let mut conditions: Vec<Condition> = Vec::new();
-        for description in &self.conditions {
+        for (index, description) in self.conditions.iter().enumerate() {
+            // Conditions of one leg each have the name of their description in common, by which they are taken together.
+            if self.conditions[..index].iter().any(|other| other.name == description.name) {
+                return Err(SuiteError::SameName(description.name.clone()));
+            }
             for condition in self.expand(description, robot, control_rate)? {
                 if conditions.iter().any(|other| other.name == condition.name) {
                     return Err(SuiteError::SameName(condition.name));

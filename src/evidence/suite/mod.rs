@@ -9,4 +9,4 @@ pub use description::{Condition, ConditionDescription, LegDamage, Suite, SuiteEr
 pub(super) use records::Lines;
 pub use records::{Record, Records, RecordsError};
 pub use report::{Comparison, ConditionReport, SuiteReport};
-pub use run::{Entrant, run_suite};
+pub use run::{Entrant, SuiteRunError, run_suite};

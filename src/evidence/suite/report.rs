@@ -6,10 +6,10 @@ use super::description::Suite;
 use super::records::Records;
 use super::run::Entrant;
 use crate::episode::EpisodeResult;
-use crate::evidence::held_out_seeds;
 use crate::evidence::statistics::{
     Interval, PairedEffect, bootstrap, compare_pairs, fewest_pairs, holm, mean, mean_interval, meaningful_ratio, ratio_interval,
 };
+use crate::evidence::{SLOWEST_WALK, held_out_seeds};
 
 /// Shorter ways forward have no energy per metre \[m\].
 const SHORTEST_WAY: f32 = 0.1;
@@ -38,8 +38,8 @@ pub struct ConditionReport {
     pub condition: String,
     /// Forward speed \[m/s\].
     pub speed: Interval,
-    /// Speed as a share of that under the first condition, of the same seeds.
-    pub retained: Interval,
+    /// Speed as a share of that under the first condition, of the same seeds; none for a policy that does not walk there ([`SLOWEST_WALK`]).
+    pub retained: Option<Interval>,
     /// Share of episodes in which the robot fell.
     pub falls: f64,
     /// Work of the motors per metre forward \[J/m\]: mean over episodes that got at least 0.1 m far; `None` when none did.
@@ -68,7 +68,8 @@ pub struct Comparison {
     /// The p value, corrected for all comparisons of this report; none with fewer than [`SuiteReport::fewest_episodes`], whose p says
     /// nothing however clear the difference.
     pub p_adjusted: Option<f64>,
-    /// What the policy retains of its speed over what the baseline retains of its own, where both walk forward.
+    /// What the policy retains of its speed over what the baseline retains of its own, where both walk under the first condition
+    /// ([`SLOWEST_WALK`]) and get forward under this one.
     pub retained_ratio: Option<Interval>,
 }
 
@@ -100,8 +101,8 @@ impl SuiteReport {
         let conditions = groups.iter().flat_map(|groups| groups.iter().map(|group| group.report(suite, &groups[0]))).collect();
         let mut comparisons = Vec::new();
         if let Some(base) = baseline.and_then(|index| groups.get(index)) {
-            for (index, own) in groups.iter().enumerate().filter(|(index, _)| Some(*index) != baseline) {
-                debug_assert!(index < entrants.len());
+            let others = groups.iter().enumerate().filter(|(index, _)| Some(*index) != baseline);
+            for own in others.map(|(_, own)| own) {
                 let pairs = own.iter().filter_map(|group| Some((group, base.iter().find(|other| other.name == group.name)?)));
                 comparisons.extend(pairs.map(|(group, other)| group.compare(suite, &own[0], other, &base[0])));
             }
@@ -140,7 +141,7 @@ impl<'a> Group<'a> {
             policy: self.entrant.name.clone(),
             condition: self.name.clone(),
             speed: mean_interval(&self.speeds, suite.level, suite.seed),
-            retained: ratio_interval(&self.speeds, &first.speeds, suite.level, suite.seed),
+            retained: retained(&self.speeds, &first.speeds, suite),
             falls: mean(&|result| f64::from(u8::from(result.fell))),
             work_per_metre: (!far.is_empty()).then(|| work / far.len() as f64),
             joint_speed: mean(&|result| f64::from(result.joint_speed)),
@@ -152,24 +153,78 @@ impl<'a> Group<'a> {
 
     fn compare(&self, suite: &Suite, first: &Self, base: &Self, base_first: &Self) -> Comparison {
         let speed = compare_pairs(&self.speeds, &base.speeds, suite.level, suite.seed);
-        let retained_ratio = bootstrap(self.speeds.len(), suite.level, suite.seed, |indices| {
-            let sum = |group: &Self| indices.iter().map(|&index| group.speeds[index]).sum::<f64>();
-            (sum(self) / sum(first)) / (sum(base) / sum(base_first))
-        });
-        let share = |group: &Self, first: &Self| mean(&group.speeds) / mean(&first.speeds);
+        let speeds = [self, first, base, base_first].map(|group| group.speeds.as_slice());
         Comparison {
             policy: self.entrant.name.clone(),
             baseline: base.entrant.name.clone(),
             condition: self.name.clone(),
             p_adjusted: None,
             speed,
-            retained_ratio: meaningful_ratio(retained_ratio, share(self, first), share(base, base_first)),
+            retained_ratio: retained_ratio(speeds, suite),
         }
     }
+}
+
+/// Whether episodes of these speeds \[m/s\] are those of a walk.
+fn walks(speeds: &[f64]) -> bool {
+    mean(speeds) >= SLOWEST_WALK.into()
+}
+
+/// Share that `speeds` are of the `first` ones, those of the same seeds under the first condition, if those are a walk. Of next to nothing every
+/// share is large, and of a way backwards it has the wrong sign.
+fn retained(speeds: &[f64], first: &[f64], suite: &Suite) -> Option<Interval> {
+    let share = walks(first).then(|| ratio_interval(speeds, first, suite.level, suite.seed))?;
+    (share.low.is_finite() && share.high.is_finite()).then_some(share)
+}
+
+/// What a policy retains over what another does: its speeds, those under the first condition, and the same of the other.
+fn retained_ratio([own, own_first, other, other_first]: [&[f64]; 4], suite: &Suite) -> Option<Interval> {
+    if !walks(own_first) || !walks(other_first) {
+        return None;
+    }
+    let ratio = bootstrap(own.len(), suite.level, suite.seed, |indices| {
+        let sum = |speeds: &[f64]| indices.iter().map(|&index| speeds[index]).sum::<f64>();
+        (sum(own) / sum(own_first)) / (sum(other) / sum(other_first))
+    });
+    // The four speeds, not the two shares: of a way backwards out of a way backwards the share is above 0.
+    meaningful_ratio(ratio, &[own, own_first, other, other_first].map(mean))
 }
 
 fn straightness(result: &EpisodeResult) -> f64 {
     let (forward, sideways) = (f64::from(result.distance), f64::from(result.lateral_drift));
     let whole = forward.hypot(sideways);
     if whole > 0.0 { forward / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suite() -> Suite {
+        crate::config::parse_yaml("{episodes: 3, duration: 1, conditions: [{name: flat}]}").unwrap()
+    }
+
+    #[test]
+    fn nothing_is_retained_of_a_speed_that_is_no_walk() {
+        let share = |first: [f64; 3]| retained(&[0.1, 0.2, 0.3], &first, &suite());
+        assert_eq!(share([0.2, 0.4, 0.6]).unwrap().estimate, 0.5);
+        // In the air, on the spot, and backwards.
+        for first in [[0.0; 3], [0.001, 0.03, -0.02], [-0.2; 3]] {
+            assert_eq!(share(first), None, "{first:?}");
+        }
+    }
+
+    #[test]
+    fn what_two_policies_retain_is_compared_where_both_walk_and_still_get_forward() {
+        let ratio = |speeds: [f64; 4]| {
+            let speeds = speeds.map(|speed| [speed; 3]);
+            retained_ratio(speeds.each_ref().map(|speeds| &speeds[..]), &suite())
+        };
+        assert_eq!(ratio([0.1, 0.2, 0.1, 0.4]).unwrap().estimate, 2.0);
+        // Backwards at first, and later, too: the shares are above 0 all the same.
+        assert_eq!(ratio([-0.1, -0.2, -0.1, -0.4]), None);
+        assert_eq!(ratio([-0.1, -0.2, 0.1, 0.4]), None);
+        assert_eq!(ratio([-0.1, 0.2, -0.1, 0.4]), None);
+        assert_eq!(ratio([0.1, 0.01, 0.1, 0.4]), None, "a policy that does not walk");
+    }
 }

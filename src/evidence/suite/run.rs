@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::description::{Condition, Suite};
-use super::records::{Record, Records};
-use crate::episode::{Episode, Fitness};
+use super::description::{Condition, Suite, SuiteError};
+use super::records::{Record, Records, RecordsError};
+use crate::episode::{BITS, Episode, EpisodeError, Fitness};
 use crate::evidence::held_out_seeds;
 use crate::evidence::trial::finite;
 use crate::plasticity::Gate;
-use crate::policy::{Policy, PolicyFile};
+use crate::policy::{MapError, Policy, PolicyFile};
 use crate::robot::RobotModel;
 
 /// A policy that takes part in a suite.
@@ -35,6 +35,36 @@ struct Pairing<'a> {
     episode: Episode,
 }
 
+/// Why a suite cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SuiteRunError {
+    /// The suite contradicts itself, or does not fit a robot.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
+    /// A policy is not consistent.
+    #[error("{policy}: {source}")]
+    Policy {
+        /// Its name in tables.
+        policy: String,
+        /// What is wrong with it.
+        source: Box<MapError>,
+    },
+    /// A policy does not fit its robot, or cannot be run under a condition.
+    #[error("{policy} under {condition:?}: {source}")]
+    Episode {
+        /// Name of the policy.
+        policy: String,
+        /// Name of the condition.
+        condition: String,
+        /// Why.
+        source: Box<EpisodeError>,
+    },
+    /// An episode cannot be kept.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+}
+
 impl Entrant {
     /// Names the whole setting of an episode except its seed: policy, robot and world.
     pub(in crate::evidence) fn setting(&self, condition: &Condition) -> String {
@@ -44,6 +74,10 @@ impl Entrant {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
+        // Records of before there was a version are of the first.
+        if BITS != 1 {
+            hash.update(BITS.to_le_bytes());
+        }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -52,21 +86,24 @@ impl Entrant {
 /// before the first, `done` of each that has ended. Nothing is run when any policy or condition does not fit its robot.
 ///
 /// # Errors
-/// The first policy or condition that does not fit, or record that cannot be written.
+/// [`SuiteRunError`] names the first policy or condition that does not fit, or record that cannot be written.
 pub fn run_suite(
     suite: &Suite,
     entrants: &[Entrant],
     records: &mut Records,
     begin: impl FnOnce(usize),
     done: impl Fn() + Sync,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(), SuiteRunError> {
     let mut pairings = Vec::new();
     for entrant in entrants {
         for condition in suite.conditions(&entrant.robot, entrant.file.metadata.control_rate)? {
-            let named = |error: &dyn std::fmt::Display| format!("{} under {:?}: {error}", entrant.name, condition.name);
-            let episode = Episode::new(entrant.robot.clone(), condition.settings.clone()).map_err(|error| named(&error))?;
-            let policy = entrant.file.policy()?;
-            episode.check(&policy, entrant.file.metadata.control_rate).map_err(|error| named(&error))?;
+            let (name, under) = (&entrant.name, &condition.name);
+            let unfit =
+                |source| SuiteRunError::Episode { policy: name.clone(), condition: under.clone(), source: Box::new(source) };
+            let inconsistent = |source| SuiteRunError::Policy { policy: name.clone(), source: Box::new(source) };
+            let episode = Episode::new(entrant.robot.clone(), condition.settings.clone()).map_err(unfit)?;
+            let policy = entrant.file.policy().map_err(inconsistent)?;
+            episode.check(&policy, entrant.file.metadata.control_rate).map_err(unfit)?;
             let setting = entrant.setting(&condition);
             pairings.push(Pairing { entrant, condition, setting, policy, episode });
         }

@@ -3,14 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::episode::BITS;
 use crate::evolution::outcome::{CandidateResult, Failure, Outcome};
 use crate::evolution::settings::LARGEST_POPULATION;
 use crate::evolution::{Experiment, Population, Search};
 use crate::plasticity::Clusters;
 use crate::robot::RobotModel;
 
-/// Version of the messages and of what they mean; also of everything that decides what a candidate comes to. Both sides must have the same.
-pub const PROTOCOL_VERSION: u16 = 1;
+/// Version of the messages and of what they mean, from 1 to 255.
+const MESSAGES: u16 = 1;
+
+/// Version of the messages and of what they mean, and of the bits that a candidate comes to ([`BITS`]). Both sides must have the same.
+pub const PROTOCOL_VERSION: u16 = protocol_version(MESSAGES, BITS);
+
+/// As no version of the messages is larger than 255, other bits are always another version.
+const fn protocol_version(messages: u16, bits: u16) -> u16 {
+    messages + 256 * (bits - 1)
+}
 
 /// A worker process, by a number that it drew at its start.
 pub type WorkerId = u64;
@@ -29,7 +38,8 @@ pub fn experiment_key(hash: &str) -> ExperimentKey {
 pub enum Refusal {
     /// Another version of the protocol.
     #[error(
-        "the worker speaks version {worker} of the protocol, the evolution node version {node}; build both from the same source"
+        "the worker speaks version {worker} of the protocol and of what candidates come to, the evolution node version {node}; build both \
+         from the same source"
     )]
     Protocol {
         /// Version of the worker.
@@ -375,5 +385,19 @@ fn in_population(candidates: &[u32], population: usize) -> Result<(), MessageErr
     match candidates.iter().find(|&&candidate| candidate as usize >= population) {
         Some(&candidate) => Err(MessageError::Candidate { candidate, population }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn episodes_of_other_bits_are_another_version_of_the_protocol() {
+        assert_eq!(protocol_version(1, 1), 1, "what says no version of its bits is of the first");
+        let versions = [(1, 1), (2, 1), (255, 1), (1, 2), (255, 2), (1, 3)];
+        let versions = versions.map(|(messages, bits)| protocol_version(messages, bits));
+        assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+        assert_eq!(PROTOCOL_VERSION, protocol_version(MESSAGES, BITS));
     }
 }

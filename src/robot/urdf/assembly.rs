@@ -236,8 +236,18 @@ impl<'a> Assembly<'a> {
         if without_range && joint.joint_type != JointType::Continuous {
             self.warnings.push(RobotWarning::RangeAssumed { joint: joint.name.clone() });
         }
-        if !(lower < upper && lower.abs() <= MAX_LENGTH && upper.abs() <= MAX_LENGTH) {
+        if lower >= upper || lower.is_nan() || upper.is_nan() {
             return Err(unusable(&format!("has the range {lower} to {upper}; lower must be less than upper")));
+        }
+        if lower.abs().max(upper.abs()) > MAX_LENGTH {
+            let (unit, advice) = match kind {
+                JointKind::Revolute => ("rad", "; a joint without limits is of the type `continuous`"),
+                JointKind::Prismatic => ("m", ""),
+            };
+            return Err(unusable(&format!(
+                "has the range {lower} to {upper} {unit}; limits must lie between -{MAX_LENGTH} and {MAX_LENGTH} {unit}. \
+                 Correct them in the URDF{advice}"
+            )));
         }
         // URDF's defaults, 0 and 0, are no limits.
         let soft = joint.safety_controller.as_ref().map(|safety| [safety.soft_lower_limit, safety.soft_upper_limit]);

@@ -240,7 +240,7 @@ impl Control {
         }
     }
 
-    /// Whoever asked may have gone; then nobody hears the answer.
+    /// Whoever asked may have gone. Then nothing begins: the node's state would be another.
     fn answer(&mut self, request: Request, now: i64) {
         let Some(session) = self.session.as_deref_mut() else {
             match request {
@@ -254,6 +254,7 @@ impl Control {
                     let _ = answer.send(if known != self.handle.emergency_stops() {
                         Released::Overtaken
                     } else if std::mem::take(&mut self.is_stopped) {
+                        self.handle.note_release(known);
                         Released::Done
                     } else {
                         Released::NotStopped
@@ -276,25 +277,35 @@ impl Control {
             // The node configures only after it cleaned up.
             Request::Configure(_) => {}
             Request::CleanUp(answer) => {
-                self.is_stopped = supervisor.fault().is_some_and(|fault| fault.kind == FaultKind::EmergencyStop);
+                let is_stopped = supervisor.fault().is_some_and(|fault| fault.kind == FaultKind::EmergencyStop);
+                match answer.send(self.session.take()) {
+                    Ok(()) => self.is_stopped = is_stopped,
+                    Err(session) => self.session = session,
+                }
                 self.handle.raise_fence();
-                let _ = answer.send(self.session.take());
             }
             Request::Activate(answer) => {
-                supervisor.activate(now);
-                let _ = answer.send(());
+                if answer.send(()).is_ok() {
+                    self.handle.note_start();
+                    supervisor.activate(now);
+                }
             }
             Request::Deactivate(answer) => {
+                // Late or not: a robot that was to rest must not walk on, least of all when the node was shut down.
                 supervisor.deactivate(now);
                 // What was answered before is not answered again to sensors that repeat themselves.
                 session.answered = false;
                 self.handle.raise_fence();
+                // What is latched says so before the session may end.
+                self.step(Due { at: now, is_new: false, is_late: false });
                 let _ = answer.send(());
             }
             Request::Release(known, answer) => {
                 let _ = answer.send(if known != self.handle.emergency_stops() {
                     Released::Overtaken
                 } else if supervisor.release(now) {
+                    self.handle.note_release(known);
+                    self.handle.note_start();
                     session.answered = false;
                     self.handle.raise_fence();
                     Released::Done
@@ -314,13 +325,12 @@ impl Control {
                 supervisor.fade_in(now);
                 let _ = answer.send(*seed);
             }
-            Request::Save(mut snapshot, answer) => {
-                // It was made of a policy of the same sizes.
-                let _ = policy.save(&mut snapshot);
-                let _ = answer.send(snapshot);
+            Request::Save(life, mut snapshot, answer) => {
+                let result = session.life.save(life, &mut snapshot);
+                let _ = answer.send((snapshot, result));
             }
-            Request::Restore(snapshot, answer) => {
-                let result = policy.restore_network(&snapshot);
+            Request::Restore(life, snapshot, answer) => {
+                let result = session.life.restore(life, &snapshot);
                 let _ = answer.send((snapshot, result));
             }
             Request::RollBack(back, answer) => {
@@ -372,7 +382,21 @@ fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::missed_between;
+    use super::{Control, ControlHandle, Released, missed_between};
+
+    #[test]
+    fn a_stop_that_was_released_is_no_longer_the_parameters() {
+        let handle = ControlHandle::default();
+        let mut control = Control::new(handle.clone());
+        handle.stop_by_parameter();
+        control.serve();
+        let mut answer = handle.ask_release();
+        control.serve();
+        assert_eq!(answer.try_recv(), Ok(Some(Released::Done)));
+        // Whatever stops the robot from here on is not the parameter's to release.
+        handle.release_by_parameter();
+        assert!(handle.next().is_none());
+    }
 
     #[test]
     fn missed_steps_are_counted_by_the_gap_between_stamps() {

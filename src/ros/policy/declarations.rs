@@ -29,7 +29,7 @@ pub fn declarations() -> Vec<Declaration> {
         Declaration::string(
             "robot",
             "",
-            "robot description (YAML) to check the policy against, and for the joints' speed limits; empty: only names in messages",
+            "robot description (YAML): checks the policy, limits position and speed, and says how the IMU is mounted; empty: only names in messages are checked",
         )
         .configurable(),
         Declaration::string("driver", "", "how the robot's driver names and turns joints, and its topics (YAML); empty: as this suite"),
@@ -53,7 +53,7 @@ pub fn declarations() -> Vec<Declaration> {
         Declaration::double("keep_weights_every", 10.0, (0.1, 3600.0), "keep the weights so often, and at the end [s]"),
         Declaration::double("history.duration", 60.0, seconds, "how far the weights can be rolled back [s]").configurable(),
         Declaration::integer("history.every", 25, (1, 1_000_000), "control steps between two states of that history").configurable(),
-        Declaration::bool("emergency_stop", false, "true stops the robot until it is released; false releases it").changeable(),
+        Declaration::bool("emergency_stop", false, "true stops the robot until it is released; false ends that stop").changeable(),
         Declaration::integer("realtime.priority", 0, (0, 99), "SCHED_FIFO priority of the control thread; 0: an ordinary thread"),
         Declaration::bool("realtime.lock_memory", false, "keep the node's memory from being paged out"),
         Declaration::string("realtime.processors", "", "processors for the control thread, such as 2,3; empty: all"),
@@ -88,7 +88,7 @@ fn safety() -> Vec<Declaration> {
             "safety.positioning_tolerance",
             default.positioning_tolerance,
             (0.0, 3.2),
-            "how far commands may be ahead of the measured joints on that way, and at its end [rad]; 0: any distance",
+            "how far commands may be ahead of the measured joints on that way, and at its end, and joints outside their range at the start [rad]; 0: any distance",
         ),
         number("safety.fade_in", default.fade_in, seconds, "time over which the policy's targets fade in [s]; 0: at once"),
         number("safety.position_margin", default.position_margin, (0.0, 3.2), "distance of commands from joint limits [rad]"),
@@ -96,7 +96,7 @@ fn safety() -> Vec<Declaration> {
             "safety.velocity_limit",
             default.velocity_limit,
             any,
-            "largest speed of a command [rad/s]; 0: each joint's own, from the robot description",
+            "largest speed of a command [rad/s], where each joint's own, from the robot description, is not lower; 0: that alone",
         ),
         number(
             "safety.acceleration_limit",
@@ -164,7 +164,8 @@ mod tests {
     fn every_check_has_its_parameter() {
         let all = declarations();
         // What follows from these is fixed.
-        let is_fixed = |kind: &FaultKind| matches!(kind, FaultKind::EmergencyStop | FaultKind::NotFollowing);
+        let is_fixed =
+            |kind: &FaultKind| matches!(kind, FaultKind::EmergencyStop | FaultKind::NotFollowing | FaultKind::OutOfRange);
         for kind in FaultKind::ALL.into_iter().filter(|kind| !is_fixed(kind)) {
             let name = format!("safety.reactions.{}", kind.as_str());
             assert!(all.iter().any(|declaration| declaration.name() == name), "{name}");

@@ -17,6 +17,7 @@ mod telemetry;
 mod timing;
 
 pub use node::build;
+pub use requests::Unanswered;
 
 /// The reports of one policy.
 type Reports = crate::ros::outbox::Inbox<report::StepReport>;

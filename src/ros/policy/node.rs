@@ -8,7 +8,6 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use futures::channel::oneshot;
 use r2r::hebbian_locomotion::msg::WeightsLayout;
 use r2r::{ParameterValue, Publisher};
 
@@ -18,7 +17,7 @@ use super::declarations::declarations;
 use super::diagnostics::{THRESHOLDS, Thresholds};
 use super::keeping::{Keeping, KeptAt};
 use super::pace::Pace;
-use super::requests::{ControlHandle, Request};
+use super::requests::{ControlHandle, Request, Unanswered};
 use super::sensors::{Sensing, SharedSensing};
 use super::session::{Known, Life, Session, Trigger};
 use super::telemetry::{Publishing, Subject, Telemetry, layout};
@@ -33,6 +32,7 @@ use crate::ros::qos;
 use crate::ros::realtime::Realtime;
 use crate::ros::rejection::{RejectionCount, Rejections};
 use crate::ros::sensor_reader::{OrderRules, SensorReader};
+use crate::ros::text::without_nul;
 use crate::safety::{MessageFaults, Reaction, SafetyDescription};
 
 /// Steps that a recorder which comes late still gets: 20 s at 50 Hz, about half a megabyte.
@@ -42,9 +42,7 @@ const LATCHED_STEPS: usize = 1000;
 const LATCHED: usize = 200;
 /// Longest time that a transition waits for the control thread.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What a transition says that it did not answer in time.
-const TOO_MUCH: &str = "the control thread has too much to do";
-/// Time between two looks for its answer.
+/// Time between two looks whether a command is still on its way.
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// What the spin thread keeps of a policy node; shared by lifecycle and services.
@@ -167,8 +165,8 @@ fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &P
             }
         }
         ("weights_every", ParameterValue::Integer(value)) => control.weights_every.store(*value as u32, Ordering::Relaxed),
-        ("emergency_stop", ParameterValue::Bool(true)) => control.emergency_stop(),
-        ("emergency_stop", ParameterValue::Bool(false)) if is_changed => drop(control.ask_release()),
+        ("emergency_stop", ParameterValue::Bool(true)) => control.stop_by_parameter(),
+        ("emergency_stop", ParameterValue::Bool(false)) if is_changed => control.release_by_parameter(),
         (name, ParameterValue::Double(value)) => thresholds.set(name, *value),
         _ => {}
     }
@@ -188,7 +186,7 @@ impl PolicyNode {
         // The receiver lives as long as the node.
         let _ = self.subjects.send(Subject { inbox, map, robot: robot.name.clone(), joints, period });
         self.publisher.unpark();
-        let message = layout(&known.metadata, &known.hash);
+        let message = without_nul(layout(&known.metadata, &known.hash));
         let cannot = |source| NodeError::Ros { what: "cannot publish ~/weights_layout".to_owned(), source };
         self.layouts.publish(&message).map_err(cannot)?;
         tracing::info!(
@@ -204,6 +202,11 @@ impl PolicyNode {
     /// Changes whenever the node is configured or cleaned up.
     pub fn configuration(&self) -> u64 {
         self.configurations.get()
+    }
+
+    /// Whether the robot's last joint state lacked the speed of a joint.
+    pub fn lacks_velocity(&self) -> bool {
+        self.sensing.borrow().as_ref().is_some_and(|sensing| sensing.reader.lacks_velocity())
     }
 
     /// What reads another policy, on any thread.
@@ -253,9 +256,16 @@ impl PolicyNode {
             tracing::info!("weights of control step {} from {}", known.template.steps(), place.path.display());
         }
         let safety: SafetyDescription = parameters.section("safety")?;
+        let is_unlimited = safety.velocity_limit == 0.0 && parameters.string("robot").is_empty();
+        if is_unlimited && safety.reactions.velocity != Reaction::Off {
+            tracing::warn!(
+                "nothing limits the speed of commands: set `safety.velocity_limit`, or name the robot's description in `robot`"
+            );
+        }
         let order = OrderRules {
             clock_jump: (f64::from(safety.clock_jump) * 1e9) as i64,
             drops_reordered: safety.reactions.reordered != Reaction::Off,
+            needs_stamps: trigger == Trigger::Sensors,
         };
         let robot = &known.metadata.robot;
         let (joints, feet): (Vec<&str>, Vec<&str>) =
@@ -272,7 +282,8 @@ impl PolicyNode {
         self.announce(&known, inbox)?;
         self.control.forget_sensors();
         self.control.set_faults(MessageFaults::default());
-        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, faults: MessageFaults::default() });
+        *self.sensing.borrow_mut() =
+            Some(Sensing { reader, frames, pace, faults: MessageFaults::default(), starts: self.control.starts() });
         self.control.set_layers(known.metadata.gate_dimensions().layers);
         self.keeping.set(kept.clone());
         *self.kept.borrow_mut() = kept;
@@ -283,30 +294,8 @@ impl PolicyNode {
             Ok(())
         } else {
             self.forget();
-            Err(NodeError::Contradiction(TOO_MUCH.to_owned()))
+            Err(Unanswered::Busy.into())
         }
-    }
-
-    /// Asks the control thread until it has answered: a state that the robot is not in must not be reported.
-    ///
-    /// # Errors
-    /// [`NodeError::Contradiction`] when it has not within [`PATIENCE`].
-    fn insist<T>(&self, make: impl Fn(oneshot::Sender<T>) -> Request) -> Result<T, NodeError> {
-        let begin = Instant::now();
-        let mut answer = self.control.ask(&make);
-        while begin.elapsed() < PATIENCE && !self.control.is_closed() {
-            match answer.try_recv() {
-                Ok(Some(answer)) => return Ok(answer),
-                Ok(None) => std::thread::sleep(MOMENT),
-                Err(_) => {
-                    // The queue was full.
-                    std::thread::sleep(MOMENT);
-                    answer = self.control.ask(&make);
-                }
-            }
-        }
-        let why = if self.control.is_closed() { "the control thread has ended" } else { TOO_MUCH };
-        Err(NodeError::Contradiction(why.to_owned()))
     }
 
     fn forget(&self) {
@@ -347,14 +336,14 @@ impl Managed for Lifecycle {
     }
 
     fn activate(&mut self) -> Result<(), NodeError> {
-        self.0.insist(Request::Activate)
+        Ok(self.0.control.insist(Request::Activate, PATIENCE)?)
     }
 
     fn deactivate(&mut self) -> Result<(), NodeError> {
         if self.0.control.is_closed() {
             return Ok(());
         }
-        self.0.insist(Request::Deactivate)?;
+        self.0.control.insist(Request::Deactivate, PATIENCE)?;
         // No command after the transition: older ones are fenced off, and one that is on its way is waited for.
         let begin = Instant::now();
         while self.0.control.is_publishing() && begin.elapsed() < PATIENCE {
@@ -366,7 +355,7 @@ impl Managed for Lifecycle {
     fn cleanup(&mut self) -> Result<(), NodeError> {
         // A thread that has ended has kept its weights itself.
         if !self.0.control.is_closed()
-            && let Some(session) = self.0.insist(Request::CleanUp)?
+            && let Some(session) = self.0.control.insist(Request::CleanUp, PATIENCE)?
         {
             self.0.keeping.keep(&session.life.policy);
         }

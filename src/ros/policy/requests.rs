@@ -3,17 +3,20 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use futures::channel::oneshot::{Receiver, Sender, channel};
 
-use super::session::{Life, Session};
+use super::session::{Life, Session, StateError};
 use crate::plasticity::{CommandedGate, GateError};
-use crate::policy::{RingError, Snapshot, SnapshotError};
+use crate::policy::{RingError, Snapshot};
 use crate::safety::{MessageFaults, SENSORS};
 
 /// Requests that can wait for the next step.
 const REQUESTS: usize = 64;
+/// Time between two looks for an answer.
+const MOMENT: Duration = Duration::from_millis(1);
 /// Never, as the time at which a sensor spoke.
 const NEVER: i64 = i64::MIN;
 
@@ -21,11 +24,11 @@ const NEVER: i64 = i64::MIN;
 pub enum Request {
     /// A robot and its policy, passive.
     Configure(Box<Session>),
-    /// Gives them back, if there are any.
+    /// Gives them back, if there are any and someone still takes them.
     CleanUp(Sender<Option<Box<Session>>>),
-    /// Walk, once the sensors are well.
+    /// Walk, once the sensors are well, if someone still hears that it does.
     Activate(Sender<()>),
-    /// No more commands.
+    /// No more commands, whether someone still hears it or not.
     Deactivate(Sender<()>),
     /// End a stop, if no emergency stop was asked for since there were so many.
     Release(u64, Sender<Released>),
@@ -33,15 +36,18 @@ pub enum Request {
     Gate(CommandedGate),
     /// New weights of this seed; `None`: of the present one. Answered with the seed.
     Reset(Option<u64>, Sender<u64>),
-    /// A copy of the state.
-    Save(Box<Snapshot>, Sender<Box<Snapshot>>),
-    /// Another state.
-    Restore(Box<Snapshot>, Sender<(Box<Snapshot>, Result<(), SnapshotError>)>),
+    /// A copy of the state, in the life of this number.
+    Save(u64, Box<Snapshot>, Sender<Returned>),
+    /// Another state, in the life of this number.
+    Restore(u64, Box<Snapshot>, Sender<Returned>),
     /// The state of so many control steps ago. Answered with how many they are.
     RollBack(u64, Sender<Result<u64, RingError>>),
     /// Another policy for the same robot. Answered with the old one.
     Load(Box<Life>, Sender<Box<Life>>),
 }
+
+/// A snapshot that was sent to the control thread, and whether it did with it what was asked.
+pub type Returned = (Box<Snapshot>, Result<(), StateError>);
 
 /// What became of a request to end a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,17 @@ pub enum Released {
     Overtaken,
 }
 
+/// Why the control thread did not do what it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// It did not answer in time.
+    #[error("the control thread did not answer in time; ask again")]
+    Busy,
+    /// There is none.
+    #[error("the control thread has ended; start the node again")]
+    Ended,
+}
+
 /// What all threads of a policy node share with its control thread.
 pub struct Shared {
     requests: ArrayQueue<Request>,
@@ -61,10 +78,14 @@ pub struct Shared {
     is_closed: AtomicBool,
     /// Emergency stops asked for so far.
     emergency_stops: AtomicU64,
+    /// Which of them is the parameter's, while it holds; 0 for none.
+    parameter_stop: AtomicU64,
     /// Raised whenever older commands must no longer be published.
     fence: AtomicU64,
     /// Whether the publishing thread is about to publish a command.
     is_publishing: AtomicBool,
+    /// How often the robot began as at its start.
+    starts: AtomicU64,
     /// Layers of the network; 0 while the node is unconfigured.
     layers: AtomicUsize,
     present_gate: AtomicU32,
@@ -97,8 +118,10 @@ impl Default for ControlHandle {
             thread: OnceLock::new(),
             is_closed: AtomicBool::new(false),
             emergency_stops: AtomicU64::new(0),
+            parameter_stop: AtomicU64::new(0),
             fence: AtomicU64::new(0),
             is_publishing: AtomicBool::new(false),
+            starts: AtomicU64::new(0),
             layers: AtomicUsize::new(0),
             present_gate: AtomicU32::new(1f32.to_bits()),
             weights_every: AtomicU32::new(0),
@@ -138,6 +161,30 @@ impl Shared {
         receiver
     }
 
+    /// Asks and waits. What was not answered within `patience` is withdrawn: nothing begins to move after that.
+    ///
+    /// # Errors
+    /// [`Unanswered`] when it was not done.
+    pub fn insist<T>(&self, make: impl Fn(Sender<T>) -> Request, patience: Duration) -> Result<T, Unanswered> {
+        let begin = Instant::now();
+        let mut answer = self.ask(&make);
+        loop {
+            let is_late = self.is_closed() || begin.elapsed() >= patience;
+            if is_late {
+                // Only what was answered before this is done.
+                answer.close();
+            }
+            match answer.try_recv() {
+                Ok(Some(answer)) => return Ok(answer),
+                _ if is_late => return Err(if self.is_closed() { Unanswered::Ended } else { Unanswered::Busy }),
+                Ok(None) => {}
+                // The queue was full.
+                Err(_) => answer = self.ask(&make),
+            }
+            std::thread::sleep(MOMENT);
+        }
+    }
+
     /// Says that no thread answers any more.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
@@ -158,6 +205,27 @@ impl Shared {
     pub fn emergency_stop(&self) {
         self.emergency_stops.fetch_add(1, Ordering::SeqCst);
         self.wake();
+    }
+
+    /// The same, as the parameter says.
+    pub fn stop_by_parameter(&self) {
+        let before = self.emergency_stops.fetch_add(1, Ordering::SeqCst);
+        self.parameter_stop.store(before + 1, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Asks for the end of the parameter's own stop, if that holds and no other came after it.
+    pub fn release_by_parameter(&self) {
+        let own = self.parameter_stop.load(Ordering::SeqCst);
+        if own != 0 {
+            drop(self.ask(|answer| Request::Release(own, answer)));
+        }
+    }
+
+    /// Says that a stop was ended when the last emergency stop was that of this number. What stops the robot from then on is not the parameter's
+    /// to end.
+    pub fn note_release(&self, known: u64) {
+        let _ = self.parameter_stop.compare_exchange(known, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// Emergency stops asked for so far.
@@ -194,6 +262,16 @@ impl Shared {
     /// Whether the publishing thread may be about to publish a command.
     pub fn is_publishing(&self) -> bool {
         self.is_publishing.load(Ordering::SeqCst)
+    }
+
+    /// Says that the robot begins as at its start.
+    pub fn note_start(&self) {
+        self.starts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it has.
+    pub fn starts(&self) -> u64 {
+        self.starts.load(Ordering::Relaxed)
     }
 
     /// Says how many layers the network has; 0: there is none.
@@ -258,6 +336,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plasticity::Gate;
 
     #[test]
     fn a_release_knows_only_the_stops_before_it() {
@@ -267,6 +346,48 @@ mod tests {
         control.emergency_stop();
         let Some(Request::Release(known, _)) = control.next() else { panic!("no release is queued") };
         assert_eq!((known, control.emergency_stops()), (1, 2));
+    }
+
+    #[test]
+    fn the_parameter_asks_for_no_release_but_that_of_its_own_stop() {
+        let control = ControlHandle::default();
+        control.emergency_stop();
+        control.release_by_parameter();
+        assert!(control.next().is_none(), "the stop is not the parameter's");
+        control.stop_by_parameter();
+        control.emergency_stop();
+        control.release_by_parameter();
+        // The control thread leaves a robot stopped that was stopped again since.
+        let Some(Request::Release(known, _)) = control.next() else { panic!("no release is queued") };
+        assert_eq!((known, control.emergency_stops()), (2, 3));
+    }
+
+    #[test]
+    fn what_was_not_answered_in_time_is_withdrawn() {
+        let control = ControlHandle::default();
+        assert_eq!(control.insist(Request::Activate, Duration::from_millis(5)), Err(Unanswered::Busy));
+        let Some(Request::Activate(answer)) = control.next() else { panic!("nothing is queued") };
+        assert!(answer.send(()).is_err(), "a robot that nobody waits for any more would walk");
+        control.close();
+        assert_eq!(control.insist(Request::Activate, Duration::from_secs(60)), Err(Unanswered::Ended));
+    }
+
+    #[test]
+    fn a_full_queue_is_asked_again_until_there_is_room() {
+        let control = ControlHandle::default();
+        while control.send(Request::Gate(Gate::OPEN.into())) {}
+        let served = control.clone();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            loop {
+                match served.next() {
+                    Some(Request::Deactivate(answer)) => return answer.send(()),
+                    _ => std::thread::yield_now(),
+                }
+            }
+        });
+        assert_eq!(control.insist(Request::Deactivate, Duration::from_secs(60)), Ok(()));
+        assert_eq!(thread.join().ok(), Some(Ok(())));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Sensing {
     pub pace: Option<Pace>,
     /// What was wrong with messages.
     pub faults: MessageFaults,
+    /// Starts of the robot that the reader knows of.
+    pub starts: u64,
 }
 
 /// Sensor messages, if the node is configured.
@@ -56,8 +58,13 @@ impl Receiver {
     fn receive(&mut self, spoken: Spoken, take: impl FnOnce(&mut SensorReader, i64) -> Result<(), MessageError>) {
         let mut sensing = self.sensing.borrow_mut();
         // An unconfigured node has no use for messages.
-        let Some(Sensing { reader, frames, pace, faults }) = sensing.as_mut() else { return };
+        let Some(Sensing { reader, frames, pace, faults, starts }) = sensing.as_mut() else { return };
         let now = steady_now();
+        let begun = self.control.starts();
+        if *starts != begun {
+            *starts = begun;
+            reader.start();
+        }
         let result = take(reader, now);
         faults.clock_jumps = reader.clock_jumps();
         match &result {

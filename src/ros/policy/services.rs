@@ -13,8 +13,8 @@ use r2r::std_srvs::srv::{SetBool, Trigger};
 use super::keeping::KeptAt;
 use super::node::PolicyNode;
 use super::requests::{Released, Request};
+use super::session::Known;
 use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
-use crate::policy::Snapshot;
 use crate::ros::node::{Background, NodeError, Shell};
 use crate::ros::qos;
 use crate::ros::rejection::{RejectionCount, Rejections};
@@ -91,13 +91,16 @@ fn serve_gate(shell: &mut Shell, node: &Rc<PolicyNode>, rejected: &RejectionCoun
 }
 
 fn serve_stop(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
-    let by_topic = node.clone();
-    shell.subscribe("~/emergency_stop", qos::stop(), move |message: Bool| {
-        // A topic cannot release: whoever repeats `false` does not mean that.
-        if message.data {
-            by_topic.control.emergency_stop();
-        }
-    })?;
+    // Reliably, so that none is lost, and best effort, since those who publish so are never heard reliably. To stop twice is to stop.
+    for qos in [qos::stop(), qos::stop().best_effort()] {
+        let by_topic = node.clone();
+        shell.subscribe("~/emergency_stop", qos, move |message: Bool| {
+            // A topic cannot release: whoever repeats `false` does not mean that.
+            if message.data {
+                by_topic.control.emergency_stop();
+            }
+        })?;
+    }
     let node = node.clone();
     shell.serve::<SetBool::Service, _>("~/emergency_stop", move |request| {
         let node = node.clone();
@@ -193,34 +196,41 @@ async fn save_as(node: &PolicyNode, background: &Background, path: &str) -> Resu
     if path.is_empty() {
         return Err("give the path of a file".to_owned());
     }
-    let place = node.known.borrow().as_ref().map(|known| KeptAt::new(path.into(), known));
-    save(node, background, place.ok_or_else(|| UNCONFIGURED.to_owned())?).await
+    let place = of_known(node, |known| KeptAt::new(path.into(), known))?;
+    match save(node, background, place).await? {
+        (step, true) => Ok(step),
+        (step, false) => Err(format!("weights of control step {step} were overtaken: newer ones are in {path}")),
+    }
 }
 
-/// Asks for a copy of the state and writes it. Returns its control step.
-async fn save(node: &PolicyNode, background: &Background, place: KeptAt) -> Result<u64, String> {
-    let empty = template(node)?;
-    let snapshot = node.control.ask(|answer| Request::Save(Box::new(empty), answer)).await;
-    let snapshot = snapshot.map_err(|_| UNCONFIGURED.to_owned())?;
+/// Asks for a copy of the state and writes it. Returns its control step, and whether it was written: not where a newer one was meanwhile.
+async fn save(node: &PolicyNode, background: &Background, place: KeptAt) -> Result<(u64, bool), String> {
+    let (life, empty) = of_known(node, |known| (known.life, Box::new(known.template.clone())))?;
+    let planned = node.keeping.plan(place);
+    let answer = node.control.ask(|answer| Request::Save(life, empty, answer)).await;
+    let (snapshot, result) = answer.map_err(|_| UNCONFIGURED.to_owned())?;
+    result.map_err(|error| error.to_string())?;
     let step = snapshot.steps();
-    let written = background.run(move || place.write(&snapshot)).await;
-    written.ok_or_else(|| UNCONFIGURED.to_owned())?.map_err(|error| error.to_string())?;
-    Ok(step)
+    let written = background.run(move || planned.write(&snapshot)).await;
+    let is_written = written.ok_or_else(|| UNCONFIGURED.to_owned())?.map_err(|error| error.to_string())?;
+    Ok((step, is_written))
 }
 
+/// Reads weights and puts them back, unless another policy runs by then: only of the present one it is known whether they are its own.
 async fn restore(node: &PolicyNode, background: &Background, path: String) -> Result<u64, String> {
-    let mut snapshot = template(node)?;
-    let hash = node.known.borrow().as_ref().map(|known| known.hash.clone()).unwrap_or_default();
-    let read = background.run(move || snapshot.read(Path::new(&path), &hash).map(|()| Box::new(snapshot))).await;
+    let own = |known: &Known| (known.life, known.hash.clone(), Box::new(known.template.clone()));
+    let (life, hash, mut snapshot) = of_known(node, own)?;
+    let read = background.run(move || snapshot.read(Path::new(&path), &hash).map(|()| snapshot)).await;
     let snapshot = read.ok_or_else(|| UNCONFIGURED.to_owned())?.map_err(|error| error.to_string())?;
-    let answer = node.control.ask(|answer| Request::Restore(snapshot, answer)).await;
+    let answer = node.control.ask(|answer| Request::Restore(life, snapshot, answer)).await;
     let (snapshot, result) = answer.map_err(|_| UNCONFIGURED.to_owned())?;
     result.map_err(|error| error.to_string())?;
     Ok(snapshot.steps())
 }
 
-fn template(node: &PolicyNode) -> Result<Snapshot, String> {
-    node.known.borrow().as_ref().map(|known| known.template.clone()).ok_or_else(|| UNCONFIGURED.to_owned())
+/// What `of` takes of the present policy.
+fn of_known<T>(node: &PolicyNode, of: impl FnOnce(&Known) -> T) -> Result<T, String> {
+    node.known.borrow().as_ref().map(of).ok_or_else(|| UNCONFIGURED.to_owned())
 }
 
 fn serve_policy(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
@@ -256,7 +266,7 @@ async fn exchange(
     let (life, inbox, new) = loaded.map_err(|error| error.to_string())?;
     is_same()?;
     match node.known.borrow().as_ref() {
-        Some(known) => known.check_exchange(&new).map_err(|error| error.to_string())?,
+        Some(known) => known.check_exchange(&new, node.lacks_velocity()).map_err(|error| error.to_string())?,
         None => return Err(UNCONFIGURED.to_owned()),
     }
     let (name, note) = (new.metadata.name.clone(), if node.keeps(&new) { "" } else { NOT_KEPT });

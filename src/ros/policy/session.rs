@@ -1,13 +1,14 @@
 //! A robot and the policy that drives it, from `configure` to `cleanup`.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 
 use super::Reports;
 use super::report::{SafetyReport, StepReport};
 use super::timing::TimingSums;
 use crate::plasticity::{Gate, GateSource};
-use crate::policy::{InterfaceError, Policy, PolicyFile, PolicyMetadata, Snapshot, SnapshotRing};
+use crate::policy::{InterfaceError, Policy, PolicyFile, PolicyMetadata, Snapshot, SnapshotError, SnapshotRing};
 use crate::robot::{RobotModel, RobotWarning, SensorFrame, Stamp};
 use crate::ros::node::NodeError;
 use crate::ros::outbox::{Outbox, outbox};
@@ -18,6 +19,8 @@ use crate::safety::{SafetyDescription, Supervisor};
 const OUTBOX: usize = 32;
 /// Most memory for the history of weights \[bytes\].
 const HISTORY_LIMIT: usize = 1 << 30;
+/// Lives that this program has begun.
+static LIVES: AtomicU64 = AtomicU64::new(0);
 
 /// What makes the policy step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum Trigger {
 
 /// A policy in life and what belongs to it. Boxed, so that another one takes its place without a copy.
 pub struct Life {
+    /// No other life of this program has this number.
+    pub number: u64,
     /// The policy.
     pub policy: Policy,
     /// The seed of its weights.
@@ -76,6 +81,8 @@ pub struct Session {
 
 /// What the other threads keep of a policy.
 pub struct Known {
+    /// As [`Life::number`].
+    pub life: u64,
     /// What the policy file says.
     pub metadata: PolicyMetadata,
     /// SHA-256 of that file.
@@ -111,6 +118,20 @@ pub enum ExchangeError {
         /// Rate of the node \[Hz\].
         expected: f32,
     },
+    /// It needs what the robot does not measure.
+    #[error("the policy needs joint speeds, and the last joint state lacked some; load one without, or let the driver send them")]
+    Velocity,
+}
+
+/// Why a state was not copied or put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// It is that of another life.
+    #[error("the policy that was meant no longer runs: another one was loaded or configured meanwhile; ask again")]
+    Life,
+    /// It is that of a policy of other sizes.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 impl Life {
@@ -154,8 +175,31 @@ impl Life {
         let (mut outbox, inbox) = outbox(OUTBOX, || StepReport::new(&policy));
         outbox.wakes(publisher.clone());
         let synapses = policy.network().plastic().map_or(0, |network| network.shape().synapses());
-        let known = Known { template: policy.snapshot(), metadata, hash, warnings, synapses };
-        Ok((Self { policy, seed, ring, supervisor, outbox }, inbox, known))
+        let number = LIVES.fetch_add(1, Ordering::Relaxed);
+        let known = Known { life: number, template: policy.snapshot(), metadata, hash, warnings, synapses };
+        Ok((Self { number, policy, seed, ring, supervisor, outbox }, inbox, known))
+    }
+
+    /// Copies the state to `snapshot`, if this is the life of that `number`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`StateError`]; the snapshot is then unchanged.
+    pub fn save(&self, number: u64, snapshot: &mut Snapshot) -> Result<(), StateError> {
+        self.check(number)?;
+        Ok(self.policy.save(snapshot)?)
+    }
+
+    /// Takes the network of `snapshot`, if this is the life of that `number`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing has changed then.
+    pub fn restore(&mut self, number: u64, snapshot: &Snapshot) -> Result<(), StateError> {
+        self.check(number)?;
+        Ok(self.policy.restore_network(snapshot)?)
+    }
+
+    fn check(&self, number: u64) -> Result<(), StateError> {
+        if number == self.number { Ok(()) } else { Err(StateError::Life) }
     }
 }
 
@@ -182,11 +226,11 @@ impl Session {
 }
 
 impl Known {
-    /// Checks that `other` can take the place of this policy while the robot walks.
+    /// Checks that `other` can take the place of this policy while the robot walks; `lacks_velocity`: without the speeds of all joints.
     ///
     /// # Errors
     /// [`ExchangeError`] says what differs.
-    pub fn check_exchange(&self, other: &Self) -> Result<(), ExchangeError> {
+    pub fn check_exchange(&self, other: &Self, lacks_velocity: bool) -> Result<(), ExchangeError> {
         let (own, new) = (&self.metadata, &other.metadata);
         let names = |metadata: &PolicyMetadata| {
             let joints: Vec<_> = metadata.robot.joint_names().collect();
@@ -198,6 +242,44 @@ impl Known {
         if own.control_rate != new.control_rate {
             return Err(ExchangeError::Rate { given: new.control_rate, expected: own.control_rate });
         }
+        if lacks_velocity && new.observation.needs_velocity() {
+            return Err(ExchangeError::Velocity);
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(policy: &Policy, number: u64) -> Life {
+        let supervisor = Supervisor::new(&SafetyDescription::default(), policy.robot(), None, 0.02).unwrap();
+        let ring = SnapshotRing::new(policy, 1, 1, HISTORY_LIMIT).unwrap();
+        let (outbox, _) = outbox(1, || StepReport::new(policy));
+        Life { number, policy: policy.clone(), seed: 0, ring, supervisor, outbox }
+    }
+
+    #[test]
+    fn the_state_of_one_life_is_not_put_into_another_of_the_same_sizes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies/beetle.safetensors");
+        let mut policy = PolicyFile::load(&path).unwrap().0.policy().unwrap();
+        policy.start(1);
+        let (mut snapshot, mut before) = (policy.snapshot(), life(&policy, 1));
+        policy.start(2);
+        let mut after = life(&policy, 2);
+        let state = |life: &Life| format!("{:?}", life.policy.snapshot());
+        let [first, second] = [&before, &after].map(state);
+        assert_ne!(first, second);
+
+        assert_eq!(after.restore(1, &snapshot), Err(StateError::Life));
+        assert_eq!(state(&after), second);
+        assert_eq!(after.save(1, &mut snapshot), Err(StateError::Life));
+        assert_eq!(format!("{snapshot:?}"), first);
+
+        assert_eq!(after.save(2, &mut snapshot), Ok(()));
+        assert_eq!(format!("{snapshot:?}"), second);
+        assert_eq!(before.restore(1, &snapshot), Ok(()));
+        assert_ne!(state(&before), first);
     }
 }

@@ -1,33 +1,59 @@
-//! Which of the wanted topics exist, and subscribing them with a QoS that fits their publishers.
+//! Which of the wanted topics exist, and subscribing them with a QoS that fits their publishers, also those that come later.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures::future::LocalBoxFuture;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use r2r::qos::{DurabilityPolicy, ReliabilityPolicy};
 use r2r::{Node, QosProfile};
 
 use super::definitions::definition;
-use super::queue::Queue;
+use super::queue::{Entry, Queue};
+use super::streams::{Streams, Verdict};
 use crate::recording::{Topic, TopicQos};
 
 /// How often topics that were not there yet are looked for.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
+/// How often publishers that offer less than those before them are.
+const LOOK_AGAIN_PERIOD: Duration = Duration::from_secs(1);
 /// Messages that a topic may bring between two spins; as many as the policy latches steps.
 const DEPTH: usize = 1000;
 
-/// Looks for topics until all of them are subscribed.
+/// Looks for topics until all of them are subscribed, and at those that are.
 pub struct Discovery {
     wanted: Vec<String>,
-    opened: usize,
+    recorded: Vec<Recorded>,
     queue: Queue,
     next_look: Instant,
+    next_look_again: Instant,
+}
+
+/// A topic that is subscribed.
+struct Recorded {
+    name: String,
+    kind: String,
+    /// What its newest subscription asks of publishers.
+    asked: Offer,
+    entry: Entry,
+    streams: Rc<RefCell<Streams>>,
+    /// Whether it was said that there is a publisher of another type.
+    is_disputed: bool,
+}
+
+/// What publishers offer. A subscription hears those that offer at least what it asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Offer {
+    is_reliable: bool,
+    is_latched: bool,
 }
 
 impl Discovery {
     /// For the topics `wanted`, by their full names.
     pub fn new(wanted: Vec<String>, queue: Queue) -> Self {
-        Self { wanted, opened: 0, queue, next_look: Instant::now() }
+        let now = Instant::now();
+        Self { wanted, recorded: Vec::new(), queue, next_look: now, next_look_again: now }
     }
 
     /// Subscribes what has come since the last look. The tasks take the messages.
@@ -38,6 +64,10 @@ impl Discovery {
         }
         self.next_look = now + LOOK_PERIOD;
         let mut tasks = Vec::new();
+        if now >= self.next_look_again {
+            self.next_look_again = now + LOOK_AGAIN_PERIOD;
+            tasks.extend(self.recorded.iter_mut().filter_map(|topic| topic.look_again(node)));
+        }
         for name in std::mem::take(&mut self.wanted) {
             match self.subscribe(node, &name) {
                 Ok(Some(task)) => tasks.push(task),
@@ -56,30 +86,99 @@ impl Discovery {
         if let Some(other) = publishers.iter().find(|other| other.topic_type != kind) {
             return Err(format!("its publishers disagree about its type: {kind} and {}", other.topic_type));
         }
-        let is_reliable = |publisher: &QosProfile| publisher.reliability == ReliabilityPolicy::Reliable;
-        let is_latched = |publisher: &QosProfile| publisher.durability == DurabilityPolicy::TransientLocal;
-        // What every publisher offers: more would leave some of them out, less could lose messages.
-        let mut qos = QosProfile::default().keep_last(DEPTH);
-        if !publishers.iter().all(|publisher| is_reliable(&publisher.qos_profile)) {
-            qos = qos.best_effort();
-        }
-        if publishers.iter().all(|publisher| is_latched(&publisher.qos_profile)) {
-            qos = qos.transient_local();
-        }
-        let offered = publishers.iter().map(|publisher| &publisher.qos_profile);
-        let offered = offered.map(|offered| TopicQos::new(is_reliable(offered), is_latched(offered))).collect();
+        let offers: Vec<Offer> = publishers.iter().map(|publisher| Offer::of(&publisher.qos_profile)).collect();
+        let asked = offers.iter().copied().fold(Offer { is_reliable: true, is_latched: true }, Offer::and);
         let definition = definition(&kind).map_err(|error| error.to_string())?;
-        let messages = node.subscribe_raw(name, &kind, qos).map_err(|error| match error {
+        let messages = node.subscribe_raw(name, &kind, asked.qos()).map_err(|error| match error {
             r2r::Error::InvalidMessageType { .. } => format!("its type {kind} is none that this recorder was built with"),
             other => other.to_string(),
         })?;
-        let entry = self.queue.open(self.opened, Topic { name: name.to_owned(), definition, qos: offered });
-        self.opened += 1;
+        let qos = offers.iter().map(|offer| TopicQos::new(offer.is_reliable, offer.is_latched)).collect();
+        let entry = self.queue.open(self.recorded.len(), Topic { name: name.to_owned(), definition, qos });
         tracing::info!("recording {name} ({kind})");
-        let take = messages.for_each(move |data| {
-            entry.push(data);
-            std::future::ready(())
-        });
-        Ok(Some(take.boxed_local()))
+        let topic = Recorded { name: name.to_owned(), kind, asked, entry, streams: Rc::default(), is_disputed: false };
+        let task = topic.record(0, messages);
+        self.recorded.push(topic);
+        Ok(Some(task))
+    }
+}
+
+impl Recorded {
+    /// Subscribes once more, asking for less, where there now is a publisher that offers less: the subscription so far never hears it.
+    fn look_again(&mut self, node: &mut Node) -> Option<LocalBoxFuture<'static, ()>> {
+        let Self { name, kind, .. } = &*self;
+        let publishers = node.get_publishers_info_by_topic(name, false).ok()?;
+        let (same, other): (Vec<_>, Vec<_>) = publishers.iter().partition(|publisher| publisher.topic_type == *kind);
+        if let (false, Some(other)) = (self.is_disputed, other.first()) {
+            tracing::warn!("{name} is recorded as {kind}; what a publisher of the type {} sends there is not", other.topic_type);
+            self.is_disputed = true;
+        }
+        let asked = same.iter().map(|publisher| Offer::of(&publisher.qos_profile)).fold(self.asked, Offer::and);
+        if asked == self.asked {
+            return None;
+        }
+        self.asked = asked;
+        let name = &self.name;
+        match node.subscribe_raw(name, &self.kind, asked.qos()) {
+            Ok(messages) => {
+                tracing::warn!("{name}: a publisher offers less than those before it; from now on recorded {}", asked.in_words());
+                let number = self.streams.borrow_mut().add(Instant::now());
+                Some(self.record(number, messages))
+            }
+            Err(error) => {
+                tracing::warn!("{name}: a publisher offers less than those before it, and is not recorded: {error}");
+                None
+            }
+        }
+    }
+
+    /// Records what the subscription `number` brings, for as long as it is needed.
+    fn record(&self, number: usize, mut messages: impl Stream<Item = Vec<u8>> + Unpin + 'static) -> LocalBoxFuture<'static, ()> {
+        let (entry, streams) = (self.entry.clone(), self.streams.clone());
+        let take = async move {
+            while let Some(data) = messages.next().await {
+                let verdict = streams.borrow_mut().take(number, &data, Instant::now());
+                match verdict {
+                    Verdict::Record => entry.push(data),
+                    Verdict::Known => {}
+                    // Without its stream r2r ends the subscription.
+                    Verdict::Ended => break,
+                }
+            }
+        };
+        take.boxed_local()
+    }
+}
+
+impl Offer {
+    fn of(publisher: &QosProfile) -> Self {
+        let is_reliable = publisher.reliability == ReliabilityPolicy::Reliable;
+        Self { is_reliable, is_latched: publisher.durability == DurabilityPolicy::TransientLocal }
+    }
+
+    /// What both offer.
+    fn and(self, other: Self) -> Self {
+        Self { is_reliable: self.is_reliable && other.is_reliable, is_latched: self.is_latched && other.is_latched }
+    }
+
+    /// Asks for just that: more would leave some publishers out, less could lose messages.
+    fn qos(self) -> QosProfile {
+        let mut qos = QosProfile::default().keep_last(DEPTH);
+        if !self.is_reliable {
+            qos = qos.best_effort();
+        }
+        if self.is_latched {
+            qos = qos.transient_local();
+        }
+        qos
+    }
+
+    fn in_words(self) -> &'static str {
+        match (self.is_reliable, self.is_latched) {
+            (true, true) => "reliably, with what is latched",
+            (true, false) => "reliably, without what is latched",
+            (false, true) => "best effort, with what is latched",
+            (false, false) => "best effort, without what is latched",
+        }
     }
 }

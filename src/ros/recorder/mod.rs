@@ -7,5 +7,6 @@ mod definitions;
 mod discovery;
 mod node;
 mod queue;
+mod streams;
 
 pub use node::run;

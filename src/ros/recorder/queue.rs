@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::recording::{BagError, BagWriter, Topic, TopicId};
+use crate::ros::clock::ros_time;
 use crate::ros::stop::Stop;
 
 /// Longest time that a stop request goes unnoticed.
@@ -32,6 +33,7 @@ pub struct Written {
 }
 
 /// Where the messages of one topic go.
+#[derive(Clone)]
 pub struct Entry {
     queue: Queue,
     topic: usize,
@@ -65,9 +67,8 @@ impl Entry {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        // Before 1970 there were no recordings.
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        let _ = items.send(Item::Message { topic: self.topic, time, data });
+        // As `ros2 bag record`: the node's time, which is never before 0.
+        let _ = items.send(Item::Message { topic: self.topic, time: ros_time() as u64, data });
     }
 }
 

@@ -3,7 +3,7 @@
 use r2r::geometry_msgs::msg::Quaternion;
 use r2r::sensor_msgs::msg::Imu;
 
-use crate::robot::{DriverDescription, DriverError, Orientation, OrientationFilter, OrientationSource, Stamp};
+use crate::robot::{DriverDescription, DriverError, Heading, Orientation, OrientationFilter, OrientationSource, Stamp};
 use crate::ros::convert::{ImuMounting, MessageError, finite};
 
 /// Length of an accepted quaternion, off 1 by at most this.
@@ -15,6 +15,9 @@ pub struct Attitude {
     /// Where the IMU's own orientation is not used.
     filter: Option<OrientationFilter>,
     mounting: ImuMounting,
+    heading: Heading,
+    /// Yaw that counts as 0, of an orientation whose own does not, once it is known \[rad\].
+    forward: Option<f32>,
 }
 
 impl Attitude {
@@ -28,7 +31,36 @@ impl Attitude {
             OrientationSource::Measured => None,
             OrientationSource::Estimated { gain } => Some(OrientationFilter::new(gain)),
         };
-        Ok(Self { filter, mounting })
+        Ok(Self { filter, mounting, heading: driver.imu.heading, forward: None })
+    }
+
+    /// Angular velocity \[rad/s\] and acceleration \[m/s²\] in `message`; zeros for what it says that it does not measure, where that is not needed.
+    ///
+    /// # Errors
+    /// [`MessageError`] for a number that is none, or when the orientation is to be estimated from what is not measured.
+    pub fn motion(&self, message: &Imu) -> Result<[[f64; 3]; 2], MessageError> {
+        let part = |field, values: &r2r::geometry_msgs::msg::Vector3, covariance: &[f64], lack| {
+            let values = [values.x, values.y, values.z];
+            match (is_measured(covariance), &self.filter) {
+                (true, _) => finite(field, &values, &[]).map(|()| values),
+                (false, None) => Ok([0.0; 3]),
+                (false, Some(_)) => Err(MessageError::NotMeasured(lack)),
+            }
+        };
+        Ok([
+            part(
+                "angular_velocity",
+                &message.angular_velocity,
+                &message.angular_velocity_covariance,
+                "the orientation is to be estimated, and the IMU has no angular velocity (angular_velocity_covariance[0] is -1)",
+            )?,
+            part(
+                "linear_acceleration",
+                &message.linear_acceleration,
+                &message.linear_acceleration_covariance,
+                "the orientation is to be estimated, and the IMU has no acceleration (linear_acceleration_covariance[0] is -1)",
+            )?,
+        ])
     }
 
     /// What `message` says of the orientation; `None` where that is estimated.
@@ -48,11 +80,31 @@ impl Attitude {
         let (rate, acceleration) = (self.mounting.vector(rate), self.mounting.vector(acceleration));
         self.filter.as_mut()?.update(stamp, now, rate, acceleration)
     }
+
+    /// Where the robot faces next is where it begins to walk.
+    pub fn start(&mut self) {
+        self.forward = None;
+    }
+
+    /// `orientation` with yaw as the driver wants it to be counted.
+    pub fn headed(&mut self, orientation: Orientation) -> Orientation {
+        match self.heading {
+            Heading::Absolute => orientation,
+            Heading::Start => {
+                let [_, _, yaw] = orientation.roll_pitch_yaw();
+                orientation.turned(-*self.forward.get_or_insert(yaw))
+            }
+        }
+    }
+}
+
+/// REP-145: -1 says that the sensor does not measure it.
+fn is_measured(covariance: &[f64]) -> bool {
+    covariance.first() != Some(&-1.0)
 }
 
 fn measured_orientation(message: &Imu) -> Result<Orientation, MessageError> {
-    // REP-145: -1 says that the sensor has no orientation.
-    if message.orientation_covariance.first() == Some(&-1.0) {
+    if !is_measured(&message.orientation_covariance) {
         return Err(MessageError::NotMeasured(
             "the policy needs an orientation, and the IMU has none (orientation_covariance[0] is -1); let it be estimated: \
              `imu: {orientation: {estimated: {gain: 0.1}}}` in the driver's description",
@@ -102,6 +154,22 @@ mod tests {
         assert!(reader().imu(&good, 0).unwrap_err().to_string().contains("0.5"));
         good.orientation_covariance[0] = -1.0;
         assert!(reader().imu(&good, 0).unwrap_err().to_string().contains("orientation"));
+    }
+
+    #[test]
+    fn what_an_imu_does_not_measure_is_missed_only_where_it_is_needed() {
+        let mut message = imu(5, "imu_link", &RobotState::at_rest(2, 1));
+        message.angular_velocity_covariance[0] = -1.0;
+        message.angular_velocity.x = f64::NAN;
+        let mut measured = reader();
+        measured.imu(&message, 0).unwrap();
+        orientation(&mut measured);
+        assert_eq!(measured.assembler().latest().unwrap().state.angular_velocity, [0.0; 3]);
+        let refused = |message| with_driver(ESTIMATED).imu(message, 0).unwrap_err().to_string();
+        assert!(refused(&message).contains("no angular velocity"));
+        (message.angular_velocity_covariance[0], message.linear_acceleration_covariance[0]) = (0.0, -1.0);
+        message.angular_velocity.x = 0.0;
+        assert!(refused(&message).contains("no acceleration"));
     }
 
     #[test]
@@ -155,6 +223,28 @@ mod tests {
             reader.imu(&imu(now, "imu_link", &state), now).unwrap();
         }
         assert_near(orientation(&mut reader), [0.0, 0.0, 0.5], 1e-2);
+    }
+
+    #[test]
+    fn yaw_is_counted_from_where_the_robot_faces_when_it_starts() {
+        let facing = |yaw: f32| {
+            let base = UnitQuaternion::from_euler_angles(0.2f32, -0.1, yaw);
+            let mut state = RobotState::at_rest(2, 1);
+            state.orientation = Orientation { x: base.i, y: base.j, z: base.k, w: base.w };
+            imu(0, "imu_link", &state)
+        };
+        let mut absolute = reader();
+        absolute.imu(&facing(2.5), 0).unwrap();
+        assert_near(orientation(&mut absolute), [0.2, -0.1, 2.5], 1e-5);
+
+        let mut reader = with_driver("imu: {heading: start}");
+        reader.imu(&facing(2.5), 0).unwrap();
+        assert_near(orientation(&mut reader), [0.2, -0.1, 0.0], 1e-5);
+        reader.imu(&facing(-3.1), 0).unwrap();
+        assert_near(orientation(&mut reader), [0.2, -0.1, std::f32::consts::TAU - 3.1 - 2.5], 1e-5);
+        reader.start();
+        reader.imu(&facing(-3.1), 0).unwrap();
+        assert_near(orientation(&mut reader), [0.2, -0.1, 0.0], 1e-5);
     }
 
     #[test]

@@ -176,7 +176,7 @@ mod tests {
     fn contacts_foot_by_foot_are_as_old_as_the_foot_that_was_silent_for_longest() {
         let driver = "contacts: {bool: {feet: {toe: left, heel: right}}}";
         let driver = serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(driver));
-        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true };
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: false };
         let mounting = ImuMounting::default();
         let mut reader = SensorReader::new(&driver.unwrap(), &["hip"], &["toe", "heel"], false, order, mounting).unwrap();
         reader.foot_touches("toe", true, 10);

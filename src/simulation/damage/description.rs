@@ -87,7 +87,7 @@ pub enum Damage {
     SensorDropout {
         /// Sensor.
         sensor: Sensor,
-        /// Joint, foot, or axis (x, y, z); default: all.
+        /// Joint, foot, or axis (x, y, z); default: all. Not of the orientation, which drops out as a whole.
         #[serde(default)]
         of: Option<String>,
         /// Probability per control step.
@@ -130,7 +130,7 @@ pub enum Damage {
     SensorDelay {
         /// Sensor.
         sensor: Sensor,
-        /// Joint, foot, or axis; default: all.
+        /// Joint, foot, or axis; default: all. Not of the orientation, which comes late as a whole.
         #[serde(default)]
         of: Option<String>,
         /// Control steps.
@@ -155,7 +155,8 @@ pub enum Damage {
     },
 }
 
-/// A span of time, counted from the start of the episode (or from the call that set the damage).
+/// A span of time, counted from the start of the episode (or from the call that set the damage), in whole physics steps. One in which nothing
+/// could act is refused: it must hold in at least one physics step, and for a sensor in one at which sensors are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct When {
@@ -239,6 +240,29 @@ pub enum DamageError {
         from: f32,
         /// End \[s\].
         until: f32,
+    },
+    /// A span of time between two steps at which it could act.
+    #[error(
+        "damage {number}: it would never act from {from} s to {until} s, as no step begins in between (one does every {step} s); let it \
+         last longer"
+    )]
+    Brief {
+        /// Its number in the list, from 1.
+        number: usize,
+        /// Beginning \[s\].
+        from: f32,
+        /// End \[s\].
+        until: f32,
+        /// Time from one step at which it could act to the next \[s\].
+        step: f32,
+    },
+    /// One axis of an orientation, where only all of it can be meant.
+    #[error("damage {number}: `of: {axis}` with the orientation, which drops out and comes late as a whole; leave out `of`")]
+    WholeOrientation {
+        /// Its number in the list, from 1.
+        number: usize,
+        /// The axis given.
+        axis: String,
     },
     /// Too many.
     #[error("{given} damages at once; at most {most} are possible")]

@@ -251,6 +251,11 @@ impl Check<'_> {
         self.scene.robot
     }
 
+    /// Number of the damage in its list, from 1.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     pub fn within(&self, key: &'static str, value: f32, lower: f32, upper: f32) -> Result<f32, DamageError> {
         // NaN is in no range.
         if (lower..=upper).contains(&value) {
@@ -290,7 +295,18 @@ impl Check<'_> {
         name.map_or(Ok(0), |name| self.name("link", name, self.robot().bodies.iter().map(|body| body.name.as_str())))
     }
 
+    /// The physics steps of `when`.
     pub fn span(&self, when: &When) -> Result<Span, DamageError> {
+        self.span_of_every(1, when)
+    }
+
+    /// As [`Check::span`], for what acts only when sensors are read: once in a control step.
+    pub fn sensor_span(&self, when: &When) -> Result<Span, DamageError> {
+        self.span_of_every(self.scene.substeps, when)
+    }
+
+    /// The physics steps of `when`, which must hold in at least one of every so many of them.
+    fn span_of_every(&self, every: u32, when: &When) -> Result<Span, DamageError> {
         let step = |seconds: f32| self.scene.now + (seconds / self.scene.physics_step).round() as u64;
         let from = self.within("from", when.from, 0.0, LONGEST)?;
         let Some(until) = when.until else {
@@ -300,6 +316,11 @@ impl Check<'_> {
         if until <= from {
             return Err(DamageError::Span { number: self.number, from, until });
         }
-        Ok(Span { from: step(from), until: step(until) })
+        let span = Span { from: step(from), until: step(until) };
+        if span.from.next_multiple_of(u64::from(every.max(1))) >= span.until {
+            let step = every as f32 * self.scene.physics_step;
+            return Err(DamageError::Brief { number: self.number, from, until, step });
+        }
+        Ok(span)
     }
 }

@@ -55,7 +55,10 @@ impl SensorFault {
             }
             None => 0..names.len(),
         };
-        Ok(Some(Self { sensor: *sensor, values, kind, span: check.span(when)? }))
+        if let (Sensor::Orientation, Some(axis), Kind::Delay(_) | Kind::Dropout(..)) = (sensor, of, kind) {
+            return Err(DamageError::WholeOrientation { number: check.number(), axis: axis.clone() });
+        }
+        Ok(Some(Self { sensor: *sensor, values, kind, span: check.sensor_span(when)? }))
     }
 }
 

@@ -25,8 +25,8 @@ pub struct Arguments {
     /// Principal components of the weights.
     #[arg(long, default_value_t = 3)]
     components: usize,
-    /// Leave out so much of the start of each recording [s].
-    #[arg(long, default_value_t = 0.0)]
+    /// Leave out so much of the start of each recording [s]; the rule's terms are measured in the whole of it.
+    #[arg(long, default_value_t = 0.0, value_parser = seconds, allow_negative_numbers = true)]
     skip: f64,
     /// Folder for the report (report.html, which needs nothing else) and the plots as SVG and PNG.
     #[arg(long)]
@@ -34,6 +34,12 @@ pub struct Arguments {
     /// Write the figures as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// The value of `--skip`.
+fn seconds(text: &str) -> Result<f64, String> {
+    let expected = || format!("expected seconds from the start on, such as 1.5, and not {text}; 0 leaves out nothing");
+    text.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds >= 0.0).ok_or_else(expected)
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hebbian_locomotion::episode::TracedRule;
 use hebbian_locomotion::evidence::{
-    ComponentFigures, Components, Dynamics, Plot, Recordings, TermMeter, TermSizes, WeightSeries, page,
+    ComponentFigures, Components, Dynamics, Plot, Recordings, Recurrence, TermMeter, TermSizes, WeightSeries, page,
 };
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::recording::{Bag, ReplaySettings, replay};
@@ -22,7 +22,7 @@ struct Report<'a> {
     /// Share of the variance of all recordings together along each component.
     explained: Vec<f64>,
     recordings: Vec<RecordingReport<'a>>,
-    /// Per trace, and with --policy per bag.
+    /// Per trace, and with --policy per bag: of the whole recording, whatever --skip leaves out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     terms: Vec<RecordingTerms>,
 }
@@ -102,7 +102,10 @@ fn replayed_terms(arguments: &Arguments) -> Result<Vec<RecordingTerms>, Failure>
 }
 
 fn print_terms(terms: &RecordingTerms) {
-    println!("\n{}: terms of the update, mean magnitude and share", terms.recording);
+    println!(
+        "\n{}: terms of the update, mean magnitude and share, in the whole recording whatever --skip leaves out",
+        terms.recording
+    );
     println!("{:<8} {:>16} {:>16} {:>16} {:>16} {:>10}", "layer", "A", "B", "C", "D", "retained");
     for (index, layer) in terms.terms.iter().enumerate() {
         let sum: f64 = layer.values().iter().sum();
@@ -116,15 +119,15 @@ fn print_terms(terms: &RecordingTerms) {
 fn print_dynamics(dynamics: &[Dynamics]) {
     let width = dynamics.iter().map(|dynamics| dynamics.name.chars().count()).max().unwrap_or(0).max("recording".len());
     println!(
-        "{:<width$} {:>8} {:>9} {:>12} {:>11} {:>8} {:>7} {:>11}",
-        "recording", "samples", "time [s]", "motion", "period [s]", "closest", "swing", "late/early"
+        "{:<width$} {:>8} {:>9} {:>12} {:>11} {:>8} {:>10} {:>7} {:>11}",
+        "recording", "samples", "time [s]", "motion", "period [s]", "closest", "difference", "swing", "late/early"
     );
     for dynamics in dynamics {
-        let recurrence =
-            dynamics.recurrence.map(|recurrence| [recurrence.period, recurrence.closest].map(|value| format!("{value:.3}")));
-        let [period, closest] = recurrence.unwrap_or(["-", "-"].map(str::to_owned));
+        let figures = |recurrence: Recurrence| [recurrence.period, recurrence.closest, recurrence.difference];
+        let recurrence = dynamics.recurrence.map(|recurrence| figures(recurrence).map(|value| format!("{value:.3}")));
+        let [period, closest, difference] = recurrence.unwrap_or(["-"; 3].map(str::to_owned));
         println!(
-            "{:<width$} {:>8} {:>9.2} {:>12} {period:>11} {closest:>8} {:>7.3} {:>11.3}",
+            "{:<width$} {:>8} {:>9.2} {:>12} {period:>11} {closest:>8} {difference:>10} {:>7.3} {:>11.3}",
             dynamics.name,
             dynamics.samples,
             dynamics.duration,

@@ -5,7 +5,7 @@ mod suite;
 use std::path::{Path, PathBuf};
 
 use hebbian_locomotion::episode::{EpisodeResult, EpisodeSettings, Fitness};
-use hebbian_locomotion::evidence::{Control, Summary, Trial, ablate, held_out_seeds};
+use hebbian_locomotion::evidence::{Control, NoVerdict, SHORTEST_ABLATION, Summary, Trial, ablate, held_out_seeds};
 use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::{Ablation, PolicyFile};
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub struct Arguments {
     /// Policy without plasticity, evolved for the same, that the ablation has beside it; the memory-matched one is of kind `history`.
     #[arg(long, requires = "ablate", value_name = "POLICY")]
     control: Vec<PathBuf>,
-    /// Write the ablation into the policy file; only that of the policy's own robot under its usual conditions.
+    /// Write the ablation into the policy file; only that of the policy's own robot under its usual conditions, in episodes of at least 3 s.
     #[arg(long, requires = "ablate", conflicts_with_all = ["terrain", "damage", "velocity_limit", "physics_rate"])]
     save: bool,
     /// Write the results as JSON.
@@ -82,6 +82,11 @@ fn evaluate(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
     if arguments.save && robot.name != file.metadata.robot.name {
         let (own, given) = (&file.metadata.robot.name, &robot.name);
         return Err(format!("--save is for an ablation on the policy's own robot, `{own}`; this one is `{given}`").into());
+    }
+    let (duration, is_plastic) = (arguments.world.duration, file.metadata.network.plastic().is_some());
+    let is_long = duration >= SHORTEST_ABLATION;
+    if arguments.save && is_plastic && !is_long {
+        return Err(format!("--save is for an ablation with a verdict: {}", NoVerdict::Short { duration }).into());
     }
     let settings = arguments.world.settings(&file)?;
     let trial = Trial::new(robot, settings.clone(), Fitness::default())?;

@@ -70,11 +70,11 @@ fn print(report: &SuiteReport) {
         );
         for row in rows {
             let work = row.work_per_metre.map_or("-".to_owned(), |work| format!("{work:.0}"));
+            let retained = row.retained.as_ref().map_or("-".to_owned(), percent);
             println!(
-                "{:width$} {:>24} {:>20} {:>4.0} % {work:>7} {:>8.2} {:>8.2}",
+                "{:width$} {:>24} {retained:>20} {:>4.0} % {work:>7} {:>8.2} {:>8.2}",
                 row.condition,
                 format!("{:.3}", row.speed),
-                percent(&row.retained),
                 100.0 * row.falls,
                 row.straightness,
                 row.weights_max_abs,

@@ -7,7 +7,7 @@ use hebbian_locomotion::evolution::Continuation;
 
 use super::Opened;
 use crate::Failure;
-use crate::evolve::{ABLATION_EPISODES, evolve_to_file};
+use crate::evolve::{ABLATION_EPISODES, Options, evolve_to_file};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -49,10 +49,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("\n{}", member.name());
         let (experiment, robot) = member.experiment(&opened.folder)?;
         let out = arguments.runs.join(member.name());
-        // No milestone: how fast a policy came to walk is in its history.
-        let milestone = f32::INFINITY;
-        let path = opened.policy_path(member);
-        evolve_to_file(experiment, robot, &out, Continuation::IfThere, milestone, ABLATION_EPISODES, &path)?;
+        let options = Options {
+            out: &out,
+            continuation: Continuation::IfThere,
+            // None: how fast a policy came to walk is in its history.
+            milestone: f32::INFINITY,
+            ablation_episodes: ABLATION_EPISODES,
+            policy: &opened.policy_path(member),
+        };
+        evolve_to_file(experiment, robot, &options)?;
     }
     Ok(())
 }

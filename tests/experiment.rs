@@ -1,0 +1,238 @@
+//! What an experiment is taken for, and refused for: its numbers, its search, its hash and the run that it goes on with.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{hebb, repository};
+use hebbian_locomotion::config::Change;
+use hebbian_locomotion::episode::BITS;
+use hebbian_locomotion::evolution::{
+    CandidateResult, Checkpoint, Continuation, Event, Experiment, ExperimentError, Generation, Outcome, Run, RunError,
+};
+use hebbian_locomotion::policy::PolicyFile;
+use hebbian_locomotion::robot::RobotModel;
+
+/// The beetle's experiment with `changes`.
+fn load(changes: &[&str]) -> Result<(Experiment, Arc<RobotModel>), ExperimentError> {
+    let changes: Vec<Change> = changes.iter().map(|change| change.parse().unwrap()).collect();
+    Experiment::load_changed(&repository("config/experiments/beetle.yaml"), &changes)
+}
+
+/// Ends the present generation of `run`, in which each candidate comes to `fitness`.
+fn finish(run: &mut Run, fitness: f32) -> Generation {
+    let outcome: Outcome = CandidateResult { fitness, ..Default::default() }.checked();
+    let outcomes = vec![outcome; run.search().strategy().population_size()];
+    run.finish_generation(&outcomes, Duration::from_secs(1)).unwrap()
+}
+
+#[test]
+fn numbers_that_a_checkpoint_could_not_hold_are_refused_by_name() {
+    for (change, said) in [
+        ("fitness.terms=[{energy: {work: .inf}}]", "fitness.terms[0] has a number that is not finite"),
+        ("fitness.terms=[{target_change: {penalty: 1}}, {tilt: {up: .nan, penalty: 1}}]", "fitness.terms[1] has a number"),
+        ("episode.start_noise={position: .inf, velocity: 0}", "start_noise.position is inf"),
+        ("episode.start_noise={position: 0.2, velocity: .nan}", "start_noise.velocity is NaN"),
+        ("episode.start_noise={position: -0.2, velocity: 0}", "start_noise.position is -0.2; it must be a number from 0"),
+    ] {
+        let error = load(&[change]).unwrap_err().to_string();
+        assert!(error.contains(said), "{change}: {error}");
+    }
+    load(&["fitness.terms=[{energy: {work: 0.5}}]", "episode.start_noise={position: 0, velocity: 0}"]).unwrap();
+}
+
+#[test]
+fn settings_that_would_act_on_nothing_are_refused_with_their_reason() {
+    let of_384 = "policy.network.plastic.rule.clusters=384";
+    let (snes, sigma) = ("evolution.method=snes", "evolution.sigma={initial: 0.1}");
+    let refused: [(&[&str], &str); 8] = [
+        (&["evolution.momentum=0.9"], "evolution.momentum acts only with the optimiser sgd"),
+        (&["evolution.momentum=0.9", snes, sigma], "evolution.momentum acts only with the optimiser sgd"),
+        (&["evolution.optimiser=sgd", snes, sigma], "evolution.optimiser acts only with the method open_es"),
+        (&["evolution.sigma_rate=0.1"], "evolution.sigma_rate acts only with the method snes"),
+        (&["evolution.restarts={most: 2}"], "evolution.restarts follow descents that `stop.stagnation` or `stop.spread` end"),
+        (&["evolution.restarts={most: 2}", "evolution.stop={fitness: 100}"], "evolution.restarts follow descents"),
+        (&["evolution.merge=[{generation: 300, rules: 10}]"], "before generation 300, which never comes"),
+        (&["evolution.merge=[{generation: 10, rules: 384}]", of_384], "the network has 384 from the start"),
+    ];
+    for (changes, said) in refused {
+        let error = load(changes).unwrap_err().to_string();
+        assert!(error.contains(said), "{changes:?}: {error}");
+    }
+    let taken: [&[&str]; 5] = [
+        &["evolution.momentum=0.9", "evolution.optimiser=sgd"],
+        &["evolution.sigma_rate=0.1", snes, sigma],
+        &["evolution.restarts={most: 2}", "evolution.stop={spread: 0.1}"],
+        &["evolution.restarts={most: 2}", "evolution.stop={stagnation: {generations: 20}}"],
+        &["evolution.merge=[{generation: 299, rules: 383}]", of_384],
+    ];
+    for changes in taken {
+        load(changes).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+    }
+}
+
+#[test]
+fn every_shipped_experiment_is_taken() {
+    let mut loaded = 0;
+    for entry in std::fs::read_dir(repository("config/experiments")).unwrap() {
+        let path = entry.unwrap().path();
+        Experiment::load(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        loaded += 1;
+    }
+    assert!(loaded >= 8, "{loaded}");
+}
+
+#[test]
+fn shipped_policies_have_the_hashes_of_their_experiments() {
+    for (experiment, policy) in [
+        ("beetle", "beetle_plastic_11"),
+        ("beetle_feed_forward", "beetle_feed_forward_11"),
+        ("beetle_lstm", "beetle_lstm_11"),
+        ("ant_damage", "ant_plastic_11"),
+    ] {
+        let (mut experiment, robot) = Experiment::load(&repository(&format!("config/experiments/{experiment}.yaml"))).unwrap();
+        experiment.seed = 11;
+        let (file, _) = PolicyFile::load(&repository(&format!("config/policies/study/{policy}.safetensors"))).unwrap();
+        assert_eq!(file.metadata.provenance.experiment_hash, experiment.hash(&robot), "{policy}");
+    }
+}
+
+const BALL: &str = "<sphere radius='0.02'/>";
+
+/// What the URDF says of a joint that turns `child`, but for its name and end.
+fn turning(child: &str) -> String {
+    let links = format!("<parent link='base'/><child link='{child}'/>");
+    format!("type='revolute'>{links}<axis xyz='0 1 0'/><limit lower='-1' upper='1' effort='9' velocity='9'/>")
+}
+
+/// A robot of one driven leg and a tail, which the joint `tail` of the URDF holds; `motors` and `more` go into its description.
+fn tailed(folder: &Path, tail: &str, shape: &str, motors: &str, more: &str) -> RobotModel {
+    let inertial = "<inertial><mass value='1'/><inertia ixx='1e-3' iyy='1e-3' izz='1e-3' ixy='0' ixz='0' iyz='0'/></inertial>";
+    let link = |name: &str, shape: &str| {
+        let collision = format!("<collision><origin xyz='0.1 0 0'/><geometry>{shape}</geometry></collision>");
+        format!("<link name='{name}'>{inertial}{collision}</link>")
+    };
+    let links = [link("base", BALL), link("foot", BALL), link("tip", shape)].concat();
+    let hip = turning("foot");
+    let urdf = format!("<robot name='tailed'>{links}<joint name='hip' {hip}</joint><joint name='tail' {tail}</joint></robot>");
+    let names = "name: tailed, urdf: x, base_link: base, joints: [hip], feet: [foot]";
+    let yaml = format!("{{{names}, actuator: {{stiffness: 40, damping: 2{motors}}}{more}}}");
+    RobotModel::from_parts(&serde_yaml::from_str(&yaml).unwrap(), urdf, &folder.join("tailed.urdf")).unwrap()
+}
+
+#[test]
+fn another_mesh_weld_or_motor_of_a_follower_is_another_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (experiment, _) = load(&[]).unwrap();
+    let locked = |angle: f32| {
+        let more = format!(", locked: [tail], nominal_pose: {{tail: {angle}}}");
+        experiment.hash(&tailed(folder.path(), &turning("tip"), BALL, "", &more))
+    };
+    let following = |stiffness: f32| {
+        let tail = turning("tip") + "<mimic joint='hip'/>";
+        let motors = format!(", joints: {{tail: {{stiffness: {stiffness}}}}}");
+        experiment.hash(&tailed(folder.path(), &tail, BALL, &motors, ""))
+    };
+    let meshed = |size: f32| {
+        let corners = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+        let vertices = corners.map(|corner: [f32; 3]| {
+            let [x, y, z] = corner.map(|value| size * value);
+            format!("v {x} {y} {z}\n")
+        });
+        std::fs::write(folder.path().join("tip.obj"), vertices.concat() + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n").unwrap();
+        let fixed = "type='fixed'><parent link='base'/><child link='tip'/>";
+        experiment.hash(&tailed(folder.path(), fixed, "<mesh filename='tip.obj'/>", "", ""))
+    };
+    assert_eq!((locked(0.3), following(50.0), meshed(0.1)), (locked(0.3), following(50.0), meshed(0.1)));
+    assert_ne!(locked(0.3), locked(0.6));
+    assert_ne!(following(50.0), following(60.0));
+    assert_ne!(meshed(0.1), meshed(0.2));
+}
+
+#[test]
+fn a_run_of_a_version_with_other_bits_does_not_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |continuation| {
+        let (experiment, robot) = load(&["evolution.population=4"]).unwrap();
+        Run::open(experiment, robot, folder.path(), continuation)
+    };
+    finish(&mut open(Continuation::Never).unwrap(), 1.0);
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut checkpoint = Checkpoint::load(&path).unwrap();
+    assert_eq!(checkpoint.bits, BITS);
+    checkpoint.bits = BITS + 1;
+    checkpoint.save(&path).unwrap();
+    let error = open(Continuation::Required).unwrap_err();
+    assert!(matches!(error, RunError::Bits { found, expected: BITS, .. } if found == BITS + 1), "{error}");
+    assert!(error.to_string().contains("start anew in another folder"), "{error}");
+    // It can still be looked at.
+    let inspected = hebb(["inspect", path.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&inspected.stdout).contains("episodes come to other bits"), "{inspected:?}");
+    checkpoint.bits = BITS;
+    checkpoint.save(&path).unwrap();
+    open(Continuation::Required).unwrap();
+}
+
+#[test]
+fn a_checkpoint_that_names_no_bits_is_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (experiment, robot) = load(&["evolution.population=4"]).unwrap();
+    finish(&mut Run::open(experiment, robot, folder.path(), Continuation::Never).unwrap(), 1.0);
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut checkpoint = Checkpoint::load(&path).unwrap();
+    for (bits, named) in [(1, false), (2, true)] {
+        checkpoint.bits = bits;
+        checkpoint.save(&path).unwrap();
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        assert_eq!(text.contains("bits"), named);
+        assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
+    }
+}
+
+#[test]
+fn the_policy_at_the_mean_has_the_fitness_of_the_candidates_around_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (experiment, robot) = load(&["evolution.population=4"]).unwrap();
+    let mut run = Run::open(experiment, robot, folder.path(), Continuation::Never).unwrap();
+    let generation = finish(&mut run, 12.5);
+    let path = folder.path().join("mean.safetensors");
+    let (file, _) = PolicyFile::load(&path).unwrap();
+    assert_eq!((file.metadata.provenance.fitness, generation.mean), (12.5, 12.5));
+    let inspected = |path: &Path| String::from_utf8_lossy(&hebb(["inspect", path.to_str().unwrap()]).stdout).into_owned();
+    let text = inspected(&path);
+    assert!(text.contains("fitness     12.5 in the episodes that it was evolved in"), "{text}");
+    let (mut untried, other) = (file, folder.path().join("untried.safetensors"));
+    untried.metadata.provenance.fitness = 0.0;
+    untried.save(&other).unwrap();
+    let text = inspected(&other);
+    assert!(text.contains("fitness     not measured"), "{text}");
+}
+
+#[test]
+fn descents_are_compared_over_whole_rounds_of_conditions() {
+    let folder = tempfile::tempdir().unwrap();
+    let changes = [
+        "conditions={list: [{}, {damage: [{payload: {mass: 1}}]}]}",
+        "evolution.stop={stagnation: {generations: 2}}",
+        "evolution.restarts={most: 1, population_factor: 1}",
+        "evolution.population=4",
+    ];
+    let (experiment, robot) = load(&changes).unwrap();
+    let mut run = Run::open(experiment, robot, folder.path(), Continuation::Never).unwrap();
+    // The first descent comes to more in its last generation, which is under the easy condition; the second in a round of both.
+    for fitness in [0.0, 10.0, 0.0, 10.0] {
+        assert!(run.prepare().unwrap().is_empty());
+        finish(&mut run, fitness);
+    }
+    let events = run.prepare().unwrap();
+    assert!(matches!(events[..], [Event::Restarted { number: 1, .. }]), "{events:?}");
+    for _ in 0..4 {
+        assert!(run.prepare().unwrap().is_empty());
+        finish(&mut run, 7.0);
+    }
+    let policy = run.policy().unwrap();
+    assert_eq!((policy.metadata.provenance.fitness, policy.genome), (7.0, run.search().strategy().mean_genome()));
+}
