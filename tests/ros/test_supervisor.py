@@ -261,12 +261,17 @@ def test_late_control_steps_are_an_overrun(world, robot):
 def emergency_stop(world, way):
     if way == "service":
         assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=True)).success
-    elif way in ("topic", "best effort topic"):
-        best_effort = way == "best effort topic"
-        reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-        sender = world.client.create_publisher(Bool, "policy/emergency_stop", QoSProfile(depth=1, reliability=reliability))
+    elif way == "topic":
+        sender = world.client.create_publisher(Bool, "policy/emergency_stop", 1)
         world.spin_until(lambda: sender.get_subscription_count() > 0, "listener of the emergency stop")
         sender.publish(Bool(data=True))
+    elif way == "best effort topic":
+        best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        sender = world.client.create_publisher(Bool, "policy/emergency_stop", best_effort)
+        # What is sent before the node knows of the publisher, which nobody sees, is lost.
+        for _ in range(20):
+            sender.publish(Bool(data=True))
+            world.spin_for(0.05)
     else:
         set_stop_parameter(world, True)
 

@@ -165,7 +165,7 @@ mod tests {
         measured.imu(&message, 0).unwrap();
         orientation(&mut measured);
         assert_eq!(measured.assembler().latest().unwrap().state.angular_velocity, [0.0; 3]);
-        let refused = |message| with_driver(ESTIMATED).imu(message, 0).unwrap_err().to_string();
+        let refused = |message: &super::Imu| with_driver(ESTIMATED).imu(message, 0).unwrap_err().to_string();
         assert!(refused(&message).contains("no angular velocity"));
         (message.angular_velocity_covariance[0], message.linear_acceleration_covariance[0]) = (0.0, -1.0);
         message.angular_velocity.x = 0.0;
