@@ -5,7 +5,7 @@ mod common;
 
 use common::{beetle, hebb, lively_policy, repository};
 use hebbian_locomotion::config::parse_yaml;
-use hebbian_locomotion::episode::{BITS, Episode, EpisodeResult, EpisodeSettings, Fitness, FitnessForm, FitnessTerm};
+use hebbian_locomotion::episode::{EPISODE_VERSION, Episode, EpisodeResult, EpisodeSettings, Fitness, FitnessForm, FitnessTerm};
 use hebbian_locomotion::evidence::{
     Control, SubspaceFitError, Trial, Variant, WeightCourse, ablate, fit_subspace, held_out_seeds, term_sizes,
 };
@@ -247,7 +247,7 @@ fn inspect_shows_a_checkpoint() {
     let (experiment, robot) = Experiment::load(&repository("config/experiments/beetle_clusters.yaml")).unwrap();
     let search = Search::new(std::sync::Arc::new(experiment.clone()), &robot).unwrap();
     let checkpoint = Checkpoint {
-        bits: BITS,
+        episode_version: EPISODE_VERSION,
         experiment_hash: experiment.hash(&robot),
         experiment,
         state: search.strategy().state().clone(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{beetle, experiment};
-use hebbian_locomotion::episode::BITS;
+use hebbian_locomotion::episode::EPISODE_VERSION;
 use hebbian_locomotion::evolution::protocol::{
     Coordinator, CoordinatorSettings, Distribution, DoneSet, Heartbeat, PROTOCOL_VERSION, Results, Work, Worker,
 };
@@ -225,7 +225,7 @@ fn a_mutated_checkpoint_is_refused() {
     let (experiment, robot) = (small_experiment(), beetle());
     let search = Search::new(Arc::new(experiment.clone()), &robot).unwrap();
     let checkpoint = Checkpoint {
-        bits: BITS,
+        episode_version: EPISODE_VERSION,
         experiment_hash: experiment.hash(&robot),
         experiment,
         state: search.strategy().state().clone(),

@@ -202,8 +202,7 @@ fn every_example_of_the_documentation_is_part_of_an_experiment_that_loads() {
         let folder = tempfile::tempdir().unwrap();
         let key = format!("{section}.{}", key.as_str().unwrap());
         let value = serde_yaml::to_string(value).unwrap();
-        // As many generations as a plan to merge needs.
-        let path = experiment(folder.path(), &[(&key, &value), ("evolution.generations", "300")]);
+        let path = experiment(folder.path(), &[(&key, &value)]);
         Experiment::load(&path).unwrap();
     }
 }

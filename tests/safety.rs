@@ -254,6 +254,7 @@ fn a_joint_far_outside_its_range_keeps_the_robot_from_beginning() {
         fault.kind == FaultKind::OutOfRange && words.contains("`hip` is 6.383 rad") && words.contains("1.000 rad"),
         "{words}"
     );
+    assert_eq!(bench.supervisor.counts()[FaultKind::OutOfRange as usize], 50);
     // A little outside is put right.
     bench.state.joint_position[0] = 1.2;
     let first = bench.step(&[0.2, 0.7, 0.0]).unwrap()[0];

@@ -291,7 +291,7 @@ def main():
         # Own process groups: a Ctrl-C in the terminal reaches this script alone, which then ends the nodes in order.
         into.extend(subprocess.Popen(command, start_new_session=True) for command in some)
 
-    failure, problems = None, []
+    failure = None
     try:
         start(recorder, recorders)
         start(recorded, processes)

@@ -6,6 +6,7 @@ mod course;
 mod drawing;
 mod dynamics;
 mod numbers;
+mod p_values;
 mod page;
 mod plots;
 mod runs;

@@ -67,7 +67,7 @@ pub struct Verdict {
 #[non_exhaustive]
 pub enum NoVerdict {
     /// It lacks a row that decides; that of a network without a rule has none.
-    #[error("the ablation has no row {0:?}; make it anew by `hebb evaluate --ablate`")]
+    #[error("the ablation has no row {0:?}")]
     Row(String),
     /// Its episodes are shorter than [`SHORTEST_ABLATION`].
     #[error(

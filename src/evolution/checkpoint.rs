@@ -16,14 +16,13 @@ use sha2::{Digest, Sha256};
 use super::strategy::StrategyState;
 use super::{Experiment, Generation, SearchError, Strategy};
 use crate::durable::{WriteError, write_durably};
+use crate::episode::FIRST_EPISODE_VERSION;
 use crate::plasticity::Clusters;
 use crate::policy::NetworkDescription;
 use crate::tensors::{f32_bytes, f32_values, u16_bytes, u16_values};
 
 /// Version of the checkpoint's form.
 const FORMAT_VERSION: u32 = 3;
-/// [`Checkpoint::bits`] of a checkpoint that does not name them.
-const FIRST_BITS: u16 = 1;
 /// Largest checkpoint that is read \[bytes\].
 const LARGEST_FILE: u64 = 4 << 30;
 /// Largest header that [`Checkpoint::is_at`] looks into \[bytes\]: that which safetensors reads.
@@ -39,8 +38,8 @@ const CLUSTERS: &str = "clusters";
 /// A run of evolution at rest, between two generations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// [`BITS`](crate::episode::BITS) of the program that the run began with. With others it cannot go on.
-    pub bits: u16,
+    /// [`EPISODE_VERSION`](crate::episode::EPISODE_VERSION) of the program that the run began with. With others it cannot go on.
+    pub episode_version: u16,
     /// The experiment.
     pub experiment: Experiment,
     /// [`Experiment::hash`] with its robot.
@@ -90,9 +89,9 @@ pub enum CheckpointError {
 #[serde(deny_unknown_fields)]
 struct Header {
     format_version: u32,
-    /// [`Checkpoint::bits`] where they are not the first.
+    /// [`Checkpoint::episode_version`] where they are not the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    bits: Option<u16>,
+    episode_version: Option<u16>,
     experiment_hash: String,
     experiment: Experiment,
     generation: u64,
@@ -131,7 +130,7 @@ impl Checkpoint {
         }
         let header = Header {
             format_version: FORMAT_VERSION,
-            bits: (self.bits != FIRST_BITS).then_some(self.bits),
+            episode_version: (self.episode_version != FIRST_EPISODE_VERSION).then_some(self.episode_version),
             experiment_hash: self.experiment_hash.clone(),
             experiment: self.experiment.clone(),
             generation: self.state.generation,
@@ -243,7 +242,7 @@ impl Checkpoint {
         };
         Ok(Self {
             clusters: rules.map(clusters).transpose()?,
-            bits: header.bits.unwrap_or(FIRST_BITS),
+            episode_version: header.episode_version.unwrap_or(FIRST_EPISODE_VERSION),
             experiment: header.experiment,
             experiment_hash: header.experiment_hash,
             state: StrategyState {

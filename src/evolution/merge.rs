@@ -30,19 +30,6 @@ pub enum MergeError {
         "evolution.merge must go to ever fewer rules (from 65536 at most to 1 at least) at ever later generations (from 1 on)"
     )]
     Order,
-    /// It would never take place.
-    #[error(
-        "evolution.merge goes to {rules} rules before generation {generation}, which never comes: evolution.generations is {generations}, \
-         counted from 0; merge earlier, or give more generations"
-    )]
-    Late {
-        /// Rules to be left.
-        rules: usize,
-        /// The generation before which they are merged.
-        generation: u64,
-        /// Generations of the experiment.
-        generations: u64,
-    },
     /// There would be nothing to merge.
     #[error(
         "evolution.merge goes to {rules} rules, but the network has {clusters} from the start (policy.network.plastic.rule.clusters); merge to \
@@ -59,9 +46,9 @@ pub enum MergeError {
     Clusters(#[from] ClusterError),
 }
 
-/// Checks the plan of an experiment of so many `generations`.
-pub(super) fn check(plan: &[Merge], network: &NetworkDescription, generations: u64) -> Result<(), MergeError> {
-    let (Some(first), Some(last)) = (plan.first(), plan.last()) else { return Ok(()) };
+/// Checks a plan. Its merges may come after the experiment's last generation: a run can be prolonged.
+pub(super) fn check(plan: &[Merge], network: &NetworkDescription) -> Result<(), MergeError> {
+    let Some(first) = plan.first() else { return Ok(()) };
     let is_own = |rule: &crate::plasticity::RuleDescription| {
         crate::plasticity::Term::ALL.into_iter().all(|term| rule.source(term) == TermSource::Own)
     };
@@ -71,13 +58,10 @@ pub(super) fn check(plan: &[Merge], network: &NetworkDescription, generations: u
     if !(in_order && plan.iter().all(is_possible)) {
         return Err(MergeError::Order);
     }
-    // In order, so the first has the most rules and the last is the latest.
+    // In order, so the first has the most rules.
     let clusters = plastic.rule.clusters;
     if clusters > 0 && first.rules >= clusters {
         return Err(MergeError::Many { rules: first.rules, clusters });
-    }
-    if last.generation >= generations {
-        return Err(MergeError::Late { rules: last.rules, generation: last.generation, generations });
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::search::TellError;
 use super::stop::{StopReason, mean_over};
 use super::{Checkpoint, CheckpointError, Experiment, Search, SearchError};
 use crate::durable::{WriteError, write_durably};
-use crate::episode::BITS;
+use crate::episode::EPISODE_VERSION;
 use crate::policy::{PolicyFile, PolicyFileError};
 use crate::robot::RobotModel;
 
@@ -108,12 +108,12 @@ pub enum RunError {
          them, here {expected}); go on with that version, or start anew in another folder",
         path.display()
     )]
-    Bits {
+    EpisodeVersion {
         /// The checkpoint.
         path: PathBuf,
-        /// [`BITS`] of the run.
+        /// [`EPISODE_VERSION`] of the run.
         found: u16,
-        /// [`BITS`] of this program.
+        /// [`EPISODE_VERSION`] of this program.
         expected: u16,
     },
     /// A checkpoint cannot be read or written.
@@ -165,8 +165,8 @@ impl Run {
             }
             (true, _) => {
                 let checkpoint = Checkpoint::load(&path)?;
-                if checkpoint.bits != BITS {
-                    return Err(RunError::Bits { path, found: checkpoint.bits, expected: BITS });
+                if checkpoint.episode_version != EPISODE_VERSION {
+                    return Err(RunError::EpisodeVersion { path, found: checkpoint.episode_version, expected: EPISODE_VERSION });
                 }
                 if checkpoint.experiment_hash != hash {
                     return Err(RunError::Foreign { path, found: checkpoint.experiment_hash, expected: hash });
@@ -262,17 +262,18 @@ impl Run {
     /// # Errors
     /// [`RunError::Policy`] when that of an earlier descent cannot be read.
     pub fn policy(&self) -> Result<PolicyFile, RunError> {
-        let mut best = self.present();
+        // One that the end cut off in its first round has not met every condition, and is only taken where there is no other.
+        let (mut best, mut is_whole) = (self.present(), self.present_descent().len() >= self.round());
         for path in (0..self.search.strategy().state().restarts).map(|number| self.descent(number)).filter(|path| path.exists()) {
             let (file, _) = PolicyFile::load(&path)?;
-            if file.metadata.provenance.fitness > best.metadata.provenance.fitness {
-                best = file;
+            if !is_whole || file.metadata.provenance.fitness > best.metadata.provenance.fitness {
+                (best, is_whole) = (file, true);
             }
         }
         Ok(best)
     }
 
-    /// The policy at the mean of the present descent, with the mean fitness of the candidates around it: of the last generation, or of the
+    /// The policy at the mean of the present descent, with the mean fitness of the candidates by which it was found: of the last generation, or of the
     /// last round of conditions, as far as the descent has come.
     fn present(&self) -> PolicyFile {
         let descent = self.present_descent();
@@ -329,7 +330,7 @@ impl Run {
 
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            bits: BITS,
+            episode_version: EPISODE_VERSION,
             experiment: (**self.search.experiment()).clone(),
             experiment_hash: self.hash.clone(),
             state: self.search.strategy().state().clone(),

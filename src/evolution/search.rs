@@ -7,7 +7,7 @@ use super::outcome::{Failure, Generation, Outcome};
 use super::settings::Method;
 use super::start::Start;
 use super::{Checkpoint, Experiment, Population, Strategy, StrategyError, StrategyState};
-use crate::episode::BITS;
+use crate::episode::EPISODE_VERSION;
 use crate::plasticity::{ClusterError, Clusters};
 use crate::policy::PolicyFile;
 use crate::robot::RobotModel;
@@ -80,7 +80,7 @@ impl Search {
             second_moment: zeros(&start.state().second_moment),
         };
         let checkpoint = Checkpoint {
-            bits: BITS,
+            episode_version: EPISODE_VERSION,
             experiment: (*experiment).clone(),
             experiment_hash: String::new(),
             state,

@@ -216,12 +216,12 @@ impl EvolutionSettings {
             (
                 "momentum",
                 self.momentum == 0.0 || sgd,
-                "acts only with the optimiser sgd of the method open_es; leave it out".to_owned(),
+                "acts only with the optimiser sgd of the method open_es; leave it out, or set it to 0".to_owned(),
             ),
             (
                 "sigma_rate",
                 self.sigma_rate.is_none() || snes,
-                "acts only with the method snes; leave it out, and give `sigma` a decay if it is to change".to_owned(),
+                "acts only with the method snes; leave it out (--set evolution.sigma_rate=null), and give `sigma` a decay if it is to change".to_owned(),
             ),
             (
                 "sigma",
@@ -244,7 +244,7 @@ impl EvolutionSettings {
         ];
         match checks.into_iter().find(|(_, holds, _)| !holds) {
             Some((name, _, problem)) => Err(ExperimentError::Evolution { name, problem }),
-            None => Ok(merge::check(&self.merge, network, self.generations)?),
+            None => Ok(merge::check(&self.merge, network)?),
         }
     }
 }

@@ -44,17 +44,20 @@ impl StopReason {
 }
 
 impl StopCriteria {
-    /// What `history`, that of one descent, says about its end. Fitness is compared as the mean over `round` generations, in which every
-    /// condition has its turn ([`crate::episode::Conditions::round`]): that of a single one says how easy its condition is.
+    /// What `history`, that of one descent, says about its end. Fitness is compared as the mean, and spread as the largest, over `round`
+    /// generations, in which every condition has its turn ([`crate::episode::Conditions::round`]): that of a single one says how easy its
+    /// condition is.
     pub fn verdict(&self, history: &[Generation], round: usize) -> Option<StopReason> {
-        let last = history.last()?;
-        let means: Vec<f32> = history.windows(round.max(1)).map(mean_over).collect();
-        let latest = means.last().copied();
-        if let Some((reached, wanted)) = latest.zip(self.fitness).filter(|(reached, wanted)| reached >= wanted) {
+        let rounds = || history.windows(round.max(1));
+        let means: Vec<f32> = rounds().map(mean_over).collect();
+        // Nothing is said before the first round is over.
+        let (&reached, last) = means.last().zip(rounds().last())?;
+        if let Some(wanted) = self.fitness.filter(|&wanted| reached >= wanted) {
             return Some(StopReason::Fitness { reached, wanted });
         }
-        if let Some(least) = self.spread.filter(|&least| last.spread < least) {
-            return Some(StopReason::Spread { spread: last.spread, least });
+        let spread = last.iter().map(|generation| generation.spread).fold(0.0, f32::max);
+        if let Some(least) = self.spread.filter(|&least| spread < least) {
+            return Some(StopReason::Spread { spread, least });
         }
         let stagnation = self.stagnation?;
         let before = means.len().checked_sub(usize::try_from(stagnation.generations).ok()?)?;
@@ -107,6 +110,11 @@ mod tests {
         assert_eq!(fitness.verdict(&history(&[1.0, 9.0, 1.0, 9.0]), 2), None);
         let reached = Some(StopReason::Fitness { reached: 6.5, wanted: 6.0 });
         assert_eq!(fitness.verdict(&history(&[1.0, 9.0, 4.0, 9.0]), 2), reached);
+        // In the easy one all do equally well.
+        let mut even = history(&[1.0, 9.0]);
+        even[1].spread = 0.0;
+        let spread = StopCriteria { spread: Some(0.5), ..StopCriteria::default() };
+        assert_eq!((spread.verdict(&even, 2), spread.verdict(&even, 1).is_some()), (None, true));
         // What grows is the hard one.
         let stop = StopCriteria { stagnation: Some(Stagnation { generations: 2, improvement: 0.0 }), ..StopCriteria::default() };
         assert_eq!(stop.verdict(&history(&[1.0, 9.0, 2.0, 9.0, 3.0, 9.0]), 2), None);

@@ -52,7 +52,7 @@ pub struct Provenance {
     /// Generations evolved.
     pub generation: u64,
     /// Fitness of this genome, mean over the held-out episodes of the ablation; without one in the episodes of its generation (of the
-    /// policy at the mean of a search: of the candidates around it, over a round of conditions), or 0 where it was never tried.
+    /// policy at the mean of a search: of the candidates by which it was found, over a round of conditions), or 0 where it was never tried.
     pub fitness: f32,
     /// What is left of its speed without parts of the rule; absent when it was never measured.
     #[serde(default)]

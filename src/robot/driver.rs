@@ -139,7 +139,7 @@ pub enum Heading {
     /// Where the orientation has it.
     #[default]
     Absolute,
-    /// Where the robot faces when it begins to walk: when the node is activated, or a stop released.
+    /// Where the robot faces when it begins to move: after the node was activated or a stop released, once its sensors are well.
     Start,
 }
 

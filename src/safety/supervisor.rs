@@ -184,9 +184,12 @@ impl Supervisor {
         let fault = self.examine(sensors);
         match self.phase {
             Phase::Passive => {
-                let out_of_range =
-                    || self.limiter.out_of_range(&sensors.state.joint_position, self.description.positioning_tolerance);
-                let fault = fault.or_else(out_of_range);
+                let mut fault = fault;
+                if self.wanted && fault.is_none() {
+                    let tolerance = self.description.positioning_tolerance;
+                    fault = self.limiter.out_of_range(&sensors.state.joint_position, tolerance);
+                    fault.into_iter().for_each(|far| self.note(far));
+                }
                 self.fault = fault.filter(|_| self.wanted);
                 if self.wanted && self.rested && fault.is_none() && sensors.state.is_finite() {
                     self.begin(now, &sensors.state.joint_position);

@@ -221,7 +221,13 @@ def test_with_simulated_time_messages_are_noted_by_the_clock(world):
     clocks = world.client.create_publisher(Clock, "/clock", 10)
     notes = world.client.create_publisher(String, "/lab/notes", 10)
     bag, recorder = start_recorder(world, topics="[/lab/notes]", use_sim_time="true")
-    world.spin_until(lambda: clocks.get_subscription_count() == notes.get_subscription_count() == 1, "subscriptions")
+
+    def is_heard():
+        # Before there is a time nothing is subscribed.
+        clocks.publish(Clock(clock=Time(sec=1000)))
+        return clocks.get_subscription_count() == notes.get_subscription_count() == 1
+
+    world.spin_until(is_heard, "subscriptions")
     # The clock is heard best effort, and time may go back.
     for second in [1000, 10]:
         for _ in range(5):

@@ -340,6 +340,13 @@ def test_a_parameter_releases_no_stop_but_its_own(world, robot):
     set_stop_parameter(world, False)
     world.spin_for(0.5)
     assert robot.phase() == "stopped", robot.seen()
+    # Nor does a stop by the parameter on top of the other one.
+    emergency_stop(world, "parameter")
+    set_stop_parameter(world, False)
+    world.spin_for(0.5)
+    assert robot.phase() == "stopped", robot.seen()
+    assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+    world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
     emergency_stop(world, "parameter")
     set_stop_parameter(world, False)
     world.spin_until(lambda: robot.phase() == "active", "walking after the parameter's own stop", robot.seen)

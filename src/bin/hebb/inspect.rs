@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hebbian_locomotion::episode::{BITS, Episode};
+use hebbian_locomotion::episode::{EPISODE_VERSION, Episode};
 use hebbian_locomotion::evidence::{GenomeNumbers, TermSizes, held_out_seeds, term_sizes};
 use hebbian_locomotion::evolution::{Checkpoint, Experiment, Generation, Method, Optimiser};
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile, PolicyMetadata, Provenance};
@@ -100,8 +100,10 @@ fn print_fitness(provenance: &Provenance) {
     match provenance.ablation {
         Some(_) => println!("fitness     {fitness}"),
         // What a file says of a genome that was never tried.
-        None if fitness == 0.0 => println!("fitness     not measured"),
-        None => println!("fitness     {fitness} in the episodes that it was evolved in; no held-out ones were run"),
+        None if fitness == 0.0 => println!("fitness     0, or not measured"),
+        None => println!(
+            "fitness     {fitness} in evolution (of the policy at the mean of a search: of its candidates); no held-out episodes were run"
+        ),
     }
 }
 
@@ -149,7 +151,7 @@ fn inspect_checkpoint(arguments: &Arguments) -> Result<(), Failure> {
         experiment.seed,
         experiment.robot.display()
     );
-    if checkpoint.bits != BITS {
+    if checkpoint.episode_version != EPISODE_VERSION {
         println!("            of a version of the program in which episodes come to other bits: it cannot go on with this one");
     }
     print_network(&network, genome.len())?;

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::description::{Comparison, Member, Outcome, Study};
 use super::weights::WeightFigures;
-use crate::evidence::statistics::{Interval, SampleEffect, compare_samples, holm, mean, mean_interval};
+use crate::evidence::p_values::holm;
+use crate::evidence::statistics::{Interval, SampleEffect, compare_samples, mean, mean_interval};
 use crate::evidence::suite::{ConditionReport, Suite, SuiteReport};
 use crate::evidence::{SLOWEST_WALK, Verdict};
 use crate::policy::PolicyFile;
@@ -12,7 +13,7 @@ use crate::policy::PolicyFile;
 /// Fewest policies of which an interval or a conclusion is made: of two, one may be an exception.
 pub(super) const FEWEST: usize = 3;
 /// Fewest episodes of an ablation that a study goes by. Of eight the standard error of what a shipped policy loses, if it walks at 0.09 m/s or more,
-/// is at most 0.12, about the 10 % from which on a loss counts.
+/// is at most 0.12: enough for the third and the half that `matters` asks for.
 pub(super) const FEWEST_EPISODES: u32 = 8;
 
 /// A policy of a study that is there.

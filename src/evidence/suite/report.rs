@@ -6,8 +6,9 @@ use super::description::Suite;
 use super::records::Records;
 use super::run::Entrant;
 use crate::episode::EpisodeResult;
+use crate::evidence::p_values::{fewest_pairs, holm};
 use crate::evidence::statistics::{
-    Interval, PairedEffect, bootstrap, compare_pairs, fewest_pairs, holm, mean, mean_interval, meaningful_ratio, ratio_interval,
+    Interval, PairedEffect, bootstrap, compare_pairs, mean, mean_interval, meaningful_ratio, ratio_interval,
 };
 use crate::evidence::{SLOWEST_WALK, held_out_seeds};
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::description::{Condition, Suite, SuiteError};
 use super::records::{Record, Records, RecordsError};
-use crate::episode::{BITS, Episode, EpisodeError, Fitness};
+use crate::episode::{EPISODE_VERSION, Episode, EpisodeError, FIRST_EPISODE_VERSION, Fitness};
 use crate::evidence::held_out_seeds;
 use crate::evidence::trial::finite;
 use crate::plasticity::Gate;
@@ -74,9 +74,8 @@ impl Entrant {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        // Records of before there was a version are of the first.
-        if BITS != 1 {
-            hash.update(BITS.to_le_bytes());
+        if EPISODE_VERSION != FIRST_EPISODE_VERSION {
+            hash.update(EPISODE_VERSION.to_le_bytes());
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::episode::BITS;
+use crate::episode::{EPISODE_VERSION, FIRST_EPISODE_VERSION};
 use crate::evolution::outcome::{CandidateResult, Failure, Outcome};
 use crate::evolution::settings::LARGEST_POPULATION;
 use crate::evolution::{Experiment, Population, Search};
@@ -13,12 +13,12 @@ use crate::robot::RobotModel;
 /// Version of the messages and of what they mean, from 1 to 255.
 const MESSAGES: u16 = 1;
 
-/// Version of the messages and of what they mean, and of the bits that a candidate comes to ([`BITS`]). Both sides must have the same.
-pub const PROTOCOL_VERSION: u16 = protocol_version(MESSAGES, BITS);
+/// Version of the messages and of what they mean, and of the bits that a candidate comes to ([`EPISODE_VERSION`]). Both sides must have the same.
+pub const PROTOCOL_VERSION: u16 = protocol_version(MESSAGES, EPISODE_VERSION);
 
 /// As no version of the messages is larger than 255, other bits are always another version.
-const fn protocol_version(messages: u16, bits: u16) -> u16 {
-    messages + 256 * (bits - 1)
+const fn protocol_version(messages: u16, episodes: u16) -> u16 {
+    messages + 256 * (episodes - FIRST_EPISODE_VERSION)
 }
 
 /// A worker process, by a number that it drew at its start.
@@ -394,10 +394,9 @@ mod tests {
 
     #[test]
     fn episodes_of_other_bits_are_another_version_of_the_protocol() {
-        assert_eq!(protocol_version(1, 1), 1, "what says no version of its bits is of the first");
+        assert_eq!(protocol_version(1, 1), 1, "of before episodes had a version");
         let versions = [(1, 1), (2, 1), (255, 1), (1, 2), (255, 2), (1, 3)];
-        let versions = versions.map(|(messages, bits)| protocol_version(messages, bits));
+        let versions = versions.map(|(messages, episodes)| protocol_version(messages, episodes));
         assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
-        assert_eq!(PROTOCOL_VERSION, protocol_version(MESSAGES, BITS));
     }
 }

@@ -9,7 +9,7 @@ use crate::robot::Stamp;
 use crate::ros::clock::steady_now;
 use crate::ros::realtime::Realtime;
 use crate::ros::stop::Stop;
-use crate::safety::{FaultKind, Phase, Proposal, Sensors};
+use crate::safety::{FaultKind, Phase, Proposal, Sensors, Supervisor};
 
 /// Longest time that the thread sleeps without looking for a stop request.
 const STOP_LATENCY: i64 = 20_000_000;
@@ -130,7 +130,11 @@ impl Control {
         }
         let (mut refused, mut has_stepped) = (None, false);
         let phase = supervisor.phase();
-        if supervisor.admit(begin, &sensors) && due.is_new {
+        let may_step = supervisor.admit(begin, &sensors);
+        if phase == Phase::Passive && supervisor.phase() != phase {
+            self.handle.note_start();
+        }
+        if may_step && due.is_new {
             match policy.step(&frame.state) {
                 Ok(_) => has_stepped = true,
                 Err(error) => refused = Some(error),
@@ -220,28 +224,72 @@ impl Control {
     /// Does what was asked since the last step.
     fn serve(&mut self) {
         let now = steady_now();
-        let stops = self.handle.emergency_stops();
-        if std::mem::replace(&mut self.stops, stops) != stops {
-            match self.session.as_deref_mut() {
-                Some(session) => {
-                    let was_stopped = session.life.supervisor.phase() == Phase::Stopped;
-                    session.life.supervisor.emergency_stop(now);
-                    if !was_stopped {
-                        self.handle.raise_fence();
-                        // At once, not at the next deadline. Only the first time: each step may move a joint as far as a period allows.
-                        self.step(Due { at: now, is_new: false, is_late: false });
-                    }
-                }
-                None => self.is_stopped = true,
-            }
-        }
+        self.stop_if_asked(now);
         while let Some(request) = self.handle.next() {
+            // A request may know of a stop that came after the last look.
+            self.stop_if_asked(now);
             self.answer(request, now);
         }
     }
 
-    /// Whoever asked may have gone. Then nothing begins: the node's state would be another.
+    fn stop_if_asked(&mut self, now: i64) {
+        let stops = self.handle.emergency_stops();
+        if std::mem::replace(&mut self.stops, stops) == stops {
+            return;
+        }
+        let Some(session) = self.session.as_deref_mut() else {
+            self.is_stopped = true;
+            return;
+        };
+        let supervisor = &mut session.life.supervisor;
+        let was_stopped = supervisor.phase() == Phase::Stopped;
+        if was_stopped && !is_emergency_stop(supervisor) {
+            self.handle.disown_stop();
+        }
+        supervisor.emergency_stop(now);
+        if !was_stopped {
+            self.handle.raise_fence();
+            // At once, not at the next deadline. Only the first time: each step may move a joint as far as a period allows.
+            self.step(Due { at: now, is_new: false, is_late: false });
+        }
+    }
+
+    /// Ends a stop, if the last emergency stop is still that of the number `known`.
+    fn release(&mut self, known: u64, now: i64) -> Released {
+        if known != self.handle.emergency_stops() {
+            return Released::Overtaken;
+        }
+        let was_stopped = match self.session.as_deref_mut() {
+            Some(session) => {
+                let was_stopped = session.life.supervisor.release(now);
+                session.answered &= !was_stopped;
+                was_stopped
+            }
+            None => std::mem::take(&mut self.is_stopped),
+        };
+        if !was_stopped {
+            return Released::NotStopped;
+        }
+        self.handle.note_release(known);
+        self.handle.raise_fence();
+        Released::Done
+    }
+
+    /// Whoever asked may have gone. Then the node is neither activated nor cleaned up, as its state says; all else is done.
     fn answer(&mut self, request: Request, now: i64) {
+        let request = match request {
+            Request::Release(known, answer) => {
+                let _ = answer.send(self.release(known, now));
+                return;
+            }
+            Request::ReleaseOwn(known) => {
+                if self.handle.is_parameters(known) {
+                    self.release(known, now);
+                }
+                return;
+            }
+            request => request,
+        };
         let Some(session) = self.session.as_deref_mut() else {
             match request {
                 Request::Configure(mut session) => {
@@ -249,16 +297,6 @@ impl Control {
                         session.life.supervisor.emergency_stop(now);
                     }
                     self.session = Some(session);
-                }
-                Request::Release(known, answer) => {
-                    let _ = answer.send(if known != self.handle.emergency_stops() {
-                        Released::Overtaken
-                    } else if std::mem::take(&mut self.is_stopped) {
-                        self.handle.note_release(known);
-                        Released::Done
-                    } else {
-                        Released::NotStopped
-                    });
                 }
                 // There is nothing to end.
                 Request::Deactivate(answer) => {
@@ -274,10 +312,10 @@ impl Control {
         };
         let Life { policy, supervisor, ring, .. } = &mut *session.life;
         match request {
-            // The node configures only after it cleaned up.
-            Request::Configure(_) => {}
+            // The node configures only after it cleaned up. Releases were answered above.
+            Request::Configure(_) | Request::Release(..) | Request::ReleaseOwn(_) => {}
             Request::CleanUp(answer) => {
-                let is_stopped = supervisor.fault().is_some_and(|fault| fault.kind == FaultKind::EmergencyStop);
+                let is_stopped = is_emergency_stop(supervisor);
                 match answer.send(self.session.take()) {
                     Ok(()) => self.is_stopped = is_stopped,
                     Err(session) => self.session = session,
@@ -286,7 +324,6 @@ impl Control {
             }
             Request::Activate(answer) => {
                 if answer.send(()).is_ok() {
-                    self.handle.note_start();
                     supervisor.activate(now);
                 }
             }
@@ -296,22 +333,11 @@ impl Control {
                 // What was answered before is not answered again to sensors that repeat themselves.
                 session.answered = false;
                 self.handle.raise_fence();
-                // What is latched says so before the session may end.
-                self.step(Due { at: now, is_new: false, is_late: false });
+                // What is latched says so before the session may end; a stop is latched already.
+                if supervisor.phase() == Phase::Passive {
+                    self.step(Due { at: now, is_new: false, is_late: false });
+                }
                 let _ = answer.send(());
-            }
-            Request::Release(known, answer) => {
-                let _ = answer.send(if known != self.handle.emergency_stops() {
-                    Released::Overtaken
-                } else if supervisor.release(now) {
-                    self.handle.note_release(known);
-                    self.handle.note_start();
-                    session.answered = false;
-                    self.handle.raise_fence();
-                    Released::Done
-                } else {
-                    Released::NotStopped
-                });
             }
             Request::Gate(gate) => {
                 // Requests were checked when they came.
@@ -378,6 +404,10 @@ fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
     const LONGEST_GAP: i64 = 60_000_000_000;
     let gap = stamp - last;
     if (1..LONGEST_GAP).contains(&gap) { ((gap + period / 2) / period - 1).max(0) as u64 } else { 0 }
+}
+
+fn is_emergency_stop(supervisor: &Supervisor) -> bool {
+    supervisor.fault().is_some_and(|fault| fault.kind == FaultKind::EmergencyStop)
 }
 
 #[cfg(test)]

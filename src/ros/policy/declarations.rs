@@ -88,7 +88,7 @@ fn safety() -> Vec<Declaration> {
             "safety.positioning_tolerance",
             default.positioning_tolerance,
             (0.0, 3.2),
-            "how far commands may be ahead of the measured joints on that way, and at its end, and joints outside their range at the start [rad]; 0: any distance",
+            "how far commands may be ahead of the measured joints on that way, and at its end, and joints outside their range at the start [rad, of joints that shift m]; 0: any distance",
         ),
         number("safety.fade_in", default.fade_in, seconds, "time over which the policy's targets fade in [s]; 0: at once"),
         number("safety.position_margin", default.position_margin, (0.0, 3.2), "distance of commands from joint limits [rad]"),

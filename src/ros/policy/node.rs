@@ -17,7 +17,7 @@ use super::declarations::declarations;
 use super::diagnostics::{THRESHOLDS, Thresholds};
 use super::keeping::{Keeping, KeptAt};
 use super::pace::Pace;
-use super::requests::{ControlHandle, Request, Unanswered};
+use super::requests::{ControlHandle, MOMENT, Request, Unanswered};
 use super::sensors::{Sensing, SharedSensing};
 use super::session::{Known, Life, Session, Trigger};
 use super::telemetry::{Publishing, Subject, Telemetry, layout};
@@ -42,8 +42,6 @@ const LATCHED_STEPS: usize = 1000;
 const LATCHED: usize = 200;
 /// Longest time that a transition waits for the control thread.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Time between two looks whether a command is still on its way.
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// What the spin thread keeps of a policy node; shared by lifecycle and services.
 pub struct PolicyNode {
@@ -249,7 +247,7 @@ impl PolicyNode {
         }
         let kept = parameters.string("keep_weights");
         let kept = (!kept.is_empty()).then(|| KeptAt::new(kept.into(), &known));
-        if let Some(place) = kept.as_ref().filter(|place| place.path.exists()) {
+        if let Some(place) = kept.as_ref().filter(|place| holds_something(&place.path)) {
             known.template.read(&place.path, &known.hash)?;
             // It was made of this policy.
             let _ = life.policy.restore_network(&known.template);
@@ -306,6 +304,14 @@ impl PolicyNode {
         self.keeping.set(None);
         *self.kept.borrow_mut() = None;
         self.parameters.read().set_configured(false);
+    }
+}
+
+/// Whether there is anything at `path`: an empty file is one that is still to be written.
+fn holds_something(path: &Path) -> bool {
+    match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len() > 0 || !metadata.is_file(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::safety::{MessageFaults, SENSORS};
 /// Requests that can wait for the next step.
 const REQUESTS: usize = 64;
 /// Time between two looks for an answer.
-const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
 /// Never, as the time at which a sensor spoke.
 const NEVER: i64 = i64::MIN;
 
@@ -32,6 +32,8 @@ pub enum Request {
     Deactivate(Sender<()>),
     /// End a stop, if no emergency stop was asked for since there were so many.
     Release(u64, Sender<Released>),
+    /// The same, if the last of them is the parameter's and nothing else had stopped the robot.
+    ReleaseOwn(u64),
     /// Another gate.
     Gate(CommandedGate),
     /// New weights of this seed; `None`: of the present one. Answered with the seed.
@@ -78,8 +80,10 @@ pub struct Shared {
     is_closed: AtomicBool,
     /// Emergency stops asked for so far.
     emergency_stops: AtomicU64,
-    /// Which of them is the parameter's, while it holds; 0 for none.
+    /// Which of them is the parameter's, while it alone holds the robot; 0 for none.
     parameter_stop: AtomicU64,
+    /// The last of them when a stop was ended.
+    released: AtomicU64,
     /// Raised whenever older commands must no longer be published.
     fence: AtomicU64,
     /// Whether the publishing thread is about to publish a command.
@@ -119,6 +123,7 @@ impl Default for ControlHandle {
             is_closed: AtomicBool::new(false),
             emergency_stops: AtomicU64::new(0),
             parameter_stop: AtomicU64::new(0),
+            released: AtomicU64::new(0),
             fence: AtomicU64::new(0),
             is_publishing: AtomicBool::new(false),
             starts: AtomicU64::new(0),
@@ -207,24 +212,37 @@ impl Shared {
         self.wake();
     }
 
-    /// The same, as the parameter says.
+    /// The same, as the parameter says. All emergency stops are asked for on the spin thread.
     pub fn stop_by_parameter(&self) {
-        let before = self.emergency_stops.fetch_add(1, Ordering::SeqCst);
-        self.parameter_stop.store(before + 1, Ordering::SeqCst);
-        self.wake();
+        let before = self.emergency_stops();
+        // Of a robot that another stop holds the parameter ends nothing.
+        let is_alone = [&self.released, &self.parameter_stop].iter().any(|stop| stop.load(Ordering::SeqCst) == before);
+        self.parameter_stop.store(if is_alone { before + 1 } else { 0 }, Ordering::SeqCst);
+        self.emergency_stop();
     }
 
-    /// Asks for the end of the parameter's own stop, if that holds and no other came after it.
+    /// Asks for the end of the parameter's own stop, if that holds.
     pub fn release_by_parameter(&self) {
         let own = self.parameter_stop.load(Ordering::SeqCst);
         if own != 0 {
-            drop(self.ask(|answer| Request::Release(own, answer)));
+            self.send(Request::ReleaseOwn(own));
         }
+    }
+
+    /// Whether the parameter's stop of this number holds the robot, and nothing else.
+    pub fn is_parameters(&self, stop: u64) -> bool {
+        self.parameter_stop.load(Ordering::SeqCst) == stop
+    }
+
+    /// Says that what stopped the robot before an emergency stop still holds it: the parameter's stop is not alone.
+    pub fn disown_stop(&self) {
+        self.parameter_stop.store(0, Ordering::SeqCst);
     }
 
     /// Says that a stop was ended when the last emergency stop was that of this number. What stops the robot from then on is not the parameter's
     /// to end.
     pub fn note_release(&self, known: u64) {
+        self.released.store(known, Ordering::SeqCst);
         let _ = self.parameter_stop.compare_exchange(known, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 
@@ -354,12 +372,18 @@ mod tests {
         control.emergency_stop();
         control.release_by_parameter();
         assert!(control.next().is_none(), "the stop is not the parameter's");
+        // Nor is one that the parameter's came on top of.
+        control.stop_by_parameter();
+        control.release_by_parameter();
+        assert!(control.next().is_none(), "the robot was stopped before");
+        control.note_release(control.emergency_stops());
+        control.stop_by_parameter();
         control.stop_by_parameter();
         control.emergency_stop();
         control.release_by_parameter();
         // The control thread leaves a robot stopped that was stopped again since.
-        let Some(Request::Release(known, _)) = control.next() else { panic!("no release is queued") };
-        assert_eq!((known, control.emergency_stops()), (2, 3));
+        let Some(Request::ReleaseOwn(known)) = control.next() else { panic!("no release is queued") };
+        assert_eq!((known, control.emergency_stops()), (4, 5));
     }
 
     #[test]

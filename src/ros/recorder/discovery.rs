@@ -13,6 +13,7 @@ use super::definitions::definition;
 use super::queue::{Entry, Queue};
 use super::streams::{Streams, Verdict};
 use crate::recording::{Topic, TopicQos};
+use crate::ros::clock::ros_time;
 
 /// How often topics that were not there yet are looked for.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
@@ -59,7 +60,8 @@ impl Discovery {
     /// Subscribes what has come since the last look. The tasks take the messages.
     pub fn look(&mut self, node: &mut Node) -> Vec<LocalBoxFuture<'static, ()>> {
         let now = Instant::now();
-        if now < self.next_look {
+        // As `ros2 bag record`: with simulated time nothing is recorded before there is any.
+        if now < self.next_look || ros_time() == 0 {
             return Vec::new();
         }
         self.next_look = now + LOOK_PERIOD;

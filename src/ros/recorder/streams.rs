@@ -1,4 +1,5 @@
-//! Several subscriptions of one topic, the older ones beside the newest until it has taken over: no message is lost or written twice.
+//! Several subscriptions of one topic, the older ones beside the newest until it has taken over: none loses a message then, and at the end
+//! one may be written twice.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -7,8 +8,6 @@ use std::time::{Duration, Instant};
 /// How long older subscriptions go on beside a newer one. Publishers hear of it within milliseconds, but the announcement may be lost,
 /// and is repeated after 3 s.
 const OVERLAP: Duration = Duration::from_secs(5);
-/// How much later than the older ones the newest may bring the last of the messages that both bring.
-const LATENESS: Duration = Duration::from_secs(1);
 /// Subscriptions that a topic can have: one that asks for all, and two that each ask for less.
 const MOST: usize = 3;
 
@@ -48,7 +47,7 @@ impl Streams {
     /// their number. Only of two publishers that send the very same bytes some may be lost, before the newest subscription hears both.
     pub fn take(&mut self, number: usize, data: &[u8], now: Instant) -> Verdict {
         match self.end {
-            Some(end) if now < end || (number == self.newest && now < end + LATENESS) => {
+            Some(end) if now < end => {
                 let brought = self.brought.entry(self.hasher.hash_one(data)).or_default();
                 let most = brought.iter().copied().max().unwrap_or(0);
                 let Some(own) = brought.get_mut(number) else { return Verdict::Record };
@@ -96,10 +95,9 @@ mod tests {
         streams.add(start);
         assert_eq!(streams.take(0, b"last", start + OVERLAP - Duration::from_millis(1)), Verdict::Record);
         assert_eq!(streams.take(0, b"next", start + OVERLAP), Verdict::Ended);
-        assert_eq!(streams.take(1, b"last", start + OVERLAP + Duration::from_millis(1)), Verdict::Known);
-        assert_eq!(streams.take(1, b"next", start + OVERLAP + Duration::from_millis(2)), Verdict::Record);
+        assert_eq!(streams.take(1, b"next", start + OVERLAP + Duration::from_millis(1)), Verdict::Record);
         // From then on nothing is compared or kept.
-        let later = start + OVERLAP + LATENESS;
+        let later = start + OVERLAP + Duration::from_secs(1);
         assert_eq!([streams.take(1, b"next", later), streams.take(1, b"next", later)], [Verdict::Record; 2]);
         assert_eq!((streams.take(0, b"late", later), streams.brought.len()), (Verdict::Ended, 0));
     }

@@ -93,7 +93,7 @@ fn print(report: &SuiteReport) {
         for row in rows {
             let or_nothing = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
             let effect = or_nothing(row.speed.effect_size.map(|g| format!("{g:.2}")));
-            let p = or_nothing(row.p_adjusted.map(|p| format!("{p:.3}")));
+            let p = or_nothing(row.p_adjusted.map(|p| if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }));
             let (faster, ratio) = (&row.speed.difference, or_nothing(row.retained_ratio.map(|ratio| format!("{ratio:.2}"))));
             println!("{:width$} {:>24} {effect:>8} {p:>8} {ratio:>24}", row.condition, format!("{faster:.3}"));
         }
