@@ -42,6 +42,22 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     })
 }
 
+/// Removes from `folder` the temporary files of [`write_durably`] that killed processes have left, of files whose names `is_written` knows. Only
+/// for who knows that nobody else writes those at this moment. What cannot be removed stays: it is in nobody's way.
+pub fn remove_temporaries(folder: &Path, is_written: impl Fn(&str) -> bool) {
+    // FILE.PROCESS.NUMBER.tmp
+    let written = |name: &str| -> Option<String> {
+        let (rest, number) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
+        let (file, process) = rest.rsplit_once('.')?;
+        (number.parse::<u64>().is_ok() && process.parse::<u32>().is_ok()).then(|| file.to_owned())
+    };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(written).is_some_and(|file| is_written(&file)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +91,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = write_durably(&folder.path().join("missing/policy"), b"new").unwrap_err().to_string();
         assert!(error.contains("missing/policy") && error.contains("unchanged"), "{error}");
+    }
+
+    #[test]
+    fn only_temporary_files_of_known_files_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let stays = ["policy", "policy.tmp", "policy.7.tmp", "policy.x.7.tmp", "policy.7.x.tmp", "other.4242.7.tmp"];
+        for name in stays.iter().chain(&["policy.4242.7.tmp", "policy.1.18446744073709551615.tmp"]) {
+            std::fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        remove_temporaries(folder.path(), |file| file == "policy");
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let (mut left, mut expected) = (names.collect::<Vec<_>>(), stays.map(str::to_owned));
+        left.sort();
+        expected.sort();
+        assert_eq!(left, expected);
+        // Where there is no folder there is nothing to remove.
+        remove_temporaries(&folder.path().join("missing"), |_| true);
     }
 }

@@ -11,6 +11,7 @@ use bag::LifeRecorder;
 use common::{beetle, hebb, lively_policy, repository, state_of};
 use hebbian_locomotion::episode::{Episode, EpisodeSettings};
 use hebbian_locomotion::evidence::term_sizes;
+use hebbian_locomotion::evolution::{Experiment, Search};
 use hebbian_locomotion::plasticity::{InitialWeights, Normalisation, PlasticDescription};
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile};
 
@@ -59,6 +60,71 @@ fn each_episode_of_a_bag_is_one_recording_and_a_driven_network_cycles_with_its_d
 }
 
 #[test]
+fn recordings_keep_their_whole_names_and_those_called_the_same_have_their_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = |name: &str| {
+        record(folder.path(), &lively_policy(), &[20], 25.0);
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::rename(folder.path().join("walk"), &path).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let paths = ["a/x_0.3", "b/x_0.3", "b/x_0.5"].map(bag);
+    let json = folder.path().join("weights.json").to_str().unwrap().to_owned();
+    let done = hebb([&["analyze", "--json", &json], &paths.each_ref().map(String::as_str)[..]].concat());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let names = [0, 1, 2].map(|index| report["recordings"][index]["name"].as_str().unwrap());
+    assert_eq!(names, [paths[0].as_str(), paths[1].as_str(), "x_0.5"]);
+}
+
+#[test]
+fn a_fragment_is_named_and_does_not_change_the_basis() {
+    let folder = tempfile::tempdir().unwrap();
+    let explained = |episodes: &[u64]| {
+        let _ = std::fs::remove_dir_all(folder.path().join("walk"));
+        record(folder.path(), &lively_policy(), episodes, 25.0);
+        let out = folder.path().join("report");
+        let (ok, text, json) = weights(folder.path(), &["--out", out.to_str().unwrap()]);
+        assert!(ok, "{text}");
+        (text, std::fs::read_to_string(out.join("report.html")).unwrap(), json)
+    };
+    let ((_, _, alone), (text, page, both)) = (explained(&[300]), explained(&[300, 5]));
+    assert_eq!((&both["explained"], &both["fitted"]), (&alone["explained"], &300.into()));
+    assert_eq!(both["recordings"][0]["components"], alone["recordings"][0]["components"]);
+    assert_eq!(both["recordings"][1]["components"]["fitted"], 0);
+    assert!(text.contains("`walk episode 2` is a fragment of 5 samples"), "{text}");
+    assert!(page.contains("walk episode 2 is a fragment of 5 samples"));
+}
+
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_folder(folder.path(), "run", true);
+    let [policy, trace] =
+        ["policy.safetensors", "trace.safetensors"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let refused = |arguments: &[&str]| {
+        let done = hebb(arguments);
+        assert!(!done.status.success(), "{arguments:?}");
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    for (option, value) in [("--node", "/policy"), ("--policy", policy.as_str()), ("--components", "3"), ("--skip", "0")] {
+        let text = refused(&["analyze", &run, option, value]);
+        assert!(text.contains(&format!("{option} has no use here: {run} is a run of evolution")), "{text}");
+    }
+    for (option, value) in [("--node", "/policy"), ("--policy", policy.as_str())] {
+        let text = refused(&["analyze", &trace, option, value]);
+        assert!(text.contains(&format!("{option} has no use here: {trace} is a trace")), "{text}");
+    }
+    let (experiment, robot) = Experiment::load(&repository("config/experiments/beetle_feed_forward.yaml")).unwrap();
+    Search::new(std::sync::Arc::new(experiment), &robot).unwrap().policy().save(policy.as_ref()).unwrap();
+    let robot = repository("config/robots/beetle.yaml");
+    let text = refused(&["trace", &policy, &trace, "--robot", robot.to_str().unwrap(), "--duration", "0.1", "--weights"]);
+    assert!(text.contains("the weights of a network of kind feed_forward do not change in life"), "{text}");
+    assert!(!Path::new(&trace).exists());
+}
+
+#[test]
 fn a_replay_measures_terms_and_retention() {
     let folder = tempfile::tempdir().unwrap();
     // With eta = 1, D = d and nothing else, V = W + d: at its fixed point W = 1, so each step keeps 1 / (1 + d).
@@ -84,6 +150,45 @@ fn a_replay_measures_terms_and_retention() {
         let retention = terms["retention"][layer].as_f64().unwrap();
         assert!((retention - 0.25).abs() < 0.01, "{retention}");
     }
+}
+
+#[test]
+fn terms_of_a_bag_that_could_not_be_replayed_as_it_was_come_with_a_warning() {
+    // Of 60 steps without those in `lost`, by the policy whose file is analysed or by another one in its name.
+    let analysed = |lost: &[u64], by_another: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, policy) = (lively_policy(), folder.path().join("policy.safetensors"));
+        let hash = file.save(&policy).unwrap();
+        if by_another {
+            file.genome.iter_mut().for_each(|number| *number *= 0.5);
+        }
+        let mut recorder = LifeRecorder::new(&folder.path().join("walk"), &file, &hash);
+        recorder.lost = lost.to_vec();
+        let mut life = file.policy().unwrap();
+        life.start(42);
+        for step in 0..60 {
+            let mut state = state_of(&beetle());
+            for (joint, position) in state.joint_position.iter_mut().enumerate() {
+                *position = (0.3 * step as f32 + joint as f32).sin();
+            }
+            recorder.step(&mut life, &state, &[1.0; 3]);
+        }
+        recorder.bag.finish().unwrap();
+        let (ok, text, json) = weights(folder.path(), &["--policy", policy.to_str().unwrap()]);
+        assert!(ok, "{text}");
+        (text, json["terms"][0]["replay"].clone())
+    };
+    let (text, replay) = analysed(&[], false);
+    assert!(text.contains("in the whole recording") && !text.contains("warning"), "{text}");
+    assert_eq!((&replay["steps"], &replay["replayed"], &replay["lost"]), (&60.into(), &60.into(), &0.into()));
+    // The step behind the gap brings the weights to go on from.
+    let (text, replay) = analysed(&[20, 21], false);
+    assert!(text.contains("in 57 of 58 recorded steps") && text.contains("at least 2 steps are missing"), "{text}");
+    assert_eq!((&replay["steps"], &replay["replayed"], &replay["lost"]), (&58.into(), &57.into(), &2.into()));
+    assert!(replay["first_difference"].is_null());
+    let (text, replay) = analysed(&[], true);
+    assert!(text.contains("warning: the replay differs from the recording, first in step"), "{text}");
+    assert!(replay["first_difference"]["step"].is_u64() && replay["replayed"] == 60, "{replay}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use hebbian_locomotion::config::parse_yaml;
 use hebbian_locomotion::episode::{Episode, EpisodeSettings, Fitness, StepView};
 use hebbian_locomotion::evolution::{Experiment, Search};
 use hebbian_locomotion::plasticity::Gate;
-use hebbian_locomotion::robot::RobotState;
+use hebbian_locomotion::robot::{RobotModel, RobotState};
 use hebbian_locomotion::simulation::{Damage, DamageError, Mount, SimulationSettings, StartNoise, World};
 
 const STILL: StartNoise = StartNoise { position: 0.0, velocity: 0.0 };
@@ -100,6 +100,31 @@ fn a_weak_motor_gives_its_share_of_torque_and_no_more() {
         most = most.max(torques[joint].abs());
     }
     assert!(most <= limit && most > 0.9 * limit, "{most} N m of {limit} N m");
+}
+
+#[test]
+fn a_motor_that_its_speed_limit_keeps_far_below_its_effort_limit_is_weakened_too() {
+    let ant = Arc::new(RobotModel::load(&repository("config/robots/ant.yaml")).unwrap());
+    let joint = ant.joint_names().position(|name| name == "hip1").unwrap();
+    // Torque and speed at the hip, which turns about the vertical, in the first moment against a mass that it hardly moves.
+    let blocked = |share: f32| {
+        let settings = SimulationSettings { mount: Mount::Suspended, ..Default::default() };
+        let mut world = World::new(ant.clone(), settings).unwrap();
+        let weak = format!("{{weak_motor: {{joint: hip1, torque: {share}}}}}");
+        world.set_damage(&damages(&format!("[{{payload: {{mass: 100, link: leg1, position: [0.5, 0, 0]}}}}, {weak}]"))).unwrap();
+        let mut targets: Vec<f32> = ant.joints.iter().map(|joint| joint.nominal).collect();
+        targets[joint] = ant.joints[joint].upper;
+        world.set_targets(&targets);
+        world.control_step();
+        let mut torques = vec![0.0; targets.len()];
+        world.motor_torques(&mut torques);
+        (torques[joint], sensed(&world).joint_velocity[joint])
+    };
+    let ((whole, fast), (half, slow)) = (blocked(1.0), blocked(0.5));
+    // 4 rad/s * (3 N m s/rad + 60 N m/rad * 0.01 s), of an effort limit of 30 N m.
+    assert!((whole - 14.4).abs() < 0.1, "{whole} N m");
+    assert!((half / whole - 0.5).abs() < 0.01, "{half} N m of {whole} N m");
+    assert!((slow / fast - 0.5).abs() < 0.02, "{slow} rad/s of {fast} rad/s");
 }
 
 #[test]
@@ -334,6 +359,22 @@ fn the_same_seed_gives_the_same_faults_and_another_seed_others() {
     };
     assert_eq!(run(3), run(3));
     assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn chance_of_damage_that_comes_in_an_episode_is_that_of_its_seed() {
+    let start = world("[]");
+    let noisy = |seed| {
+        let mut world = start.start_of_episode(seed, STILL);
+        run(&mut world, 0.1);
+        world.set_damage(&damages("[{sensor_noise: {sensor: joint_position, sd: 0.05}}]")).unwrap();
+        run(&mut world, 0.1);
+        let (mut truth, sensed) = (state_of(world.robot()), sensed(&world));
+        world.truth(&mut truth);
+        truth.joint_position.iter().zip(&sensed.joint_position).map(|(truth, sensed)| sensed - truth).collect::<Vec<f32>>()
+    };
+    assert_eq!(noisy(3), noisy(3));
+    assert_ne!(noisy(3), noisy(4));
 }
 
 #[test]

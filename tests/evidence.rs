@@ -248,6 +248,7 @@ fn inspect_shows_a_checkpoint() {
     let search = Search::new(std::sync::Arc::new(experiment.clone()), &robot).unwrap();
     let checkpoint = Checkpoint {
         episode_version: EPISODE_VERSION,
+        fused: true,
         experiment_hash: experiment.hash(&robot),
         experiment,
         state: search.strategy().state().clone(),

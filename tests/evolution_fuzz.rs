@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use common::{beetle, experiment};
 use hebbian_locomotion::episode::EPISODE_VERSION;
 use hebbian_locomotion::evolution::protocol::{
-    Coordinator, CoordinatorSettings, Distribution, DoneSet, Heartbeat, PROTOCOL_VERSION, Results, Work, Worker,
+    Coordinator, CoordinatorSettings, Distribution, DoneSet, Heartbeat, Results, Work, Worker, protocol_version,
 };
-use hebbian_locomotion::evolution::{CandidateResult, Checkpoint, Experiment, Failure, Search};
+use hebbian_locomotion::evolution::{CandidateResult, Checkpoint, Experiment, Failure, Population, Search};
 use hebbian_locomotion::random::{Stream, stream};
 use rand::RngExt;
 
@@ -72,8 +72,20 @@ fn value(random: &mut Stream) -> f32 {
     if random.random_bool(0.5) { random.random() } else { f32::from_bits(random.random()) }
 }
 
+fn distribution(generation: u64) -> Distribution {
+    let (mean, deviation) = (vec![0.0], vec![1.0]);
+    let population = Population { generation, size: POPULATION, seed: 1, mirrored: true, mean, deviation };
+    let (experiment_hash, clusters) = (format!("{KEY:016x}"), (Vec::new(), 0));
+    Distribution { protocol_version: protocol_version(), node: 1, experiment_hash, population, time_limit: 1.0, clusters }
+}
+
+/// That of generation 3, or nearly, or anything.
+fn checksum(random: &mut Stream) -> u64 {
+    number(random, distribution(3).checksum())
+}
+
 fn version(random: &mut Stream) -> u16 {
-    number(random, u64::from(PROTOCOL_VERSION)) as u16
+    number(random, u64::from(protocol_version())) as u16
 }
 
 fn heartbeat(random: &mut Stream, now: u64) -> Heartbeat {
@@ -84,6 +96,7 @@ fn heartbeat(random: &mut Stream, now: u64) -> Heartbeat {
         worker: random.random_range(0..5),
         sequence: number(random, now),
         generation: number(random, 3),
+        distribution: checksum(random),
         threads: number(random, 2) as u16,
         capacity: number(random, 5) as u16,
         running: number(random, held.len() as u64) as u16,
@@ -98,6 +111,7 @@ fn results(random: &mut Stream) -> Results {
         experiment: number(random, KEY),
         worker: random.random_range(0..5),
         generation: number(random, 3),
+        distribution: checksum(random),
         ..Results::default()
     };
     for candidate in candidates(random) {
@@ -125,6 +139,7 @@ fn work(random: &mut Stream, now: u64) -> Work {
         node: number(random, 1),
         sequence: number(random, now),
         generation: number(random, 3),
+        distribution: checksum(random),
         paused: random.random_bool(0.1),
         done,
         workers: vec![number(random, 1)],
@@ -139,7 +154,7 @@ fn work(random: &mut Stream, now: u64) -> Work {
 fn a_coordinator_survives_any_message_and_believes_only_what_can_be() {
     let (rounds, mut random) = rounds("coordinator", 1);
     let mut coordinator = Coordinator::new(CoordinatorSettings::default(), KEY, 1);
-    coordinator.begin(3, POPULATION, Duration::ZERO);
+    coordinator.begin(&distribution(3), Duration::ZERO);
     let mut accepted = 0;
     for round in rounds {
         // Time too jumps, as it may for a process that was stopped.
@@ -149,7 +164,8 @@ fn a_coordinator_survives_any_message_and_believes_only_what_can_be() {
         let before = coordinator.progress().0;
         match coordinator.results(&message, now) {
             Ok(new) => {
-                let right = message.protocol_version == PROTOCOL_VERSION && message.experiment == KEY && message.generation == 3;
+                let present = (message.generation, message.distribution) == (3, distribution(3).checksum());
+                let right = message.protocol_version == protocol_version() && message.experiment == KEY && present;
                 assert!(new.is_empty() || right, "{message:?}");
                 accepted += new.len();
                 assert_eq!(coordinator.progress().0, before + new.len());
@@ -163,7 +179,7 @@ fn a_coordinator_survives_any_message_and_believes_only_what_can_be() {
         if let Some(outcomes) = coordinator.outcomes() {
             let finite = |outcome: &Result<CandidateResult, Failure>| outcome.is_ok_and(|result| result.fitness.is_finite());
             assert!(outcomes.iter().all(|outcome| outcome.is_err() || finite(outcome)));
-            coordinator.begin(3, POPULATION, now);
+            coordinator.begin(&distribution(3), now);
         }
     }
     assert!(accepted > 100, "nothing was accepted: this test tests nothing");
@@ -173,7 +189,7 @@ fn a_coordinator_survives_any_message_and_believes_only_what_can_be() {
 fn a_worker_survives_any_message_and_runs_only_what_exists() {
     let (rounds, mut random) = rounds("worker", 1);
     let mut worker = Worker::new(1, 2);
-    worker.begin(KEY, 3, POPULATION, Duration::from_secs(1));
+    worker.begin(&distribution(3));
     let mut jobs = 0;
     for round in rounds {
         let now = Duration::from_millis(round);
@@ -190,7 +206,7 @@ fn a_worker_survives_any_message_and_runs_only_what_exists() {
             assert!(results.outcomes(POPULATION).is_ok());
         }
         if random.random_bool(0.01) {
-            worker.begin(KEY, number(&mut random, 3), POPULATION, Duration::from_secs(1));
+            worker.begin(&distribution(number(&mut random, 3)));
         }
     }
     assert!(jobs > 100, "nothing ran: this test tests nothing");
@@ -226,6 +242,7 @@ fn a_mutated_checkpoint_is_refused() {
     let search = Search::new(Arc::new(experiment.clone()), &robot).unwrap();
     let checkpoint = Checkpoint {
         episode_version: EPISODE_VERSION,
+        fused: true,
         experiment_hash: experiment.hash(&robot),
         experiment,
         state: search.strategy().state().clone(),

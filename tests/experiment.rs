@@ -11,8 +11,9 @@ use common::{hebb, repository};
 use hebbian_locomotion::config::Change;
 use hebbian_locomotion::episode::EPISODE_VERSION;
 use hebbian_locomotion::evolution::{
-    CandidateResult, Checkpoint, Continuation, Event, Experiment, ExperimentError, Generation, Outcome, Run, RunError,
+    CandidateResult, Checkpoint, Continuation, Event, Experiment, ExperimentError, Generation, Outcome, Run, RunError, Table,
 };
+use hebbian_locomotion::plasticity::Instructions;
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
 
@@ -20,6 +21,12 @@ use hebbian_locomotion::robot::RobotModel;
 fn load(changes: &[&str]) -> Result<(Experiment, Arc<RobotModel>), ExperimentError> {
     let changes: Vec<Change> = changes.iter().map(|change| change.parse().unwrap()).collect();
     Experiment::load_changed(&repository("config/experiments/beetle.yaml"), &changes)
+}
+
+/// Opens the run of the beetle's experiment, with four candidates, in `folder`.
+fn open(folder: &Path, continuation: Continuation) -> Result<Run, RunError> {
+    let (experiment, robot) = load(&["evolution.population=4"]).unwrap();
+    Run::open(experiment, robot, folder, continuation)
 }
 
 /// Ends the present generation of `run`, in which each candidate comes to `fitness`.
@@ -48,14 +55,17 @@ fn numbers_that_a_checkpoint_could_not_hold_are_refused_by_name() {
 fn settings_that_would_act_on_nothing_are_refused_with_their_reason() {
     let of_384 = "policy.network.plastic.rule.clusters=384";
     let (snes, sigma) = ("evolution.method=snes", "evolution.sigma={initial: 0.1}");
-    let refused: [(&[&str], &str); 7] = [
+    let (restarts, spread, merge) =
+        ("evolution.restarts={most: 2}", "evolution.stop={spread: 0.1}", "evolution.merge=[{generation: 10, rules: 384}]");
+    let refused: [(&[&str], &str); 8] = [
         (&["evolution.momentum=0.9"], "evolution.momentum acts only with the optimiser sgd"),
         (&["evolution.momentum=0.9", snes, sigma], "evolution.momentum acts only with the optimiser sgd"),
         (&["evolution.optimiser=sgd", snes, sigma], "evolution.optimiser acts only with the method open_es"),
         (&["evolution.sigma_rate=0.1"], "evolution.sigma_rate acts only with the method snes"),
-        (&["evolution.restarts={most: 2}"], "evolution.restarts follow descents that `stop.stagnation` or `stop.spread` end"),
-        (&["evolution.restarts={most: 2}", "evolution.stop={fitness: 100}"], "evolution.restarts follow descents"),
-        (&["evolution.merge=[{generation: 10, rules: 384}]", of_384], "the network has 384 from the start"),
+        (&[restarts], "evolution.restarts follow descents that `stop.stagnation` or `stop.spread` end"),
+        (&[restarts, "evolution.stop={fitness: 100}"], "evolution.restarts follow descents"),
+        (&[restarts, spread, merge], "evolution.restarts begin at random points, not with the rules that `merge` made"),
+        (&[merge, of_384], "the network has 384 from the start"),
     ];
     for (changes, said) in refused {
         let error = load(changes).unwrap_err().to_string();
@@ -64,13 +74,50 @@ fn settings_that_would_act_on_nothing_are_refused_with_their_reason() {
     let taken: [&[&str]; 5] = [
         &["evolution.momentum=0.9", "evolution.optimiser=sgd"],
         &["evolution.sigma_rate=0.1", snes, sigma],
-        &["evolution.restarts={most: 2}", "evolution.stop={spread: 0.1}"],
-        &["evolution.restarts={most: 2}", "evolution.stop={stagnation: {generations: 20}}"],
+        &[restarts, spread],
+        &[restarts, "evolution.stop={stagnation: {generations: 20}}"],
         &["evolution.merge=[{generation: 999, rules: 383}]", of_384],
     ];
     for changes in taken {
         load(changes).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
     }
+}
+
+#[test]
+fn the_number_of_generations_is_checked_also_where_another_takes_its_place() {
+    let (path, folder) = (repository("config/experiments/beetle.yaml"), tempfile::tempdir().unwrap());
+    for (generations, is_taken) in
+        [("0", false), ("1", true), ("1000000000", true), ("1000000001", false), ("18446744073709551615", false)]
+    {
+        let said = format!("evolution.generations is {generations}; it must be from 1 to 1000000000");
+        let change = format!("evolution.generations={generations}");
+        assert_eq!(load(&[change.as_str()]).err().map(|error| error.to_string()), (!is_taken).then(|| said.clone()));
+        if !is_taken {
+            let out = folder.path().join(generations);
+            let output = hebb(["evolve", path.to_str().unwrap(), "--out", out.to_str().unwrap(), "--generations", generations]);
+            assert!(!output.status.success() && !out.exists(), "{output:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains(&said), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_no_folder_is_refused_where_it_becomes_one() {
+    let (mut experiment, _) = load(&[]).unwrap();
+    for name in ["beetle", "beetle 2", "..beetle"] {
+        name.clone_into(&mut experiment.name);
+        assert_eq!(Run::default_folder(&experiment).unwrap(), Path::new("runs").join(name));
+    }
+    for name in ["", ".", "..", "../..", "/home/me/x", "a/b", "a/", "./a", "a/.."] {
+        name.clone_into(&mut experiment.name);
+        let error = Run::default_folder(&experiment).unwrap_err();
+        assert!(matches!(&error, RunError::Name { name: given } if given == name), "{error}");
+    }
+    let path = repository("config/experiments/beetle.yaml");
+    let output = hebb(["evolve", path.to_str().unwrap(), "--set", "name=a/b"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("`--out`"), "{text}");
+    assert!(text.contains("\"a/b\" cannot be that of its folder"), "{text}");
 }
 
 #[test]
@@ -161,6 +208,122 @@ fn a_run_of_a_version_with_other_bits_does_not_go_on() {
     checkpoint.episode_version = EPISODE_VERSION;
     checkpoint.save(&path).unwrap();
     open(Continuation::Required).unwrap();
+}
+
+#[test]
+fn a_run_of_machines_that_round_otherwise_does_not_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    finish(&mut open(folder.path(), Continuation::Never).unwrap(), 1.0);
+    let path = folder.path().join("checkpoint.safetensors");
+    let (mut checkpoint, own) = (Checkpoint::load(&path).unwrap(), Instructions::detect().is_fused());
+    assert_eq!(checkpoint.fused, own);
+    for fused in [!own, own] {
+        checkpoint.fused = fused;
+        checkpoint.save(&path).unwrap();
+        assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        assert_eq!(text.contains("fused"), !fused, "runs of ordinary machines keep their bytes");
+        let opened = open(folder.path(), Continuation::Required).map(|run| run.history().len());
+        match opened {
+            Ok(generations) => assert_eq!((generations, fused), (1, own)),
+            Err(error) => {
+                assert!(fused != own && matches!(error, RunError::Rounding { .. }), "{error}");
+                assert!(error.to_string().contains("fused multiply-add (FMA)"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_only_the_checkpoint_of_the_generation_before_is_whole_no_run_begins_anew_over_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [checkpoint, previous] =
+        ["checkpoint.safetensors", "checkpoint.previous.safetensors"].map(|name| folder.path().join(name));
+    let mut run = open(folder.path(), Continuation::Never).unwrap();
+    for _ in 0..2 {
+        finish(&mut run, 1.0);
+    }
+    drop(run);
+    let pace = std::fs::read(folder.path().join("pace.csv")).unwrap();
+
+    std::fs::write(&checkpoint, b"nonsense").unwrap();
+    let error = open(folder.path(), Continuation::IfThere).unwrap_err();
+    assert!(matches!(error, RunError::Damaged { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("is not a usable checkpoint: it is cut short"), "{text}");
+    assert!(text.contains("checkpoint.previous.safetensors, that of the generation before, to checkpoint.safetensors"), "{text}");
+
+    std::fs::remove_file(&checkpoint).unwrap();
+    for continuation in [Continuation::Never, Continuation::Required, Continuation::IfThere] {
+        let error = open(folder.path(), continuation).unwrap_err();
+        assert!(matches!(error, RunError::OnlyPrevious { .. }), "{error}");
+        assert!(error.to_string().contains("rename it to checkpoint.safetensors"), "{error}");
+    }
+    assert_eq!(std::fs::read(folder.path().join("pace.csv")).unwrap(), pace);
+
+    std::fs::rename(&previous, &checkpoint).unwrap();
+    assert_eq!(open(folder.path(), Continuation::Required).unwrap().history().len(), 1);
+}
+
+#[test]
+fn going_on_where_there_is_nothing_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(&folder.path().join("typo"), Continuation::Required).unwrap_err();
+    assert!(matches!(error, RunError::Missing { .. }), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_killed_run_left_half_written_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    finish(&mut open(folder.path(), Continuation::Never).unwrap(), 1.0);
+    let files = ["checkpoint.safetensors", "history.csv", "mean.safetensors", "policy.safetensors", "descent_0.safetensors"];
+    let left = files.map(|name| folder.path().join(format!("{name}.4242.7.tmp")));
+    let other = folder.path().join("notes.4242.7.tmp");
+    for path in left.iter().chain([&other]) {
+        std::fs::write(path, b"half").unwrap();
+    }
+    let pace = folder.path().join("pace.csv");
+    let whole = std::fs::read_to_string(&pace).unwrap();
+    std::fs::write(&pace, format!("{whole}1,4,")).unwrap();
+
+    let mut run = open(folder.path(), Continuation::Required).unwrap();
+    assert!(left.iter().all(|path| !path.exists()) && other.exists());
+    assert_eq!(std::fs::read_to_string(&pace).unwrap(), whole);
+    finish(&mut run, 1.0);
+    assert_eq!(Table::load(&pace).unwrap().column("generation").unwrap(), [0.0, 1.0]);
+}
+
+#[test]
+fn candidates_that_fail_are_counted_with_their_reason_in_the_line_of_their_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = repository("config/experiments/beetle.yaml");
+    let evolve = |name: &str, sigma: &str| {
+        let out = folder.path().join(name);
+        let mut arguments = vec!["evolve", experiment.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        arguments.extend(["--generations", "1", "--ablation", "1"]);
+        for change in [
+            "test_function=sphere",
+            "policy.network={feed_forward: {layers: [27, 1, 18]}}",
+            "evolution.genome={all: {scale: 1.0, spread: 0.01}}",
+            "evolution.population=64",
+            "episode.duration=0.5",
+            "fitness.from=0.1",
+            sigma,
+        ] {
+            arguments.extend(["--set", change]);
+        }
+        let output = hebb(arguments);
+        assert!(output.status.success(), "{output:?}");
+        let failed = Table::load(&out.join("history.csv")).unwrap().column("failed").unwrap()[0];
+        (String::from_utf8_lossy(&output.stdout).into_owned(), failed)
+    };
+    // 45 numbers, whose squares come to about the largest number of single precision.
+    let (text, failed) = evolve("large", "evolution.sigma={initial: 2.7e18}");
+    assert!(failed > 0.0 && failed < 64.0, "{failed}");
+    assert!(text.contains(&format!("  {failed} failed ({failed} not finite)  ")), "{text}");
+    let (text, failed) = evolve("small", "evolution.sigma={initial: 0.1}");
+    assert!(failed == 0.0 && !text.contains("failed"), "{text}");
 }
 
 #[test]

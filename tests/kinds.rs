@@ -131,6 +131,14 @@ fn policies_with_a_gate_evolve() {
 }
 
 #[test]
+fn an_experiment_with_a_novelty_gate_is_refused_as_there_are_no_weights_yet_to_measure_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = "[{foot_contact: {feet: 1, hold: 5, hold_open: 2}}, {novelty: {close_above: 2.0, open_below: 1.5}}]";
+    let error = Experiment::load(&experiment(folder.path(), &[("policy.gate", gate)])).unwrap_err().to_string();
+    assert!(error.contains("policy.gate[1] is `novelty`") && error.contains("hebb fit-subspace"), "{error}");
+}
+
+#[test]
 fn shared_rules_evolve() {
     let file = plastic("rule: {clusters: 32}");
     assert_eq!((file.genome.len(), file.clusters.unwrap().count()), (5 * 32, 32));

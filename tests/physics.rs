@@ -54,7 +54,7 @@ fn a_tumbling_robot_in_free_fall_conserves_momentum() {
 
 #[test]
 fn a_standing_robot_does_not_creep() {
-    for relief in [Relief::Flat, Relief::Uneven(Uneven { height: 0.02, ..Uneven::default() })] {
+    for relief in [Relief::Flat, Relief::Uneven(Uneven { height: 0.02, step: 0.005, ..Uneven::default() })] {
         let mut world = beetle_on(Terrain { relief, ..Terrain::default() });
         run(&mut world, 3.0);
         let before = world.base();

@@ -186,6 +186,23 @@ fn a_sensor_value_that_is_no_number_is_reported_and_changes_nothing() {
 }
 
 #[test]
+fn an_episode_whose_first_step_is_refused_has_no_targets_of_the_last_one() {
+    for file in kinds() {
+        let (mut used, mut fresh) = (file.policy().unwrap(), file.policy().unwrap());
+        used.start(1);
+        run(&mut used, 0..12);
+        assert_ne!(used.targets(), fresh.targets());
+        let mut damaged = state(0);
+        damaged.joint_position[3] = f32::NAN;
+        for policy in [&mut used, &mut fresh] {
+            policy.start(2);
+            policy.step(&damaged).unwrap_err();
+        }
+        assert_eq!(used.targets(), fresh.targets(), "{:?}", file.metadata.network);
+    }
+}
+
+#[test]
 fn gate_sources_of_the_policy_file_act_in_life() {
     let file = &kinds()[6];
     let mut policy = file.policy().unwrap();

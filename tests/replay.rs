@@ -318,6 +318,84 @@ fn weights_that_an_episode_keeps_are_those_of_the_replay_only_while_it_is_in_ste
 }
 
 #[test]
+fn time_that_goes_back_makes_no_difference() {
+    let recorded = Recorded::new(lively_policy(), |recorder, policy| {
+        // A simulator that is started anew: the same stamps with the same numbers of steps, once more.
+        for (seed, steps, gate) in [(42, 60, 1.0), (7, 40, 0.5), (3, 10, 0.25), (8, 50, 0.75)] {
+            recorder.stamp = 0;
+            policy.start(seed);
+            walk(recorder, policy, 0..steps, &[gate; 3]);
+        }
+    });
+    let report = recorded.replay().unwrap();
+    assert!(report.is_identical(), "{report:?}");
+    assert_eq!((report.steps, report.replayed, report.weights.steps, report.gates.steps), (160, 160, 160, 160));
+    assert_eq!((report.published.same, report.published.changed, report.published.missing), (160, 0, 0));
+}
+
+/// The hash that `file` has on disk.
+fn hash_of(file: &PolicyFile) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    file.save(&folder.path().join("policy.safetensors")).unwrap()
+}
+
+#[test]
+fn of_a_node_that_ran_two_policies_the_steps_of_either_replay_with_its_file() {
+    let (first, mut second) = (lively_policy(), lively_policy());
+    second.genome.iter_mut().for_each(|number| *number = -*number);
+    let hashes = [&first, &second].map(hash_of);
+    let recorded = Recorded::new(first.clone(), |recorder, policy| {
+        policy.start(42);
+        walk(recorder, policy, 0..30, &OPEN);
+        recorder.say_layout(&second, &hashes[1]);
+        let mut other = second.policy().unwrap();
+        other.start(42);
+        walk(recorder, &mut other, 0..20, &OPEN);
+        recorder.say_layout(&first, &hashes[0]);
+        *policy = first.policy().unwrap();
+        policy.start(5);
+        walk(recorder, policy, 0..10, &OPEN);
+    });
+    let run =
+        |file: &PolicyFile| replay(&Bag::open(&recorded.bag).unwrap(), file, &hash_of(file), &ReplaySettings::default(), |_| ());
+    for (file, gaps, replayed) in [(&first, &[(0, 20)][..], 40), (&second, &[(0, 30), (0, 10)][..], 20)] {
+        let report = run(file).unwrap();
+        assert!(report.is_identical(), "{report:?}");
+        assert_eq!((report.steps, report.replayed, report.weights.steps), (60, replayed, replayed));
+        assert_eq!((report.published.same, report.published.missing), (replayed, 0));
+        assert_eq!(report.gaps.iter().map(|gap| (gap.first_step, gap.steps)).collect::<Vec<_>>(), gaps);
+        let is_other = |gap: &GapReason| matches!(gap, GapReason::OtherPolicy { hash, .. } if *hash != hash_of(file));
+        assert!(report.gaps.iter().all(|gap| is_other(&gap.reason)), "{report:?}");
+    }
+    let done = recorded.hebb(&[]);
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success() && text.contains("ran from here on; 20 steps not replayed"), "{text}");
+    // Of a third one all that were recorded are named.
+    let mut third = first.clone();
+    third.genome[0] += 1.0;
+    let error = run(&third).unwrap_err().to_string();
+    assert!(hashes.iter().all(|hash| error.matches(hash.as_str()).count() == 1), "{error}");
+}
+
+#[test]
+fn a_policy_that_is_loaded_again_begins_with_weights_of_its_own() {
+    let file = keeping_policy();
+    let hash = hash_of(&file);
+    let recorded = Recorded::new(file.clone(), |recorder, policy| {
+        policy.start(42);
+        walk(recorder, policy, 0..30, &OPEN);
+        policy.start(43);
+        walk(recorder, policy, 0..30, &OPEN);
+        recorder.say_layout(&file, &hash);
+        *policy = file.policy().unwrap();
+        policy.start(43);
+        walk(recorder, policy, 0..30, &OPEN);
+    });
+    let report = recorded.replay().unwrap();
+    assert!(report.is_identical() && report.replayed == 90, "{report:?}");
+}
+
+#[test]
 fn a_state_that_was_not_recorded_is_no_beginning() {
     let mut file = lively_policy();
     file.metadata.network = NetworkDescription::Plastic(PlasticDescription {

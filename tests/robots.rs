@@ -10,8 +10,8 @@ use common::{hebb, repository};
 use hebbian_locomotion::bringup::{draft, stand, to_yaml};
 use hebbian_locomotion::episode::{Episode, EpisodeSettings};
 use hebbian_locomotion::evolution::{Experiment, Search};
-use hebbian_locomotion::robot::RobotModel;
-use hebbian_locomotion::simulation::SimulationSettings;
+use hebbian_locomotion::robot::{RobotModel, RobotWarning};
+use hebbian_locomotion::simulation::{Mount, SimulationSettings};
 
 fn shipped(extension: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(repository("config/robots")).unwrap().map(|entry| entry.unwrap().path());
@@ -26,7 +26,15 @@ fn every_shipped_robot_stands_at_training_and_reference_rates() {
     for path in shipped("yaml") {
         for physics_rate in [100.0, 1000.0] {
             let robot = Arc::new(RobotModel::load(&path).unwrap());
-            assert_eq!(robot.warnings, [], "{}", path.display());
+            let others: &[RobotWarning] = match &robot.warnings[..] {
+                // An ant's motors are slower than their 30 N m would make them: 4 rad/s * 3 N m s/rad.
+                [RobotWarning::EffortOutOfReach { reached: 12.0, effort_limit: 30.0, others, .. }] if robot.name == "ant" => {
+                    assert_eq!(others.len(), 7, "{others:?}");
+                    &[]
+                }
+                others => others,
+            };
+            assert_eq!(others, [], "{}", path.display());
             let report = stand(robot, SimulationSettings { physics_rate, ..Default::default() }).unwrap();
             assert!(report.stands(), "{} at {physics_rate} Hz: {:?} {report:?}", path.display(), report.problems());
         }
@@ -34,10 +42,25 @@ fn every_shipped_robot_stands_at_training_and_reference_rates() {
 }
 
 #[test]
+fn a_motor_that_its_speed_limit_leaves_too_little_torque_is_said_to_give_all_that_it_has() {
+    let mut robot = RobotModel::load(&repository("config/robots/ant.yaml")).unwrap();
+    // In the air a foot pulls with 0.12 N m; of 30 N m, 0.014 rad/s * (3 N m s/rad + 60 N m/rad * 0.01 s) = 0.05 N m are left.
+    robot.set_velocity_limit(0.014).unwrap();
+    assert!(
+        matches!(&robot.warnings[..], [RobotWarning::EffortOutOfReach { reached, .. }] if (reached - 0.042).abs() < 1e-6),
+        "{:?}",
+        robot.warnings
+    );
+    let report = stand(Arc::new(robot), SimulationSettings { mount: Mount::Suspended, ..Default::default() }).unwrap();
+    let is_said = report.problems().iter().any(|problem| problem.contains("gives all the torque that it has"));
+    assert!(is_said && report.hardest.starts_with("ankle"), "{report:?}");
+}
+
+#[test]
 fn every_shipped_urdf_stands_with_the_description_that_is_drafted_for_it() {
     for path in shipped("urdf") {
         let known = RobotModel::load(&path.with_extension("yaml")).unwrap();
-        let made = draft(std::fs::read_to_string(&path).unwrap(), &path, SimulationSettings::default()).unwrap();
+        let made = draft(std::fs::read_to_string(&path).unwrap(), &path, &[], SimulationSettings::default()).unwrap();
         assert!(made.report.stands() && made.lies_on.is_empty(), "{}: {:?} {:?}", path.display(), made.lies_on, made.report);
         let mut found: Vec<&str> = made.robot.foot_names().collect();
         found.sort_unstable();
@@ -57,7 +80,7 @@ fn a_drafted_pose_stays_within_limits_that_have_more_digits() {
     // All of it rounds to 0.524.
     let narrow = text.replace("lower=\"0.5236\" upper=\"1.7453\"", "lower=\"0.5242\" upper=\"0.5244\"");
     assert_ne!(narrow, text);
-    let made = draft(narrow, &path, SimulationSettings::default()).unwrap();
+    let made = draft(narrow, &path, &[], SimulationSettings::default()).unwrap();
     for ankle in ["ankle1", "ankle2", "ankle3", "ankle4"] {
         let position = made.description.nominal_pose[ankle];
         assert!((0.5242..=0.5244).contains(&position), "{ankle}: {position}");
@@ -111,9 +134,38 @@ fn init_check_export_and_drive_work_from_the_command_line() {
 }
 
 #[test]
+fn a_mesh_of_an_installed_package_is_found_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(file("ros/share/legs")).unwrap();
+    let corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 -1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n";
+    std::fs::write(file("ros/share/legs/foot.obj"), corners).unwrap();
+    let inertial = "<inertial><mass value='1'/></inertial>";
+    let mesh = "<collision><geometry><mesh filename='package://legs/foot.obj'/></geometry></collision>";
+    let links = format!("<link name='base'>{inertial}</link><link name='foot'>{inertial}{mesh}</link>");
+    let limit = "<axis xyz='0 1 0'/><limit lower='-1' upper='1' effort='9' velocity='9'/>";
+    let joint = format!("<joint name='hip' type='revolute'><parent link='base'/><child link='foot'/>{limit}</joint>");
+    std::fs::write(file("leg.urdf"), format!("<robot name='leg'>{links}{joint}</robot>")).unwrap();
+    let yaml = "{name: leg, urdf: leg.urdf, base_link: base, joints: [hip], feet: [foot], actuator: {stiffness: 40, damping: 2}}";
+    std::fs::write(file("leg.yaml"), yaml).unwrap();
+    let export = |prefixes: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hebb"));
+        command.args(["robot", "export"]).arg(file("leg.yaml")).arg("--mjcf").arg(file("leg.xml"));
+        let output = command.env("AMENT_PREFIX_PATH", prefixes).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for none in ["", "/nowhere"] {
+        let (fine, said) = export(none);
+        assert!(!fine && said.contains("no such file") && said.contains("AMENT_PREFIX_PATH"), "{none}: {said}");
+    }
+    let (fine, said) = export(&format!("/nowhere:{}", file("ros").display()));
+    assert!(fine, "{said}");
+}
+
+#[test]
 fn a_drafted_description_reads_back_as_it_was_made() {
     let path = repository("config/robots/beetle.urdf");
-    let made = draft(std::fs::read_to_string(&path).unwrap(), &path, SimulationSettings::default()).unwrap();
+    let made = draft(std::fs::read_to_string(&path).unwrap(), &path, &[], SimulationSettings::default()).unwrap();
     let read = serde_yaml::from_str(&to_yaml(&made.description)).unwrap();
     assert_eq!(made.description, read);
     assert_eq!(made.description.urdf, Path::new("beetle.urdf"));

@@ -104,7 +104,7 @@ fn uneven_ground_tilts_the_robot_and_is_another_place_in_every_episode() {
 fn ground_of_every_relief_never_ends() {
     let reliefs = [
         Relief::Flat,
-        Relief::Uneven(Uneven { height: 0.02, ..Uneven::default() }),
+        Relief::Uneven(Uneven { height: 0.02, step: 0.005, ..Uneven::default() }),
         Relief::Steps(Steps { height: 0.02, order: StepOrder::Random, ..Steps::default() }),
         Relief::Gaps(Gaps { width: 0.02, ..Gaps::default() }),
     ];

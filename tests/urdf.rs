@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hebbian_locomotion::robot::{Geometry, Outline, RobotError, RobotModel, RobotWarning, read_urdf};
-use hebbian_locomotion::simulation::{SimulationSettings, World};
+use hebbian_locomotion::robot::{Geometry, Outline, RobotError, RobotModel, RobotState, RobotWarning, read_urdf};
+use hebbian_locomotion::simulation::{SimulationSettings, StartNoise, World};
 
 const BALL: &str = "<collision><geometry><sphere radius='0.02'/></geometry></collision>";
 
@@ -35,6 +35,11 @@ fn table(leg: impl Fn(usize, &str) -> String) -> String {
 
 /// The model of `urdf` with all its joints driven, and its feet `foot0` to `foot3` if it has them.
 fn load_at(urdf: &str, path: &Path, extra: &str) -> Result<RobotModel, RobotError> {
+    load_with(urdf, path, extra, &[])
+}
+
+/// As [`load_at`], with meshes of the packages that are installed in `packages`.
+fn load_with(urdf: &str, path: &Path, extra: &str, packages: &[PathBuf]) -> Result<RobotModel, RobotError> {
     let outline = Outline::of(urdf, path)?;
     let feet: Vec<&String> = outline.solid_links.iter().filter(|name| name.starts_with("foot")).collect();
     let locked = extra.contains("locked");
@@ -44,7 +49,7 @@ fn load_at(urdf: &str, path: &Path, extra: &str) -> Result<RobotModel, RobotErro
          actuator: {{stiffness: 400, damping: 20}}, {extra}}}",
         outline.base_link
     );
-    RobotModel::from_parts(&serde_yaml::from_str(&yaml).unwrap(), urdf.to_owned(), path)
+    RobotModel::from_parts_and_packages(&serde_yaml::from_str(&yaml).unwrap(), urdf.to_owned(), path, packages)
 }
 
 fn load(urdf: &str, extra: &str) -> Result<RobotModel, RobotError> {
@@ -84,6 +89,22 @@ fn prismatic_joints_lengthen_legs() {
     let heights = heights(robot, &[0.0, 0.1]);
     near(heights[0], 0.32, 0.02);
     near(heights[1] - heights[0], 0.1, 0.005);
+}
+
+#[test]
+fn joints_that_shift_start_within_a_share_of_their_travel_and_speed() {
+    let limit = "<limit lower='-0.04' upper='0.06' effort='50' velocity='0.5'/>";
+    let robot = Arc::new(load(&simple("prismatic", &format!("<axis xyz='0 0 -1'/>{limit}")), "").unwrap());
+    let world = World::new(robot, SimulationSettings::default()).unwrap();
+    let (mut state, mut farthest, mut fastest) = (RobotState::at_rest(4, 4), 0.0f32, 0.0f32);
+    for seed in 0..50 {
+        world.start_of_episode(seed, StartNoise::default()).sense(&mut state);
+        farthest = state.joint_position.iter().fold(farthest, |most, position| most.max(position.abs()));
+        fastest = state.joint_velocity.iter().fold(fastest, |most, speed| most.max(speed.abs()));
+    }
+    // 5 % of 0.1 m, and 2.5 % of 0.5 m/s.
+    assert!(farthest > 0.0045 && farthest < 0.00501, "{farthest} m");
+    assert!(fastest > 0.011 && fastest < 0.01251, "{fastest} m/s");
 }
 
 #[test]
@@ -217,6 +238,35 @@ fn meshes_become_convex_hulls() {
     std::fs::File::create(folder.path().join("urdf/huge.stl")).unwrap().set_len(1 << 33).unwrap();
     let huge = missing.replace("package://a/b.stl", "huge.stl");
     assert!(matches!(load_at(&huge, &path, "").unwrap_err(), RobotError::TooLarge { .. }));
+}
+
+#[test]
+fn a_mesh_is_taken_from_its_own_package_before_a_folder_of_another_name_which_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |path: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 -1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n").unwrap();
+        path
+    };
+    let urdf = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}")).replacen(
+        "<sphere radius='0.02'/>",
+        "<mesh filename='package://legs/meshes/tip.obj' scale='0.1 0.1 0.1'/>",
+        1,
+    );
+    let path = folder.path().join("work/table.urdf");
+    let packages = [folder.path().join("ros")];
+    assert!(load_with(&urdf, &path, "", &packages).unwrap_err().to_string().contains("no such file"));
+    let taken = make("work/meshes/tip.obj").display().to_string();
+    let warnings = load_with(&urdf, &path, "", &packages).unwrap().warnings;
+    assert!(
+        matches!(&warnings[..], [RobotWarning::MeshElsewhere { link, file, found }]
+            if link == "foot0" && file == "package://legs/meshes/tip.obj" && *found == taken),
+        "{warnings:?}"
+    );
+    make("ros/share/legs/meshes/tip.obj");
+    assert_eq!(load_with(&urdf, &path, "", &packages).unwrap().warnings, []);
+    assert_eq!(load_at(&urdf, &path, "").unwrap().warnings, warnings, "without the package");
 }
 
 #[test]

@@ -95,6 +95,28 @@ async fn every_browser_gets_the_latest_frames_also_one_that_comes_late() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_opened_again_gets_no_state_of_before() {
+    let (address, board, _calls) = start("").await;
+    let mut first = browser(address).await;
+    board.post_json(Kind::Names, &json!({"type": "names"}));
+    assert_eq!(next_json(&mut first).await["type"], "names");
+    board.post_json(Kind::State, &json!({"type": "state", "time": 1.0}));
+    board.post(Kind::Weights, Frame::Binary(vec![1, 2, 3].into()));
+    assert_eq!(next_json(&mut first).await["time"], 1.0);
+    first.close(None).await.unwrap();
+    for _ in 0..200 {
+        if !board.is_watched() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut second = browser(address).await;
+    assert_eq!(next_json(&mut second).await["type"], "names");
+    board.post_json(Kind::State, &json!({"type": "state", "time": 2.0}));
+    assert_eq!(next_json(&mut second).await["time"], 2.0);
+}
+
+#[tokio::test]
 async fn a_browser_that_takes_nothing_holds_up_nobody_and_no_memory() {
     let (address, board, _calls) = start("").await;
     let _asleep = browser(address).await;
@@ -132,6 +154,35 @@ async fn a_call_reaches_the_node_and_its_answer_only_the_caller() {
     assert!(answer["id"] == 8 && answer["error"].is_string(), "{answer}");
     board.post_json(Kind::Names, &json!({"type": "names"}));
     assert_eq!(next_json(&mut other).await["type"], "names");
+}
+
+#[tokio::test]
+async fn a_stop_passes_calls_that_wait_and_a_call_too_many_is_refused_by_name() {
+    let (address, _board, mut calls) = start("").await;
+    let mut browser = browser(address).await;
+    let call = |id: u32, service: &str| Message::text(json!({"type": "call", "id": id, "service": service}).to_string());
+    for id in 0..16 {
+        browser.send(call(id, "policy/save_weights")).await.unwrap();
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..16 {
+        let call = calls.recv().await.unwrap();
+        assert_eq!(call.service, "policy/save_weights");
+        waiting.push(call.answer);
+    }
+    browser.send(call(16, "policy/save_weights")).await.unwrap();
+    let refusal = next_json(&mut browser).await;
+    assert!(refusal["id"] == 16 && refusal["error"].as_str().unwrap().contains("16 calls"), "{refusal}");
+    browser.send(call(17, "policy/emergency_stop")).await.unwrap();
+    let stop = tokio::time::timeout(Duration::from_secs(10), calls.recv()).await.expect("the stop was lost").unwrap();
+    assert_eq!(stop.service, "policy/emergency_stop");
+    stop.answer.send(Ok(json!({"success": true}))).unwrap();
+    assert_eq!(next_json(&mut browser).await, json!({"type": "answer", "id": 17, "response": {"success": true}}));
+    // Those that waited are answered as ever, and make room.
+    waiting.pop().unwrap().send(Ok(json!({}))).unwrap();
+    assert_eq!(next_json(&mut browser).await["id"], 15);
+    browser.send(call(18, "policy/save_weights")).await.unwrap();
+    assert_eq!(calls.recv().await.unwrap().service, "policy/save_weights");
 }
 
 #[tokio::test]
@@ -219,12 +270,13 @@ async fn viewers_on_one_host_do_not_lock_each_other_out() {
 
 #[tokio::test]
 async fn more_browsers_and_connections_than_allowed_hear_why_and_a_place_that_is_left_is_free() {
-    let (address, _board, _calls) = start("").await;
+    let (address, board, _calls) = start("").await;
     let mut browsers = Vec::new();
     for _ in 0..LIMITS.browsers {
         browsers.push(browser(address).await);
     }
-    assert_eq!(connect(address, "/ws", None).await.err(), Some(503));
+    let (code, reason) = close_reason(&mut browser(address).await).await;
+    assert!(code == 1013 && reason.contains("too many browsers"), "{code} {reason}");
 
     // A thousand connections that say nothing: those beyond the limit hear why at once.
     let (mut silent, mut refused) = (Vec::new(), 0);
@@ -243,8 +295,10 @@ async fn more_browsers_and_connections_than_allowed_hear_why_and_a_place_that_is
     drop(silent);
 
     browsers.pop();
+    board.post_json(Kind::Names, &json!({"type": "names"}));
     for _ in 0..100 {
-        if connect(address, "/ws", None).await.is_ok() {
+        // Who has no place hears why before any frame.
+        if matches!(next(&mut browser(address).await).await, Some(Message::Text(_))) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

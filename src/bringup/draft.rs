@@ -1,7 +1,7 @@
 //! A first description of a robot from its URDF alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::gains::{Missing, gains};
@@ -65,13 +65,14 @@ struct Attempt {
     state: RobotState,
 }
 
-/// Drafts the description of the URDF `text`, which is in the file `path`: all joints driven in the file's order, gains from the mass that each
+/// Drafts the description of the URDF `text`, which is in the file `path` (with meshes also from `packages`, as
+/// [`RobotModel::from_parts_and_packages`] has them): all joints driven in the file's order, gains from the mass that each
 /// joint carries, the first pose in which the robot stands, and as feet the links that touch the ground then. Where it stands in none,
 /// the pose in which it stood best; [`Draft::report`] says so.
 ///
 /// # Errors
 /// [`BringUpError`] when the URDF cannot be used.
-pub fn draft(text: String, path: &Path, settings: SimulationSettings) -> Result<Draft, BringUpError> {
+pub fn draft(text: String, path: &Path, packages: &[PathBuf], settings: SimulationSettings) -> Result<Draft, BringUpError> {
     let outline = Outline::of(&text, path)?;
     if outline.joints.is_empty() {
         return Err(BringUpError::Nothing { what: "joint that can be driven" });
@@ -80,7 +81,7 @@ pub fn draft(text: String, path: &Path, settings: SimulationSettings) -> Result<
         return Err(BringUpError::Nothing { what: "collision shape" });
     }
     let exploring = describe(&outline, path);
-    let robot = RobotModel::from_parts(&exploring, text.clone(), path)?;
+    let robot = RobotModel::from_parts_and_packages(&exploring, text.clone(), path, packages)?;
     let missing = Missing { effort: &outline.without_effort, velocity: &outline.without_velocity };
 
     let poses = candidates(&robot);
@@ -110,7 +111,7 @@ pub fn draft(text: String, path: &Path, settings: SimulationSettings) -> Result<
     description.nominal_pose = pose.filter(|(_, q)| *q != 0.0).collect();
     description.actuator = grouped(best.motors);
     description.contact_threshold = threshold(&robot);
-    let robot = Arc::new(RobotModel::from_parts(&description, text, path)?);
+    let robot = Arc::new(RobotModel::from_parts_and_packages(&description, text, path, packages)?);
     let report = stand(robot.clone(), settings)?;
     Ok(Draft { description, robot, report, lies_on, tried })
 }
@@ -177,7 +178,9 @@ impl Attempt {
     /// Smaller for poses that are nearer to standing.
     fn badness(&self, robot: &RobotModel) -> f32 {
         let report = &self.report;
-        let sunk = 1.0 - (report.height / report.start_height).clamp(0.0, 1.0);
+        // With its base on the ground there is no height to sink from.
+        let stands_up = report.start_height > 0.0;
+        let sunk = if stands_up { 1.0 - (report.height / report.start_height).clamp(0.0, 1.0) } else { 1.0 };
         let lies = if carrying(robot, report).next().is_some() { 1.0 } else { 0.0 };
         let badness = 2.0 * (1.0 - report.up) + sunk + lies + 0.01 * report.creep.min(50.0) + report.joint_error.min(1.0);
         if badness.is_finite() { badness } else { f32::MAX }

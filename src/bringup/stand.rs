@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::robot::{RobotModel, RobotState};
-use crate::simulation::{SettingsError, SimulationSettings, World};
+use crate::robot::{Joint, RobotModel, RobotState};
+use crate::simulation::{SettingsError, SimulationSettings, World, torque_at_rest};
 
 /// How long a robot stands before it is judged \[s\]; creeping is measured over the second half.
 const DURATION: f32 = 2.0;
@@ -48,7 +48,8 @@ pub struct StandReport {
     pub joint_error: f32,
     /// … and that joint.
     pub joint: String,
-    /// Largest share of its torque (or force) that a motor gave at the end …
+    /// Largest share that a motor gave at the end of the most torque (or force) that it gives at rest: its effort limit, or less where its speed
+    /// limit leaves less …
     pub effort: f32,
     /// … and its joint.
     pub hardest: String,
@@ -100,6 +101,7 @@ pub(super) fn stand_and_sense(
     robot: Arc<RobotModel>,
     settings: SimulationSettings,
 ) -> Result<(StandReport, RobotState), SettingsError> {
+    let physics_step = settings.physics_step();
     let mut world = World::new(robot.clone(), settings)?;
     let start_height = world.base().position[2];
     let steps = (DURATION * settings.control_rate).round() as u32;
@@ -119,7 +121,8 @@ pub(super) fn stand_and_sense(
     let (joint_error, joint) = largest(errors);
     let mut torques = vec![0.0; robot.joints.len()];
     world.motor_torques(&mut torques);
-    let efforts = robot.joints.iter().zip(torques).map(|(joint, torque)| (torque.abs() / joint.effort_limit, &joint.name));
+    let share = |joint: &Joint, torque: f32| torque.abs() / torque_at_rest(joint, physics_step);
+    let efforts = robot.joints.iter().zip(torques).map(|(joint, torque)| (share(joint, torque), &joint.name));
     let (effort, hardest) = largest(efforts);
     let half = DURATION * 0.5;
     let report = StandReport {

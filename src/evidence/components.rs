@@ -5,11 +5,14 @@ use serde::Serialize;
 use super::{MOST_SAMPLES, WeightSeries};
 use crate::plasticity::{Subspace, SubspaceError};
 
+/// A series with fewer samples than the longest one, and than [`MOST_SAMPLES`], over this is a fragment.
+const FRAGMENT: usize = 10;
+
 /// The common principal components of several series: mean-centred, not standardised, all layers together (as arXiv 2503.12406).
 #[derive(Clone, Debug)]
 pub struct Components {
     subspace: Subspace,
-    /// Samples that the basis was fitted to.
+    /// Samples that the basis was fitted to, each counted once.
     pub fitted: usize,
     /// One per series, in order.
     pub scores: Vec<Scores>,
@@ -27,6 +30,8 @@ pub struct Scores {
 /// How far a series moves along the components.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ComponentFigures {
+    /// Samples of this series that the basis was fitted to; 0 for a fragment.
+    pub fitted: usize,
     /// Share of this series' own variance (about its own mean) along each component.
     pub explained: Vec<f64>,
     /// Standard deviation of the score (n - 1): the spread that arXiv 2503.12406 compares between flat and uneven ground.
@@ -67,8 +72,10 @@ pub enum ComponentError {
 
 impl Components {
     /// The first `count` components of all `series` together, or as many as the weights move in. Each series has the same say, however
-    /// long it is: as many samples of each are fitted, evenly spread, at most [`MOST_SAMPLES`] in all; a single series that is not longer is
-    /// taken whole.
+    /// long it is: as many samples of each are fitted, evenly spread, at most [`MOST_SAMPLES`] in all; those of a series that has not as many
+    /// come several times. A single series that is not longer is taken whole. A fragment, which has less than a tenth of the longest series'
+    /// samples and fewer than 60, says too little of how weights move: it is not fitted and has no say in [`Components::explained`], but has
+    /// scores.
     ///
     /// # Errors
     /// [`ComponentError`] when layers differ or nothing moves.
@@ -78,21 +85,24 @@ impl Components {
             let (given, expected) = (other.synapses(), first.synapses());
             return Err(ComponentError::Sizes { name: other.name.clone(), given, first: first.name.clone(), expected });
         }
-        let shortest = series.iter().map(WeightSeries::len).min().unwrap_or(0);
-        if shortest == 0 {
+        if series.iter().any(WeightSeries::is_empty) {
             return Err(ComponentError::Still);
         }
-        let share = (MOST_SAMPLES as usize / series.len()).min(shortest).max(1);
+        let (longest, most) = (series.iter().map(WeightSeries::len).max().unwrap_or(1), MOST_SAMPLES as usize);
+        let is_fragment = |series: &WeightSeries| FRAGMENT * series.len() < longest.min(most);
+        let whole: Vec<&WeightSeries> = series.iter().filter(|series| !is_fragment(series)).collect();
+        let share = (most / whole.len()).min(longest).max(1);
         let spread = |series: &WeightSeries| -> Vec<usize> { (0..share).map(|index| index * series.len() / share).collect() };
         let samples: Vec<&[f32]> =
-            series.iter().flat_map(|series| spread(series).into_iter().map(|index| series.sample(index))).collect();
+            whole.iter().flat_map(|&series| spread(series).into_iter().map(|index| series.sample(index))).collect();
         let subspace = match Subspace::fit(&samples, count) {
             Err(SubspaceError::Rank { rank: 0, .. }) => return Err(ComponentError::Still),
             Err(SubspaceError::Rank { rank, .. }) => Subspace::fit(&samples, rank)?,
             other => other?,
         };
-        let scores = series.iter().map(|series| Scores::of(series, &subspace)).collect();
-        Ok(Self { subspace, fitted: samples.len(), scores })
+        let fitted = |series: &WeightSeries| if is_fragment(series) { 0 } else { share.min(series.len()) };
+        let scores: Vec<Scores> = series.iter().map(|series| Scores::of(series, &subspace, fitted(series))).collect();
+        Ok(Self { subspace, fitted: scores.iter().map(|scores| scores.figures.fitted).sum(), scores })
     }
 
     /// Mean and basis.
@@ -100,24 +110,27 @@ impl Components {
         &self.subspace
     }
 
-    /// Share of the variance of all samples together (about the common mean) along each component.
+    /// Share of the variance of all samples of the fitted series together (about the common mean) along each component. `series` are those of
+    /// [`Components::fit`].
     pub fn explained(&self, series: &[WeightSeries]) -> Vec<f64> {
         let mean = self.subspace.mean();
         let squares =
             |sample: &[f32]| -> f64 { sample.iter().zip(mean).map(|(w, m)| (f64::from(*w) - f64::from(*m)).powi(2)).sum() };
         // Each series with the same say, as in the fit.
         let mean_of = |length: usize, sum: f64| sum / length.max(1) as f64;
-        let total: f64 = series.iter().map(|series| mean_of(series.len(), series.samples().map(squares).sum())).sum();
+        let fitted = || series.iter().zip(&self.scores).filter(|(_, scores)| scores.figures.fitted > 0);
+        let total: f64 = fitted().map(|(series, _)| mean_of(series.len(), series.samples().map(squares).sum())).sum();
         let along = |component: usize| -> f64 {
             let of = |scores: &Scores| mean_of(scores.values.len(), scores.values.iter().map(|row| row[component].powi(2)).sum());
-            self.scores.iter().map(of).sum()
+            fitted().map(|(_, scores)| of(scores)).sum()
         };
         (0..self.subspace.components()).map(|component| if total > 0.0 { along(component) / total } else { 0.0 }).collect()
     }
 }
 
 impl Scores {
-    fn of(series: &WeightSeries, subspace: &Subspace) -> Self {
+    /// Of `series`, of which so many samples were `fitted`.
+    fn of(series: &WeightSeries, subspace: &Subspace, fitted: usize) -> Self {
         let mean = subspace.mean();
         let rows: Vec<&[f32]> = subspace.basis().chunks_exact(subspace.synapses()).collect();
         let along = |sample: &[f32], row: &[f32]| -> f64 {
@@ -135,6 +148,7 @@ impl Scores {
             components.clone().map(|component| column(component).map(|value| (value - means[component]).powi(2)).sum()).collect();
         let total = sum_of_squares(series);
         let figures = ComponentFigures {
+            fitted,
             explained: squares.iter().map(|squares| if total > 0.0 { squares / total } else { 0.0 }).collect(),
             spread: squares.iter().map(|squares| (squares / (count - 1.0).max(1.0)).sqrt()).collect(),
             min: components.clone().map(|component| column(component).fold(f64::INFINITY, f64::min)).collect(),
@@ -194,7 +208,25 @@ mod tests {
         let components = Components::fit(&series, 2).unwrap();
         let spread = |index: usize| components.scores[index].figures.spread[0];
         assert!((spread(1) / spread(0) - 2.0).abs() < 0.03, "{} {}", spread(0), spread(1));
-        assert_eq!(components.fitted, 100);
+    }
+
+    #[test]
+    fn a_short_recording_has_the_same_say_and_takes_nothing_from_a_long_one() {
+        let components = Components::fit(&[ellipse("short", 50, 0.0, 2.0), ellipse("long", 400, 1.0, 2.0)], 2).unwrap();
+        let fitted = components.scores.iter().map(|scores| scores.figures.fitted);
+        assert_eq!((fitted.collect::<Vec<_>>(), components.fitted), (vec![50, 300], 350));
+        let mean = components.subspace().mean();
+        assert!(mean.iter().all(|&mean| (mean - 0.5).abs() < 1e-3), "{mean:?}");
+    }
+
+    #[test]
+    fn a_fragment_does_not_change_what_is_said_of_the_others() {
+        // Elsewhere, as after weights were drawn anew.
+        let series = [ellipse("walk episode 1", 400, 0.5, 3.0), ellipse("walk episode 2", 4, 5.0, 0.5)];
+        let (alone, both) = (Components::fit(&series[..1], 2).unwrap(), Components::fit(&series, 2).unwrap());
+        assert_eq!((both.subspace(), both.fitted, &both.scores[0]), (alone.subspace(), 400, &alone.scores[0]));
+        assert_eq!(both.explained(&series), alone.explained(&series[..1]));
+        assert_eq!((both.scores[1].figures.fitted, both.scores[1].values.len()), (0, 4));
     }
 
     #[test]

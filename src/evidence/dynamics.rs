@@ -20,8 +20,10 @@ const RETURNS: std::ops::RangeInclusive<f64> = 0.6..=1.4;
 const SETTLES: f64 = 0.4;
 /// The early part, by the same test.
 const EARLY: f64 = 0.05;
-/// Most samples of the late part that recurrence is looked for in.
+/// Most samples of the second half that recurrence is looked for in, the last ones: the cost grows with the square of their number.
 const MOST_LATE: usize = 1000;
+/// Share of the second half's variance that those must have to speak for it: a robot that walks and then stands leaves little.
+const TYPICAL: f64 = 0.5;
 
 /// A series in figures and curves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,11 +36,12 @@ pub struct Dynamics {
     pub duration: f64,
     /// Layer by layer.
     pub layers: Vec<LayerDynamics>,
-    /// Mean of the updates' norm, summed over layers, in the second half over that in the first 5 %.
-    pub late_over_early: f64,
+    /// Mean of the updates' norm, summed over layers, in the second half over that in the first 5 %; none where weights begin to move later
+    /// than that, as behind a gate that is shut at first.
+    pub late_over_early: Option<f64>,
     /// Root mean square distance from their mean in the second half, as a share of that mean's norm.
     pub swing: f64,
-    /// How the second half repeats itself; none where it is too short or never comes back.
+    /// How the second half, of a long one its last 1000 samples, repeats itself; none where it is too short or never comes back.
     pub recurrence: Option<Recurrence>,
     /// What it comes to.
     pub motion: Motion,
@@ -107,12 +110,12 @@ impl Motion {
         }
     }
 
-    /// By the figures of the second half, and its updates over the first ones.
-    fn new(swing: f64, recurrence: Option<Recurrence>, late_over_early: f64) -> Self {
+    /// By the second half and how it repeats itself, and its updates over the first ones.
+    fn new(half: &Late, recurrence: Option<Recurrence>, late_over_early: Option<f64>) -> Self {
         match recurrence {
-            _ if swing < AT_REST => Self::FixedPoint,
-            Some(recurrence) if recurrence.repeats() => Self::LimitCycle,
-            _ if late_over_early < SETTLES => Self::Settling,
+            _ if half.swing() < AT_REST => Self::FixedPoint,
+            Some(recurrence) if recurrence.repeats() && half.ends_as_it_is() => Self::LimitCycle,
+            _ if late_over_early.is_some_and(|ratio| ratio < SETTLES) => Self::Settling,
             _ => Self::Wandering,
         }
     }
@@ -125,7 +128,7 @@ impl Dynamics {
         let late_over_early = late_over_early(&layers);
         let second_half = Late::of(series);
         let (swing, recurrence) = (second_half.swing(), second_half.recurrence(series.period()));
-        let motion = Motion::new(swing, recurrence, late_over_early);
+        let motion = Motion::new(&second_half, recurrence, late_over_early);
         let duration = series.times.last().copied().unwrap_or(0.0) - series.times.first().copied().unwrap_or(0.0);
         let recurrence = recurrence.filter(|_| motion != Motion::FixedPoint);
         Self { name: series.name.clone(), samples: series.len(), duration, layers, late_over_early, swing, recurrence, motion }
@@ -137,17 +140,21 @@ impl Dynamics {
         let rest = series.clone().without_start(seconds);
         let second_half = Late::of(&rest);
         let late_over_early = late_over_early(&LayerDynamics::all(series));
-        Motion::new(second_half.swing(), second_half.recurrence(rest.period()), late_over_early)
+        Motion::new(&second_half, second_half.recurrence(rest.period()), late_over_early)
     }
 }
 
-/// Mean of the updates' norm, summed over `layers`, in the second half over that in the first 5 %; 0 where those are none.
-fn late_over_early(layers: &[LayerDynamics]) -> f64 {
+/// Mean of the updates' norm, summed over `layers`, in the second half over that in the first 5 %; 0 where both are 0, and none where only
+/// the first is.
+fn late_over_early(layers: &[LayerDynamics]) -> Option<f64> {
     let count = layers.iter().map(|layer| layer.updates.len()).min().unwrap_or(0);
     let updates: Vec<f64> = (0..count).map(|update| layers.iter().map(|layer| layer.updates[update]).sum()).collect();
     let early = ((count as f64 * EARLY).ceil() as usize).clamp(1, count.max(1));
     let (first, late) = (mean(&updates[..early.min(count)]), mean(&updates[count / 2..]));
-    if first > 0.0 { late / first } else { 0.0 }
+    match late {
+        0.0 => Some(0.0),
+        _ => (first > 0.0).then_some(late / first),
+    }
 }
 
 impl LayerDynamics {
@@ -171,36 +178,52 @@ impl LayerDynamics {
     }
 }
 
-/// The second half of a series, about its mean.
+/// The second half of a series, and its end.
 struct Late {
-    samples: Vec<Vec<f32>>,
+    /// Norm of the mean of all of it.
     mean_norm: f64,
-    /// Mean squared distance from the mean.
+    /// Mean squared distance of all of it from that mean.
+    half_variance: f64,
+    /// All of it, or its last [`MOST_LATE`] samples, about their own mean.
+    samples: Vec<Vec<f32>>,
+    /// Mean squared distance of those from their mean.
     variance: f64,
 }
 
 impl Late {
     fn of(series: &WeightSeries) -> Self {
-        let start = (series.len() / 2).max(series.len().saturating_sub(MOST_LATE));
-        let count = (series.len() - start).max(1) as f64;
-        let mut mean = vec![0.0f64; series.synapses()];
-        for index in start..series.len() {
-            mean.iter_mut().zip(series.sample(index)).for_each(|(mean, &weight)| *mean += f64::from(weight) / count);
-        }
-        let centred = |index: usize| -> Vec<f32> {
-            series.sample(index).iter().zip(&mean).map(|(&weight, mean)| (f64::from(weight) - mean) as f32).collect()
+        let half = series.len() / 2;
+        let end = half.max(series.len().saturating_sub(MOST_LATE));
+        let count = |start: usize| (series.len() - start).max(1) as f64;
+        let mean_from = |start: usize| -> Vec<f64> {
+            let mut mean = vec![0.0f64; series.synapses()];
+            for index in start..series.len() {
+                let sample = series.sample(index);
+                mean.iter_mut().zip(sample).for_each(|(mean, &weight)| *mean += f64::from(weight) / count(start));
+            }
+            mean
         };
-        let samples: Vec<Vec<f32>> = (start..series.len()).map(centred).collect();
-        let variance = samples.iter().map(|sample| squared(sample)).sum::<f64>() / count;
-        Self { samples, mean_norm: mean.iter().map(|mean| mean * mean).sum::<f64>().sqrt(), variance }
+        let centred = |index: usize, mean: &[f64]| -> Vec<f32> {
+            series.sample(index).iter().zip(mean).map(|(&weight, mean)| (f64::from(weight) - mean) as f32).collect()
+        };
+        let (mean, mean_of_end) = (mean_from(half), mean_from(end));
+        let half_variance = (half..series.len()).map(|index| squared(&centred(index, &mean))).sum::<f64>() / count(half);
+        let samples: Vec<Vec<f32>> = (end..series.len()).map(|index| centred(index, &mean_of_end)).collect();
+        let variance = samples.iter().map(|sample| squared(sample)).sum::<f64>() / count(end);
+        Self { mean_norm: mean.iter().map(|mean| mean * mean).sum::<f64>().sqrt(), half_variance, samples, variance }
     }
 
     fn swing(&self) -> f64 {
-        match (self.variance.sqrt(), self.mean_norm) {
+        match (self.half_variance.sqrt(), self.mean_norm) {
             (0.0, _) => 0.0,
             (distance, norm) if norm > 0.0 => distance / norm,
             _ => f64::INFINITY,
         }
+    }
+
+    /// Whether its end, where recurrence is looked for, swings about as far as all of it.
+    fn ends_as_it_is(&self) -> bool {
+        self.variance >= TYPICAL * self.half_variance
     }
 
     /// Mean squared difference between weights `lag` samples apart, over that between weights of any two times (twice the variance).
@@ -297,18 +320,52 @@ mod tests {
     fn weights_that_come_to_rest_are_a_fixed_point_and_slowing_ones_settle() {
         let rest = Dynamics::of(&series(300, |t, i| 0.5 + (-t / 10.0).exp() * (i as f32).cos()));
         assert_eq!((rest.motion, rest.recurrence), (Motion::FixedPoint, None));
-        assert!(rest.late_over_early < 0.01);
+        assert!(rest.late_over_early.unwrap() < 0.01);
         let slowing = Dynamics::of(&series(300, |t, i| 0.5 + (-t / 120.0).exp() * (i as f32).cos()));
         assert_eq!(slowing.motion, Motion::Settling, "{slowing:?}");
         let still = Dynamics::of(&series(50, |_, _| 0.5));
-        assert_eq!((still.motion, still.late_over_early), (Motion::FixedPoint, 0.0));
+        assert_eq!((still.motion, still.late_over_early), (Motion::FixedPoint, Some(0.0)));
         // Of rounding alone.
         assert!(still.swing < 1e-12, "{}", still.swing);
     }
 
     #[test]
+    fn all_of_the_second_half_is_judged_and_not_its_end_alone() {
+        // 40 s in motion, and the last 20 s at rest.
+        let stopped = |rest: fn(f32, usize) -> f32| {
+            let moves = |t: f32, i: usize| 0.3 + 0.2 * (t / 2000.0 + i as f32).sin();
+            Dynamics::of(&series(6000, |t, i| if t < 5000.0 { moves(t, i) } else { rest(t, i) }))
+        };
+        let still = stopped(|_, _| 0.3);
+        assert!(still.motion != Motion::FixedPoint && still.swing > 0.1, "{:?} {}", still.motion, still.swing);
+        // A tremble at rest repeats itself, but it is not how the weights moved.
+        let trembling = stopped(|t, i| 0.3 + 1e-3 * (t / 5.0 + i as f32).sin());
+        assert!(trembling.recurrence.is_some_and(|recurrence| recurrence.repeats()), "{:?}", trembling.recurrence);
+        assert_ne!(trembling.motion, Motion::LimitCycle);
+    }
+
+    #[test]
+    fn a_cycle_of_minutes_is_found_in_its_end() {
+        let turn = std::f32::consts::TAU / 33.4;
+        let dynamics = Dynamics::of(&series(6000, |t, i| 0.3 + 0.2 * (turn * t + i as f32).sin()));
+        let recurrence = dynamics.recurrence.unwrap();
+        assert_eq!(dynamics.motion, Motion::LimitCycle, "{recurrence:?}");
+        assert!((recurrence.period - 33.4 * 0.02).abs() < 0.003, "{recurrence:?}");
+    }
+
+    #[test]
     fn a_walk_at_random_wanders() {
         assert_eq!(Dynamics::of(&walk(|_| 0.1)).motion, Motion::Wandering);
+    }
+
+    #[test]
+    fn weights_that_begin_to_move_late_have_no_ratio_and_do_not_settle() {
+        let walk = walk(|_| 0.1);
+        let mut weights = walk.sample(0).repeat(30);
+        weights.extend(walk.samples().flatten());
+        let late = Dynamics::of(&WeightSeries::new("late", 0.02, &[12], weights));
+        assert_eq!((late.motion, late.late_over_early), (Motion::Wandering, None));
+        assert!(serde_json::to_value(&late).unwrap()["late_over_early"].is_null());
     }
 
     /// A walk at random, whose steps are up to `step` of the sample's number.

@@ -36,6 +36,10 @@ pub fn page(recordings: &Recordings<'_>) -> String {
         100.0 * explained.iter().sum::<f64>()
     );
     spreads(&mut out, recordings, count);
+    for (series, _) in series.iter().zip(&components.scores).filter(|(_, scores)| scores.figures.fitted == 0) {
+        let (name, samples) = (escaped(&series.name), series.len());
+        let _ = write!(out, "<p>{name} is a fragment of {samples} samples: the basis is not fitted to it.</p>");
+    }
 
     let mut plot = Plot::new();
     for (series, scores) in series.iter().zip(&components.scores) {
@@ -127,17 +131,17 @@ fn figures(out: &mut String, dynamics: &[Dynamics]) {
         let [period, closest, difference] = dynamics.recurrence.map_or(["–"; 3].map(str::to_owned), |recurrence| {
             [recurrence.period, recurrence.closest, recurrence.difference].map(|value| format!("{value:.3}"))
         });
+        let late_over_early = dynamics.late_over_early.map_or("–".to_owned(), |ratio| format!("{ratio:.3}"));
         let max_abs = dynamics.layers.iter().map(|layer| layer.max_abs).fold(0.0, f32::max);
         let _ = write!(
             out,
             "<tr><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{period}</td><td>{closest}</td>\
-             <td>{difference}</td><td>{:.3}</td><td>{:.3}</td><td>{max_abs:.3}</td></tr>",
+             <td>{difference}</td><td>{:.3}</td><td>{late_over_early}</td><td>{max_abs:.3}</td></tr>",
             escaped(&dynamics.name),
             dynamics.samples,
             dynamics.duration,
             dynamics.motion.as_str(),
             dynamics.swing,
-            dynamics.late_over_early,
         );
     }
     out.push_str("</table>");

@@ -90,14 +90,24 @@ impl WeightSeries {
     /// Fewest samples of which anything can be said.
     pub const FEWEST: usize = 4;
 
-    /// Reads the bag or trace `path`. `node` names the policy node where a bag has several. Of a bag with several episodes, each that
-    /// is long enough is a series of its own.
+    /// Reads the bags and traces `paths`. `node` names the policy node where a bag has several. Of a bag with several episodes, each that
+    /// is long enough is a series of its own. Series are called as their files are, or by the path where two of those are called the same.
     ///
     /// # Errors
     /// [`SeriesError`] when there are no weights, or they are not usable.
-    pub fn load(path: &Path, node: Option<&str>) -> Result<Vec<Self>, SeriesError> {
-        let is_trace = path.extension().is_some_and(|extension| extension == "safetensors");
-        if is_trace { Ok(vec![Self::of_trace(path)?]) } else { Self::of_bag(path, node) }
+    pub fn load(paths: &[PathBuf], node: Option<&str>) -> Result<Vec<Self>, SeriesError> {
+        let names: Vec<String> = paths.iter().map(|path| name_of(path)).collect();
+        let mut series = Vec::new();
+        for (path, name) in paths.iter().zip(&names) {
+            let is_shared = names.iter().filter(|other| *other == name).count() > 1;
+            let name = if is_shared { path.display().to_string() } else { name.clone() };
+            if path.extension().is_some_and(|extension| extension == "safetensors") {
+                series.push(Self::of_trace(path, &name)?);
+            } else {
+                series.extend(Self::of_bag(path, &name, node)?);
+            }
+        }
+        Ok(series)
     }
 
     /// A series of `weights` \[samples, synapses\], all of one `period` \[s\], of layers with so many synapses. For tests and programs.
@@ -167,7 +177,7 @@ impl WeightSeries {
         }
     }
 
-    fn of_trace(path: &Path) -> Result<Self, SeriesError> {
+    fn of_trace(path: &Path, name: &str) -> Result<Self, SeriesError> {
         let failed = |problem: String| SeriesError::Trace { path: path.to_owned(), problem };
         let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
         let foreign = |error: safetensors::SafeTensorError| failed(format!("not a complete safetensors file ({error})"));
@@ -187,11 +197,11 @@ impl WeightSeries {
                 tensor.shape()
             )));
         }
-        let series = Self::new(&name_of(path), metadata.control_step, &sizes, f32_values(tensor.data()));
+        let series = Self::new(name, metadata.control_step, &sizes, f32_values(tensor.data()));
         Self { rule: metadata.rule, ..series }.checked(path)
     }
 
-    fn of_bag(path: &Path, node: Option<&str>) -> Result<Vec<Self>, SeriesError> {
+    fn of_bag(path: &Path, name: &str, node: Option<&str>) -> Result<Vec<Self>, SeriesError> {
         let bag = Bag::open(path)?;
         let summary = bag.verify()?;
         let topics = summary.topics.iter().filter(|(_, topic)| topic.kind == WeightSnapshot::TYPE && topic.messages > 0);
@@ -220,7 +230,6 @@ impl WeightSeries {
                 }
             }
         }
-        let name = name_of(path);
         // Without a layout all weights are one layer.
         let whole = episodes.first().map_or(0, |episode| episode.synapses);
         let sizes = sizes.unwrap_or_else(|| vec![whole]);
@@ -234,7 +243,7 @@ impl WeightSeries {
             if episode.steps.len() < Self::FEWEST {
                 continue;
             }
-            let name = if count > 1 { format!("{name} episode {}", index + 1) } else { name.clone() };
+            let name = if count > 1 { format!("{name} episode {}", index + 1) } else { name.to_owned() };
             let first = episode.stamps.first().copied().unwrap_or(0);
             let times = episode.stamps.iter().map(|stamp| (stamp - first) as f64 * 1e-9).collect();
             let one = Self { name, times, steps: episode.steps, layers: ranges(&sizes), rule: None, weights: episode.weights };
@@ -281,6 +290,20 @@ fn ranges(sizes: &[usize]) -> Vec<Range<usize>> {
     sizes.iter().map(next).collect()
 }
 
+/// Name of the file or folder `path` without the ending of a bag's file or a trace. Folders are often called by a number: `friction_0.3`.
 fn name_of(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    [".mcap", ".safetensors"].into_iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_at_no_other_dot_than_that_of_its_ending() {
+        let names = ["/tmp/friction_0.3", "walk/friction_0.5/", "walk_0.3_0.mcap", "seed.7.safetensors", "..", "walk"];
+        let expected = ["friction_0.3", "friction_0.5", "walk_0.3_0", "seed.7", "..", "walk"];
+        assert_eq!(names.map(|path| name_of(Path::new(path))), expected);
+    }
 }

@@ -40,6 +40,9 @@ const CLUSTERS: &str = "clusters";
 pub struct Checkpoint {
     /// [`EPISODE_VERSION`](crate::episode::EPISODE_VERSION) of the program that the run began with. With others it cannot go on.
     pub episode_version: u16,
+    /// Whether the machines that the run began on have fused multiply-add
+    /// ([`Instructions::is_fused`](crate::plasticity::Instructions::is_fused)). On others it cannot go on.
+    pub fused: bool,
     /// The experiment.
     pub experiment: Experiment,
     /// [`Experiment::hash`] with its robot.
@@ -92,6 +95,9 @@ struct Header {
     /// [`Checkpoint::episode_version`] where they are not the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     episode_version: Option<u16>,
+    /// [`Checkpoint::fused`] where it is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fused: Option<bool>,
     experiment_hash: String,
     experiment: Experiment,
     generation: u64,
@@ -131,6 +137,7 @@ impl Checkpoint {
         let header = Header {
             format_version: FORMAT_VERSION,
             episode_version: (self.episode_version != FIRST_EPISODE_VERSION).then_some(self.episode_version),
+            fused: (!self.fused).then_some(false),
             experiment_hash: self.experiment_hash.clone(),
             experiment: self.experiment.clone(),
             generation: self.state.generation,
@@ -243,6 +250,7 @@ impl Checkpoint {
         Ok(Self {
             clusters: rules.map(clusters).transpose()?,
             episode_version: header.episode_version.unwrap_or(FIRST_EPISODE_VERSION),
+            fused: header.fused.unwrap_or(true),
             experiment: header.experiment,
             experiment_hash: header.experiment_hash,
             state: StrategyState {

@@ -12,7 +12,7 @@ use super::start::{Start, StartError};
 use super::test_function::TestFunction;
 use crate::config::{Change, ConfigError, read_changed_yaml};
 use crate::episode::{Conditions, Episode, EpisodeError, EpisodeSettings, Fitness, FitnessTerm};
-use crate::plasticity::GateDescription;
+use crate::plasticity::{GateBlock, GateDescription};
 use crate::policy::{
     ActionMap, FORMAT_VERSION, MapError, NetworkDescription, ObservationMap, PolicyMetadata, Provenance, RobotInterface,
 };
@@ -79,6 +79,15 @@ pub enum ExperimentError {
     /// Observation, network and action do not fit the robot.
     #[error("the policy of the experiment does not fit: {0}")]
     Policy(#[from] MapError),
+    /// A gate that only a policy can have whose training is over.
+    #[error(
+        "policy.gate[{index}] is `novelty`, which needs the weights that training came to; leave it out here, and give the evolved policy \
+         such a gate (`hebb fit-subspace POLICY --save --gate`)"
+    )]
+    Novelty {
+        /// Its place in the list, from 0.
+        index: usize,
+    },
     /// The episode is not usable.
     #[error("the episode of the experiment is not usable: {0}")]
     Episode(#[from] EpisodeError),
@@ -144,6 +153,9 @@ impl Experiment {
         let folder = path.parent().unwrap_or(Path::new("."));
         let robot = experiment.load_robot(folder)?;
         experiment.metadata(&robot).check()?;
+        if let Some(index) = experiment.policy.gate.blocks().iter().position(|block| matches!(block, GateBlock::Novelty(_))) {
+            return Err(ExperimentError::Novelty { index });
+        }
         experiment.check_episodes(&robot)?;
         if experiment.start.is_some() && experiment.evolution.restarts.is_some() {
             let problem = "begin at random points, not at the policy `start`; leave one of them out".to_owned();

@@ -1,7 +1,7 @@
 //! What a run leaves as tables: `history.csv`, which follows from the experiment alone, and `pace.csv`, which says how fast it went here.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +68,24 @@ pub(super) fn note_pace(folder: &Path, pace: &Pace) -> Result<(), WriteError> {
     write().map_err(|source| WriteError { path: path.clone(), source })
 }
 
+/// Takes from the end of the table of times in `folder` what is no whole line: what a full disk or a loss of power left of the last one. Else the next
+/// line would be joined to it, and the table could never be read again.
+pub(super) fn mend_pace(folder: &Path) -> Result<(), WriteError> {
+    let path = folder.join(PACE);
+    let mend = || -> std::io::Result<()> {
+        let table = match std::fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            table => table?,
+        };
+        let whole = table.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        if whole < table.len() {
+            OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
+        }
+        Ok(())
+    };
+    mend().map_err(|source| WriteError { path: path.clone(), source })
+}
+
 impl Table {
     /// Reads the table at `path`.
     ///
@@ -119,6 +137,29 @@ mod tests {
         }
         let pace = Table::load(&folder.path().join(PACE)).unwrap();
         assert_eq!((pace.column("seconds"), pace.column("episodes")), (Some(vec![0.25; 2]), Some(vec![16.0; 2])));
+    }
+
+    #[test]
+    fn a_line_that_is_cut_short_is_taken_from_the_table_of_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(PACE);
+        mend_pace(folder.path()).unwrap();
+        assert!(!path.exists());
+        let head = "generation,candidates,episodes,seconds\n";
+        let whole = format!("{head}0,8,16,0.25\n");
+        let pace = Pace { generation: 1, candidates: 8, episodes: 16, took: Duration::from_millis(250) };
+        for (text, left) in [
+            (format!("{whole}1,8,1"), whole.as_str()),
+            (format!("{whole}\0\0"), whole.as_str()),
+            (whole.clone(), whole.as_str()),
+            (head[..9].to_owned(), ""),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            mend_pace(folder.path()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), left);
+            note_pace(folder.path(), &pace).unwrap();
+            assert_eq!(Table::load(&path).unwrap().column("seconds").unwrap().last(), Some(&0.25));
+        }
     }
 
     #[test]

@@ -20,12 +20,12 @@ mod strategy;
 mod test_function;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use evaluation::{Evaluator, EvaluatorError, evaluate_generation, run_generation};
+pub use evaluation::{Evaluator, EvaluatorError, EvaluatorPool, evaluate_generation, run_generation};
 pub use experiment::{Experiment, ExperimentError, PolicyDescription};
 pub use history::{HISTORY, PACE, Pace, Table, TableError};
 pub use merge::{Merge, MergeError};
 pub use optimiser::Optimiser;
-pub use outcome::{CandidateResult, Failure, Generation, Outcome, best_candidate};
+pub use outcome::{CandidateResult, Failure, FailureCounts, Generation, Outcome, best_candidate};
 pub use population::Population;
 pub use ranking::{centred_ranks, log_utilities};
 pub use run::{Continuation, Event, Run, RunError};

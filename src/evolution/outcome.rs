@@ -24,8 +24,8 @@ pub enum Failure {
     /// Its episode panicked.
     #[error("its episode panicked")]
     Panicked,
-    /// Its episodes took more computing time than is allowed.
-    #[error("its episodes took too long")]
+    /// Its episodes took more time than the evolution node's `time_limit`. In one process there is none.
+    #[error("its episodes took too long, longer than the evolution node's `time_limit`")]
     TooLong,
     /// Worker after worker was lost while it ran.
     #[error("too many workers were lost while they ran it")]
@@ -57,6 +57,48 @@ impl Failure {
             Self::Panicked => 2,
             Self::TooLong => 3,
             Self::Lost => 4,
+        }
+    }
+
+    /// In a line with others.
+    fn in_brief(self) -> &'static str {
+        match self {
+            Self::NotFinite => "not finite",
+            Self::Panicked => "panicked",
+            Self::TooLong => "too long",
+            Self::Lost => "lost with workers",
+        }
+    }
+}
+
+/// How many candidates of a generation failed, for each reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailureCounts([u32; Failure::ALL.len()]);
+
+impl FailureCounts {
+    /// Candidates that failed, for any reason.
+    pub fn total(&self) -> u32 {
+        self.0.iter().sum()
+    }
+}
+
+impl FromIterator<Failure> for FailureCounts {
+    fn from_iter<I: IntoIterator<Item = Failure>>(failures: I) -> Self {
+        let mut counts = Self::default();
+        for failure in failures {
+            counts.0[usize::from(failure.code()) - 1] += 1;
+        }
+        counts
+    }
+}
+
+impl std::fmt::Display for FailureCounts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counted = |(failure, count): (Failure, u32)| (count > 0).then(|| format!("{count} {}", failure.in_brief()));
+        let reasons: Vec<String> = Failure::ALL.into_iter().zip(self.0).filter_map(counted).collect();
+        match reasons.as_slice() {
+            [] => formatter.write_str("none failed"),
+            reasons => write!(formatter, "{} failed ({})", self.total(), reasons.join(", ")),
         }
     }
 }
@@ -190,6 +232,17 @@ mod tests {
         assert_eq!(mean(values.into_iter()).to_bits(), average.to_bits());
         let variance = values.iter().map(|value| (value - average).powi(2)).sum::<f32>() / 6.0;
         assert_eq!(spread(values.into_iter(), average).to_bits(), variance.sqrt().to_bits());
+    }
+
+    #[test]
+    fn failures_are_counted_by_reason() {
+        let failures = [Failure::Lost, Failure::NotFinite, Failure::TooLong, Failure::NotFinite];
+        let counts: FailureCounts = failures.into_iter().collect();
+        assert_eq!(counts.to_string(), "4 failed (2 not finite, 1 too long, 1 lost with workers)");
+        assert_eq!((counts.total(), FailureCounts::default().total()), (4, 0));
+        assert_eq!(FailureCounts::default().to_string(), "none failed");
+        let one_of_each: FailureCounts = Failure::ALL.into_iter().collect();
+        assert_eq!(one_of_each.total() as usize, Failure::ALL.len());
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! A run of evolution and the folder where it leaves its files: the same whoever tries the candidates.
 
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{PACE, Pace, note_pace, write_history};
+use super::history::{HISTORY, PACE, Pace, mend_pace, note_pace, write_history};
 use super::outcome::{Generation, Outcome, best_candidate};
 use super::search::TellError;
 use super::stop::{StopReason, mean_over};
-use super::{Checkpoint, CheckpointError, Experiment, Search, SearchError};
-use crate::durable::{WriteError, write_durably};
+use super::{Checkpoint, CheckpointError, Experiment, ExperimentError, Search, SearchError};
+use crate::durable::{WriteError, remove_temporaries, write_durably};
 use crate::episode::EPISODE_VERSION;
+use crate::plasticity::Instructions;
 use crate::policy::{PolicyFile, PolicyFileError};
 use crate::robot::RobotModel;
+
+/// Name of the checkpoint in a run's folder.
+const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Name of the checkpoint of the generation before.
+const PREVIOUS: &str = "checkpoint.previous.safetensors";
 
 /// A run of evolution between two generations, kept in a folder: `checkpoint.safetensors`, that of the generation before in
 /// `checkpoint.previous.safetensors`, `history.csv`, `pace.csv`, and the policies `mean.safetensors`, `best.safetensors` and, of each descent
@@ -63,6 +69,18 @@ pub enum Event {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
+    /// A setting of the experiment, maybe changed since it was read, is not usable.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The experiment's name would name a folder elsewhere, or none.
+    #[error(
+        "the experiment's name {name:?} cannot be that of its folder in `runs`: it must be without `/`, and neither empty nor `.` or `..`; give it \
+         another `name`, or name a folder (`--out`; of the node, `out`)"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
     /// The folder cannot be made or locked.
     #[error("cannot use the folder {}: {source}", folder.display())]
     Folder {
@@ -88,6 +106,26 @@ pub enum RunError {
     Missing {
         /// Where it should be.
         path: PathBuf,
+    },
+    /// There is nothing to go on from but the checkpoint of the generation before, which a new run would replace.
+    #[error(
+        "there is no checkpoint {}, but that of the generation before, {}; rename it to {CHECKPOINT} to go on from it, or name another folder",
+        path.display(),
+        previous.display()
+    )]
+    OnlyPrevious {
+        /// Where the checkpoint should be.
+        path: PathBuf,
+        /// That of the generation before.
+        previous: PathBuf,
+    },
+    /// The checkpoint is damaged, but there is that of the generation before.
+    #[error("{source}; rename {}, that of the generation before, to {CHECKPOINT} to go on from it", previous.display())]
+    Damaged {
+        /// What is wrong with the checkpoint.
+        source: CheckpointError,
+        /// That of the generation before.
+        previous: PathBuf,
     },
     /// The checkpoint is of something else.
     #[error(
@@ -116,6 +154,20 @@ pub enum RunError {
         /// [`EPISODE_VERSION`] of this program.
         expected: u16,
     },
+    /// The checkpoint is of machines on which episodes come to other bits.
+    #[error(
+        "{} is of a run on machines {found} fused multiply-add (FMA), and this one is {expected}: the same episodes come to other bits in it; go on \
+         with it on machines of that kind, or start anew in another folder",
+        path.display()
+    )]
+    Rounding {
+        /// The checkpoint.
+        path: PathBuf,
+        /// `with` or `without`: the machines of the run.
+        found: &'static str,
+        /// This machine.
+        expected: &'static str,
+    },
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -134,7 +186,21 @@ pub enum RunError {
 }
 
 impl Run {
-    /// Opens the run of `experiment` in `folder`, which no other process may evolve into meanwhile.
+    /// The folder of a run of `experiment` for which nobody named one: `runs/NAME`.
+    ///
+    /// # Errors
+    /// [`RunError::Name`] when the name is not one part of a path, so that the folder would be another one.
+    pub fn default_folder(experiment: &Experiment) -> Result<PathBuf, RunError> {
+        let mut parts = Path::new(&experiment.name).components();
+        match (parts.next(), parts.next()) {
+            // The same, as a slash at the end would make no part of its own.
+            (Some(Component::Normal(part)), None) if part == experiment.name.as_str() => Ok(Path::new("runs").join(part)),
+            _ => Err(RunError::Name { name: experiment.name.clone() }),
+        }
+    }
+
+    /// Opens the run of `experiment` in `folder`, which no other process may evolve into meanwhile. What a run that was killed has left half
+    /// written is removed.
     ///
     /// # Errors
     /// [`RunError`] says what is in the way.
@@ -144,6 +210,12 @@ impl Run {
         folder: &Path,
         continuation: Continuation,
     ) -> Result<Self, RunError> {
+        experiment.evolution.check(&experiment.policy.network)?;
+        let [path, previous] = [CHECKPOINT, PREVIOUS].map(|name| folder.join(name));
+        if continuation == Continuation::Required && !path.exists() && !previous.exists() {
+            // Before anything is made: the folder may be a slip of the pen.
+            return Err(RunError::Missing { path });
+        }
         let problem = |source| RunError::Folder { folder: folder.into(), source };
         std::fs::create_dir_all(folder).map_err(problem)?;
         let lock = File::create(folder.join("lock")).map_err(problem)?;
@@ -153,10 +225,10 @@ impl Run {
             Err(TryLockError::Error(source)) => return Err(problem(source)),
         }
         let hash = experiment.hash(&robot);
-        let path = folder.join("checkpoint.safetensors");
         let experiment = Arc::new(experiment);
         let (search, history) = match (path.exists(), continuation) {
             (true, Continuation::Never) => return Err(RunError::Occupied { folder: folder.into() }),
+            (false, _) if previous.exists() => return Err(RunError::OnlyPrevious { path, previous }),
             (false, Continuation::Required) => return Err(RunError::Missing { path }),
             (false, _) => {
                 // What a run that is gone has left behind.
@@ -164,9 +236,14 @@ impl Run {
                 (Search::new(experiment, &robot)?, Vec::new())
             }
             (true, _) => {
-                let checkpoint = Checkpoint::load(&path)?;
+                let checkpoint = load(&path, previous)?;
                 if checkpoint.episode_version != EPISODE_VERSION {
                     return Err(RunError::EpisodeVersion { path, found: checkpoint.episode_version, expected: EPISODE_VERSION });
+                }
+                let is_fused = Instructions::detect().is_fused();
+                if checkpoint.fused != is_fused {
+                    let [found, expected] = [checkpoint.fused, is_fused].map(|fused| if fused { "with" } else { "without" });
+                    return Err(RunError::Rounding { path, found, expected });
                 }
                 if checkpoint.experiment_hash != hash {
                     return Err(RunError::Foreign { path, found: checkpoint.experiment_hash, expected: hash });
@@ -174,6 +251,8 @@ impl Run {
                 (Search::resume(experiment, &robot, &checkpoint)?, checkpoint.history)
             }
         };
+        remove_temporaries(folder, is_of_a_run);
+        mend_pace(folder)?;
         Ok(Self { robot, hash, search, history, folder: folder.to_owned(), _lock: lock })
     }
 
@@ -241,7 +320,7 @@ impl Run {
         let best = best_candidate(outcomes).map(|index| self.search.strategy().candidate(index));
         let generation = self.search.tell(outcomes)?;
         self.history.push(generation);
-        let path = self.folder.join("checkpoint.safetensors");
+        let path = self.folder.join(CHECKPOINT);
         // Before anything is replaced: it may be refused.
         let checkpoint = self.checkpoint().to_bytes(&path)?;
         self.present().save(&self.folder.join("mean.safetensors"))?;
@@ -320,7 +399,7 @@ impl Run {
     /// Writes `checkpoint` to `path`. The checkpoint of the generation before stays beside it.
     fn keep(&self, path: &Path, checkpoint: &[u8]) -> Result<(), WriteError> {
         if path.exists() {
-            let older = self.folder.join("checkpoint.previous.safetensors");
+            let older = self.folder.join(PREVIOUS);
             let _ = std::fs::remove_file(&older);
             // A link, so that at no moment there is no checkpoint. Without links (some file systems) only the newest is kept.
             let _ = std::fs::hard_link(path, &older);
@@ -331,6 +410,7 @@ impl Run {
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             episode_version: EPISODE_VERSION,
+            fused: Instructions::detect().is_fused(),
             experiment: (**self.search.experiment()).clone(),
             experiment_hash: self.hash.clone(),
             state: self.search.strategy().state().clone(),
@@ -338,4 +418,19 @@ impl Run {
             history: self.history.clone(),
         }
     }
+}
+
+/// Reads the checkpoint at `path`. Where it is damaged, the error names the `previous` one, if that is there.
+fn load(path: &Path, previous: PathBuf) -> Result<Checkpoint, RunError> {
+    Checkpoint::load(path).map_err(|error| match error {
+        CheckpointError::Malformed { .. } if previous.exists() => RunError::Damaged { source: error, previous },
+        error => error.into(),
+    })
+}
+
+/// Whether the holder of a run's lock writes a file of this name.
+fn is_of_a_run(name: &str) -> bool {
+    let stem = name.strip_suffix(".safetensors");
+    let is_descent = |stem: &str| stem.strip_prefix("descent_").is_some_and(|number| number.parse::<u32>().is_ok());
+    name == HISTORY || stem.is_some_and(|stem| ["checkpoint", "mean", "best", "policy"].contains(&stem) || is_descent(stem))
 }

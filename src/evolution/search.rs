@@ -8,7 +8,7 @@ use super::settings::Method;
 use super::start::Start;
 use super::{Checkpoint, Experiment, Population, Strategy, StrategyError, StrategyState};
 use crate::episode::EPISODE_VERSION;
-use crate::plasticity::{ClusterError, Clusters};
+use crate::plasticity::{ClusterError, Clusters, Instructions};
 use crate::policy::PolicyFile;
 use crate::robot::RobotModel;
 
@@ -81,6 +81,7 @@ impl Search {
         };
         let checkpoint = Checkpoint {
             episode_version: EPISODE_VERSION,
+            fused: Instructions::detect().is_fused(),
             experiment: (*experiment).clone(),
             experiment_hash: String::new(),
             state,

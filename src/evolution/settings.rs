@@ -10,6 +10,8 @@ use crate::policy::NetworkDescription;
 
 /// Largest population, so that a slip of the pen cannot ask for all memory.
 pub(super) const LARGEST_POPULATION: usize = 1 << 16;
+/// Most generations: more than anybody lives to see, and few enough that times and counts of them are numbers.
+const MOST_GENERATIONS: u64 = 1_000_000_000;
 
 /// Settings of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -201,6 +203,11 @@ impl EvolutionSettings {
         let genome = self.genome.stretches(&network.blocks()).err();
         let checks = [
             (
+                "generations",
+                (1..=MOST_GENERATIONS).contains(&self.generations),
+                format!("is {}; it must be from 1 to {MOST_GENERATIONS}", self.generations),
+            ),
+            (
                 "population",
                 self.population >= 2 && self.population.is_multiple_of(2) && self.population <= LARGEST_POPULATION,
                 format!("is {}; it must be even, from 2 to {LARGEST_POPULATION}", self.population),
@@ -238,6 +245,11 @@ impl EvolutionSettings {
                 "restarts",
                 self.restarts.is_none() || can_restart,
                 "follow descents that `stop.stagnation` or `stop.spread` end; give one of these, or no restarts".to_owned(),
+            ),
+            (
+                "restarts",
+                self.restarts.is_none() || self.merge.is_empty(),
+                "begin at random points, not with the rules that `merge` made of those of the descent before; leave one of them out".to_owned(),
             ),
             ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, "must be at least 0".to_owned()),
             ("genome", genome.is_none(), genome.unwrap_or_default()),

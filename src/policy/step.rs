@@ -117,13 +117,15 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Starts an episode: network as its description says, action filter at rest, gate sources at their beginning. What was commanded
-    /// of the gate stays.
+    /// Starts an episode: network as its description says, action filter at rest, targets at 0 until the first step, gate sources at their
+    /// beginning. What was commanded of the gate stays.
     pub fn start(&mut self, seed: u64) {
         self.network.start(seed);
         self.gates.reset();
         self.update_size = 0.0;
         self.filtered.fill(0.0);
+        // As in a new policy: when the first step is refused, nothing of the last episode must be left to drive by.
+        self.targets.fill(0.0);
         (self.steps, self.seed, self.interventions) = (0, seed, 0);
     }
 

@@ -9,9 +9,11 @@ mod error;
 pub mod message;
 mod metadata;
 mod reader;
+mod records;
 mod repair;
 mod replay;
 mod report;
+mod salvage;
 mod writer;
 
 pub use definition::{DefinitionError, MessageDefinition};

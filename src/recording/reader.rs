@@ -16,7 +16,7 @@ use super::writer::{COMPLETE, DROPPED, OFFERED_QOS, TYPE_HASH};
 use super::{BagError, TopicQos};
 
 /// Largest record or chunk that is read \[bytes\]: what a flipped bit in a length can make us allocate.
-const LARGEST_RECORD: usize = 1 << 28;
+pub(super) const LARGEST_RECORD: usize = 1 << 28;
 
 /// A bag at rest.
 #[derive(Clone, Debug)]
@@ -26,11 +26,12 @@ pub struct Bag {
     metadata: Option<Metadata>,
 }
 
+/// One of a bag's files.
 #[derive(Clone, Debug)]
-struct BagFile {
-    path: PathBuf,
+pub(super) struct BagFile {
+    pub path: PathBuf,
     /// Whether the end that every ended file has is missing.
-    is_cut: bool,
+    pub is_cut: bool,
 }
 
 /// One message, as it was recorded.
@@ -122,6 +123,11 @@ impl Bag {
         BagMessages { files: self.files.clone().into_iter(), open: None, count: 0, failed: false }
     }
 
+    /// Its files, in the order in which they were written.
+    pub(super) fn files(&self) -> &[BagFile] {
+        &self.files
+    }
+
     fn custom(&self) -> impl Iterator<Item = (&str, &str)> {
         let custom = self.metadata.iter().filter_map(|metadata| metadata.custom_data.as_ref());
         custom.flatten().map(|(key, value)| (key.as_str(), value.as_str()))
@@ -177,6 +183,13 @@ impl Bag {
             }
         }
         Ok(BagSummary { integrity, topics, span })
+    }
+}
+
+impl From<mcap::Message<'static>> for BagMessage {
+    fn from(message: mcap::Message<'static>) -> Self {
+        let mcap::Message { channel, log_time, publish_time, data, .. } = message;
+        Self { channel, log_time, publish_time, data: data.into_owned() }
     }
 }
 
@@ -238,8 +251,7 @@ impl Iterator for BagMessages {
             match reader.next() {
                 Some(Ok(message)) => {
                     self.count += 1;
-                    let mcap::Message { channel, log_time, publish_time, data, .. } = message;
-                    return Some(Ok(BagMessage { channel, log_time, publish_time, data: data.into_owned() }));
+                    return Some(Ok(message.into()));
                 }
                 None => self.open = None,
                 Some(Err(McapError::UnexpectedEof)) if file.is_cut => self.open = None,

@@ -1,38 +1,42 @@
-//! Repair: what is readable of a bag, written anew with an index and metadata, for programs that read only whole bags.
+//! Repair: what is sound of a bag, written anew with an index and metadata, for programs that read only whole bags.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Bag, BagError, BagWriter, MessageDefinition, Topic, WriterOptions};
+use super::salvage::{Losses, salvage};
+use super::{Bag, BagError, BagMessage, BagWriter, MessageDefinition, Topic, TopicId, WriterOptions};
 
 /// What a repair saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repair {
     /// Messages in the new bag.
     pub messages: u64,
-    /// Why there are no more, when the rest is damaged and not just missing.
+    /// What is wrong with the old one; None when no more is missing than the end of one that was cut short.
     pub damage: Option<String>,
+    /// Chunks that were left out, because their bytes are not what was written.
+    pub lost_chunks: u64,
+    /// Messages that were left out, because their topic stood in such a chunk alone.
+    pub nameless: u64,
+    /// Bytes that were left out, because nothing says what they are: behind a record whose length is damaged, up to the end of its file.
+    pub lost_bytes: u64,
 }
 
-/// Writes all messages of `bag` up to its end, or to the first damage, into a new bag at `folder`. What the recorder lost stays counted.
+/// Writes all messages of `bag` that are sound into a new bag at `folder`: also those behind a damaged chunk, and those of further files.
+/// What the recorder lost stays counted.
 ///
 /// # Errors
 /// [`BagError`] when the bag cannot be read at all, or the new one not be written.
 pub fn repair(bag: &Bag, folder: &Path) -> Result<Repair, BagError> {
     let mut out = BagWriter::create(folder, &WriterOptions::default())?;
-    let mut topics = HashMap::new();
-    let mut damage = None;
-    for message in bag.messages() {
-        let message = match message {
-            Ok(message) => message,
-            Err(error @ BagError::Damaged { .. }) => {
-                damage = Some(error.to_string());
-                break;
-            }
-            Err(error) => return Err(error),
-        };
+    let damage = match bag.verify() {
+        Ok(_) => None,
+        Err(error @ (BagError::Damaged { .. } | BagError::Inconsistent { .. })) => Some(error.to_string()),
+        Err(error) => return Err(error),
+    };
+    let (mut topics, mut losses) = (HashMap::<String, TopicId>::new(), Losses::default());
+    let mut save = |message: BagMessage| {
         let topic = match topics.get(message.topic()) {
             Some(topic) => *topic,
             None => {
@@ -47,7 +51,10 @@ pub fn repair(bag: &Bag, folder: &Path) -> Result<Repair, BagError> {
                 topic
             }
         };
-        out.write(topic, message.log_time, message.publish_time, &message.data)?;
+        out.write(topic, message.log_time, message.publish_time, &message.data)
+    };
+    for file in bag.files() {
+        salvage(file, &mut losses, &mut save)?;
     }
     for (topic, count) in bag.dropped() {
         // Also where no message was saved: a replay must not take the recording for complete.
@@ -55,5 +62,6 @@ pub fn repair(bag: &Bag, folder: &Path) -> Result<Repair, BagError> {
     }
     let messages = out.messages();
     out.finish()?;
-    Ok(Repair { messages, damage })
+    let Losses { chunks: lost_chunks, nameless, bytes: lost_bytes } = losses;
+    Ok(Repair { messages, damage, lost_chunks, nameless, lost_bytes })
 }

@@ -1,14 +1,15 @@
 //! Replay: what a policy saw, fed to it again, and what it then did compared bit for bit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use super::message::{JointState, Message, PlasticityState, PolicyStep, WeightSnapshot, WeightsLayout};
+use super::message::{Message, PolicyStep, WeightSnapshot};
+use super::records::{Life, Records, Topics};
 use super::report::{Comparison, Difference, Gap, GapReason, Published, ReplayReport};
 use super::{Bag, BagError, BagSummary};
 use crate::network::NetworkError;
 use crate::plasticity::{CommandedGate, Gate, GateError, GateSource, InitialWeights};
 use crate::policy::{MapError, Policy, PolicyFile, SeenState};
-use crate::robot::{Orientation, RobotState, Stamp};
+use crate::robot::{Orientation, RobotState};
 
 /// What to replay.
 #[derive(Clone, Debug, Default)]
@@ -53,13 +54,12 @@ pub enum ReplayError {
     },
     /// The policy file is another one.
     #[error(
-        "the bag was recorded with the policy `{name}`, sha256 {recorded}; the file given has sha256 {given}. Give the recorded file, or --any-policy to see what differs"
+        "the bag was recorded with {}; the file given has sha256 {given}. Give a recorded file, or --any-policy to see what differs",
+        recorded.join(", and ")
     )]
     OtherPolicy {
-        /// Name of the recorded policy.
-        name: String,
-        /// Its hash.
-        recorded: String,
+        /// Names and hashes of the recorded policies.
+        recorded: Vec<String>,
         /// Hash of the file given.
         given: String,
     },
@@ -103,7 +103,8 @@ pub enum ReplayError {
 
 /// Replays the policy `file`, whose bytes have the hash `hash`, on what `bag` recorded.
 ///
-/// The bag is read and its checksums are compared first; then it is read again. `watch` sees the policy after every replayed step.
+/// The bag is read and its checksums are compared first; then it is read again. `watch` sees the policy after every replayed step. Of a node
+/// that ran several policies, the steps of the others are not replayed.
 ///
 /// # Errors
 /// [`ReplayError`] when the bag is damaged, lacks a topic, or does not fit the policy. A difference is no error.
@@ -117,112 +118,35 @@ pub fn replay(
     let summary = bag.verify()?;
     let topics = Topics::find(bag, &summary, settings)?;
     let records = Records::read(bag, &topics)?;
-    records.check_policy(&topics, hash, settings)?;
-    let mut replay = Replay::new(file, &records, watch)?;
+    let lives = records.lives(&topics, hash, settings)?;
+    let mut replay = Replay::new(file, &records, &lives, watch)?;
+    let mut steps = 0;
     for message in bag.messages() {
         let message = message?;
-        if message.topic() == topics.weights {
-            replay.take_weights(&message.decode()?)?;
+        if message.topic() == topics.steps {
+            steps += 1;
+        } else if message.topic() == topics.weights {
+            replay.take_weights(&message.decode()?, steps)?;
         }
     }
     replay.advance(records.steps.len())?;
     replay.report(topics, &summary)
 }
 
-/// Names of the topics of one policy node.
-struct Topics {
-    node: String,
-    steps: String,
-    plasticity: String,
-    weights: String,
-    layout: String,
-    commands: String,
-}
-
-impl Topics {
-    fn find(bag: &Bag, summary: &BagSummary, settings: &ReplaySettings) -> Result<Self, ReplayError> {
-        let steps = summary.topics.iter().filter(|(_, topic)| topic.kind == PolicyStep::TYPE);
-        let nodes: Vec<String> = steps.map(|(name, _)| name.strip_suffix("/steps").unwrap_or(name).to_owned()).collect();
-        if nodes.is_empty() {
-            let found = summary.topics.keys().cloned().collect();
-            return Err(ReplayError::NoSteps { path: bag.path().display().to_string(), found });
-        }
-        let wanted = |node: &&String| settings.node.as_ref().map_or(nodes.len() == 1, |asked| **node == *asked);
-        let Some(node) = nodes.iter().find(wanted).cloned() else {
-            return Err(ReplayError::Node { asked: settings.node.clone(), nodes });
-        };
-        let of = |name: &str| format!("{node}/{name}");
-        let namespace = node.rsplit_once('/').map_or("", |(namespace, _)| namespace);
-        Ok(Self {
-            steps: of("steps"),
-            plasticity: of("plasticity"),
-            weights: of("weights"),
-            layout: of("weights_layout"),
-            commands: format!("{namespace}/joint_commands"),
-            node,
-        })
-    }
-}
-
-/// A step by stamp and number: a stamp alone may stand for several episodes, a number too.
-type Key = (Stamp, u64);
-
-/// All that is small in the bag.
-struct Records {
-    steps: Vec<PolicyStep>,
-    gates: HashMap<Key, Vec<f32>>,
-    commands: HashMap<Stamp, BTreeMap<String, f64>>,
-    layouts: Vec<WeightsLayout>,
-}
-
-impl Records {
-    fn read(bag: &Bag, topics: &Topics) -> Result<Self, ReplayError> {
-        let mut records = Self { steps: Vec::new(), gates: HashMap::new(), commands: HashMap::new(), layouts: Vec::new() };
-        for message in bag.messages() {
-            let message = message?;
-            let topic = message.topic();
-            if topic == topics.steps {
-                records.steps.push(message.decode()?);
-            } else if topic == topics.plasticity {
-                let state: PlasticityState = message.decode()?;
-                records.gates.insert((state.header.stamp(), state.step), state.layer_gates);
-            } else if topic == topics.layout {
-                records.layouts.push(message.decode()?);
-            } else if topic == topics.commands && message.kind() == JointState::TYPE {
-                let command: JointState = message.decode()?;
-                records.commands.insert(command.header.stamp(), command.name.into_iter().zip(command.position).collect());
-            }
-        }
-        Ok(records)
-    }
-
-    fn check_policy(&self, topics: &Topics, hash: &str, settings: &ReplaySettings) -> Result<(), ReplayError> {
-        if settings.any_policy {
-            return Ok(());
-        }
-        if self.layouts.is_empty() {
-            return Err(ReplayError::NoLayout { topic: topics.layout.clone() });
-        }
-        match self.layouts.iter().find(|layout| layout.policy_hash != hash) {
-            None => Ok(()),
-            Some(other) => Err(ReplayError::OtherPolicy {
-                name: other.policy.clone(),
-                recorded: other.policy_hash.clone(),
-                given: hash.to_owned(),
-            }),
-        }
-    }
-}
-
 /// A replay on its way.
 struct Replay<'a, W> {
     records: &'a Records,
-    index: HashMap<Key, usize>,
+    /// Lives that have not begun.
+    lives: &'a [Life],
     hidden_state: Option<&'static str>,
     /// Whether a new episode keeps the weights of the last one.
     keeps_weights: bool,
+    /// The policy as each life begins with it.
+    unborn: Policy,
     policy: Policy,
     state: RobotState,
+    /// Whether the life so far is one that is not replayed.
+    is_skipped: bool,
     /// Recorded steps that are done with.
     position: usize,
     /// Whether the policy is what it was after the last of them.
@@ -234,6 +158,7 @@ struct Replay<'a, W> {
     weights: Comparison,
     replayed_weights: Vec<f32>,
     first_difference: Option<Difference>,
+    published: Published,
     weight_names: WeightNames,
     watch: W,
 }
@@ -246,13 +171,12 @@ struct WeightNames {
 }
 
 impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
-    fn new(file: &PolicyFile, records: &'a Records, watch: W) -> Result<Self, ReplayError> {
+    fn new(file: &PolicyFile, records: &'a Records, lives: &'a [Life], watch: W) -> Result<Self, ReplayError> {
         let policy = file.policy()?;
         let (metadata, robot) = (&file.metadata, &file.metadata.robot);
-        let index = records.steps.iter().enumerate().map(|(index, step)| ((step.header.stamp(), step.step), index)).collect();
         Ok(Self {
             records,
-            index,
+            lives,
             hidden_state: metadata.hidden_state(),
             keeps_weights: matches!(
                 metadata.network.plastic().map(|plastic| plastic.initial_weights),
@@ -265,7 +189,9 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
                 inputs: metadata.observation.names(robot),
                 outputs: robot.joint_names().map(str::to_owned).collect(),
             },
+            unborn: policy.clone(),
             policy,
+            is_skipped: false,
             position: 0,
             is_in_step: false,
             replayed: 0,
@@ -274,18 +200,17 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
             gates: Comparison::default(),
             weights: Comparison::default(),
             first_difference: None,
+            published: Published::default(),
             watch,
         })
     }
 
-    /// Compares recorded weights, or goes on from them where the replay has lost the thread.
-    fn take_weights(&mut self, snapshot: &WeightSnapshot) -> Result<(), ReplayError> {
-        let Some(&index) = self.index.get(&(snapshot.header.stamp(), snapshot.step)) else { return Ok(()) };
-        if index < self.position {
-            return Ok(());
-        }
+    /// Compares recorded weights, which stand in the bag behind `place` steps, or goes on from them where the replay has lost the thread.
+    fn take_weights(&mut self, snapshot: &WeightSnapshot, place: usize) -> Result<(), ReplayError> {
+        let key = (snapshot.header.stamp(), snapshot.step);
+        let Some(index) = self.records.step_of(key, place).filter(|&index| index >= self.position) else { return Ok(()) };
         self.advance(index + 1)?;
-        let Some(network) = self.policy.network().plastic() else { return Ok(()) };
+        let Some(network) = self.policy.network().plastic().filter(|_| !self.is_skipped) else { return Ok(()) };
         length(snapshot.step, "weights", snapshot.weights.len(), network.shape().synapses())?;
         let record = &self.records.steps[index];
         if self.is_in_step {
@@ -313,22 +238,27 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
     /// Replays up to the recorded step with index `end`.
     fn advance(&mut self, end: usize) -> Result<(), ReplayError> {
         while self.position < end {
-            let record = &self.records.steps[self.position];
-            if record.step == 0 && record.interventions == 0 {
-                if self.knows_start() {
-                    self.policy.start(record.seed);
-                    self.is_in_step = true;
+            let (records, index) = (self.records, self.position);
+            let record = &records.steps[index];
+            let is_new_life = self.begin_life(record);
+            if !self.is_skipped {
+                self.look_at_command(record, records.command(index));
+                if record.step == 0 && record.interventions == 0 {
+                    if is_new_life || self.knows_start() {
+                        self.policy.start(record.seed);
+                        self.is_in_step = true;
+                    }
+                } else if let Some(reason) = self.break_before(record, is_new_life) {
+                    self.gaps.push(Gap { first_step: record.step, steps: 0, reason });
+                    self.is_in_step = false;
                 }
-            } else if let Some(reason) = self.break_before(record) {
-                self.gaps.push(Gap { first_step: record.step, steps: 0, reason });
-                self.is_in_step = false;
             }
             self.position += 1;
             if self.is_in_step {
-                self.step(record)?;
+                self.step(index)?;
             } else {
                 // Without plastic weights there is nothing to wait for.
-                if self.policy.network().plastic().is_none() && self.hidden_state.is_none() {
+                if !self.is_skipped && self.policy.network().plastic().is_none() && self.hidden_state.is_none() {
                     self.continue_from(record, &[])?;
                 }
                 if let Some(gap) = self.gaps.last_mut() {
@@ -339,21 +269,34 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
         Ok(())
     }
 
-    /// Whether an episode that starts after the steps so far starts as the policy's own [`Policy::start`] would now. Its seed says all but
-    /// with [`InitialWeights::Kept`]: there only a first life draws weights, and any other has those that the last one left.
+    /// Whether a life begins with the next step, which is `record`; then nothing is left of the one before.
+    fn begin_life(&mut self, record: &PolicyStep) -> bool {
+        let lives = self.lives;
+        let Some((life, later)) = lives.split_first().filter(|(life, _)| life.first == self.position) else {
+            // Where nothing says whose the steps are, all are of one life.
+            return self.position == 0;
+        };
+        self.lives = later;
+        self.policy = self.unborn.clone();
+        (self.is_in_step, self.is_skipped) = (false, life.skipped.is_some());
+        if let Some(reason) = life.skipped.clone() {
+            self.gaps.push(Gap { first_step: record.step, steps: 0, reason });
+        }
+        true
+    }
+
+    /// Whether a further episode of a life starts as the policy's own [`Policy::start`] would now. Its seed says all but with
+    /// [`InitialWeights::Kept`]: there only the first episode draws weights, and any other has those that the last one left.
     fn knows_start(&self) -> bool {
-        !self.keeps_weights || self.is_in_step || self.position == 0
+        !self.keeps_weights || self.is_in_step
     }
 
     /// Why `record`, which is no start, does not follow from the step before it, if it does not.
-    fn break_before(&self, record: &PolicyStep) -> Option<GapReason> {
+    fn break_before(&self, record: &PolicyStep, is_new_life: bool) -> Option<GapReason> {
         let Some(before) = self.position.checked_sub(1).map(|index| &self.records.steps[index]) else {
             return Some(GapReason::BeginsLate);
         };
-        // The count of interventions begins with the episode, and only what it counts sets the step back.
-        let is_another_episode = record.seed != before.seed
-            || record.interventions < before.interventions
-            || (record.interventions == before.interventions && record.step <= before.step);
+        let is_another_episode = is_new_life || self.records.begins_episode(self.position);
         let lost = if is_another_episode { record.step } else { record.step.saturating_sub(before.step).saturating_sub(1) };
         if lost > 0 {
             return Some(GapReason::Lost { steps: lost });
@@ -361,7 +304,9 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
         (is_another_episode || record.interventions != before.interventions).then_some(GapReason::Intervention)
     }
 
-    fn step(&mut self, record: &PolicyStep) -> Result<(), ReplayError> {
+    /// Replays the recorded step with that index.
+    fn step(&mut self, index: usize) -> Result<(), ReplayError> {
+        let record = &self.records.steps[index];
         let step = record.step;
         self.set_state(record)?;
         let gate = commanded(&record.gate_command).map_err(|source| ReplayError::Gate { step, source })?;
@@ -373,7 +318,7 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
         let (targets, layers) = (self.policy.targets(), self.policy.gates().gates());
         length(step, "targets", record.targets.len(), targets.len())?;
         let mut found = None;
-        if let Some(gates) = self.records.gates.get(&(record.header.stamp(), step)) {
+        if let Some(gates) = self.records.gates(index) {
             length(step, "gates", gates.len(), layers.len())?;
             if let Some(layer) = compare(&mut self.gates, gates, layers) {
                 found = Some((format!("gate of layer {layer}"), gates[layer], layers[layer]));
@@ -407,6 +352,16 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
         Ok(())
     }
 
+    /// Counts what was commanded of each joint in the step `record`, beside what the policy wanted.
+    fn look_at_command(&mut self, record: &PolicyStep, sent: Option<&BTreeMap<String, f64>>) {
+        let mut wanted = self.weight_names.outputs.iter().zip(&record.targets);
+        match sent.map(|sent| wanted.all(|(joint, target)| sent.get(joint) == Some(&f64::from(*target)))) {
+            None => self.published.missing += 1,
+            Some(true) => self.published.same += 1,
+            Some(false) => self.published.changed += 1,
+        }
+    }
+
     fn note(&mut self, record: &PolicyStep, of: String, recorded: f32, replayed: f32) {
         let stamp = record.header.stamp();
         self.first_difference.get_or_insert(Difference { step: record.step, stamp, of, recorded, replayed });
@@ -415,8 +370,11 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
     fn report(self, topics: Topics, summary: &BagSummary) -> Result<ReplayReport, ReplayError> {
         let steps = self.records.steps.len();
         if self.replayed == 0 {
+            let is_other = |gap: &Gap| matches!(gap.reason, GapReason::OtherPolicy { .. });
+            let are_others = !self.gaps.is_empty() && self.gaps.iter().all(is_other);
             let reason = match self.hidden_state {
                 _ if steps == 0 => format!("{} holds no message", topics.steps),
+                _ if are_others => "all of them are of other policies; give the file of one of these".to_owned(),
                 Some(hidden) => format!(
                     "the recording begins after the episode did, and the policy has a state that it does not show ({hidden}); record from the start"
                 ),
@@ -426,17 +384,6 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
                 ),
             };
             return Err(ReplayError::Nothing { steps, reason });
-        }
-        let mut published = Published { topic: topics.commands, ..Published::default() };
-        for record in &self.records.steps {
-            let wanted = self.weight_names.outputs.iter().zip(&record.targets);
-            match self.records.commands.get(&record.header.stamp()) {
-                None => published.missing += 1,
-                Some(sent) if wanted.clone().all(|(joint, target)| sent.get(joint) == Some(&f64::from(*target))) => {
-                    published.same += 1
-                }
-                Some(_) => published.changed += 1,
-            }
         }
         Ok(ReplayReport {
             integrity: summary.integrity,
@@ -449,7 +396,7 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
             gates: self.gates,
             weights: self.weights,
             first_difference: self.first_difference,
-            published,
+            published: Published { topic: topics.commands, ..self.published },
         })
     }
 }

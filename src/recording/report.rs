@@ -67,6 +67,13 @@ pub enum GapReason {
     },
     /// Weights or state were put in from outside, and no step was lost.
     Intervention,
+    /// Another policy made them: the node loaded one, or was started or configured with one.
+    OtherPolicy {
+        /// Its name.
+        policy: String,
+        /// SHA-256 of its file.
+        hash: String,
+    },
 }
 
 /// A value that came out differently.

@@ -13,14 +13,14 @@ pub struct RobotDescription {
     pub name: String,
     /// The URDF, relative to the YAML file.
     pub urdf: PathBuf,
-    /// Root link: the body whose pose is the robot's pose.
+    /// The body whose pose is the robot's pose: the root of the URDF, or a link that is fixed to it.
     pub base_link: String,
     /// Link whose frame the IMU measures in; fixed to the base link. Default: the base link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imu_link: Option<String>,
     /// Driven joints in the order of observations and actions.
     pub joints: Vec<String>,
-    /// Joints of the URDF that are welded at their nominal position: they neither move nor appear in any message.
+    /// Joints of the URDF that are welded at their nominal position: they do not move, and of all messages only joint states name them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locked: Vec<String>,
     /// Links that are feet, in the order of observations.

@@ -27,6 +27,19 @@ pub enum RobotError {
         /// The parser's reason.
         message: String,
     },
+    /// The text holds macros or expressions of xacro instead of what they come to.
+    #[error(
+        "{}: `{found}` is xacro, which has to be expanded first; run `xacro {} > {}` and name that file",
+        path.display(), path.display(), expanded.display()
+    )]
+    Xacro {
+        /// The file.
+        path: PathBuf,
+        /// The first element that has to be expanded.
+        found: String,
+        /// A file that would hold the URDF.
+        expanded: PathBuf,
+    },
     /// A name in the YAML does not exist in the URDF.
     #[error("the robot description names the {kind} `{name}`, which the URDF does not have{}", suggestion(nearest))]
     UnknownName {

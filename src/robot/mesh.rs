@@ -30,28 +30,39 @@ const FOLDERS_UP: usize = 8;
 /// Reads the meshes of one robot; each file once.
 pub(super) struct Meshes<'a> {
     urdf: &'a Path,
+    packages: &'a [PathBuf],
     read: BTreeMap<PathBuf, Arc<Vec<[f32; 3]>>>,
     bytes: u64,
 }
 
-/// A hull, and whether the mesh was flat, so that its box had to be taken.
+/// The hull of a mesh.
 pub(super) struct Hull {
     pub geometry: Geometry,
+    /// Whether the mesh was flat, so that its box had to be taken.
     pub flat: bool,
+    /// The file, where it was found only in a folder that has another name than its package.
+    pub elsewhere: Option<PathBuf>,
+}
+
+/// A file that may be meant, and whether its folder has another name than its package.
+struct Candidate {
+    path: PathBuf,
+    elsewhere: bool,
 }
 
 impl<'a> Meshes<'a> {
-    /// Meshes whose names are relative to the file `urdf`.
-    pub fn of(urdf: &'a Path) -> Self {
-        Self { urdf, read: BTreeMap::new(), bytes: 0 }
+    /// Meshes whose names are relative to the file `urdf`; packages that are not near it are looked for in `share` of the folders `packages`.
+    pub fn of(urdf: &'a Path, packages: &'a [PathBuf]) -> Self {
+        Self { urdf, packages, read: BTreeMap::new(), bytes: 0 }
     }
 
     /// The hull of the mesh `file` of the link `link`, in units of `scale`.
     pub fn hull(&mut self, link: &str, file: &str, scale: Vector3<f32>) -> Result<Hull, RobotError> {
         let wrong = |problem: String| RobotError::Mesh { link: link.to_owned(), file: file.to_owned(), problem };
-        let path = find(self.urdf, file).ok_or_else(|| {
+        let Candidate { path, elsewhere } = find(self.urdf, self.packages, file).ok_or_else(|| {
             wrong(format!(
-                "no such file from {} upwards; package:// names a folder beside or above the URDF",
+                "no such file from {} upwards; package:// names a folder beside or above the URDF, or a package installed in a \
+                 folder of AMENT_PREFIX_PATH: source the workspace that has it",
                 self.urdf.parent().unwrap_or(Path::new(".")).display()
             ))
         })?;
@@ -64,7 +75,8 @@ impl<'a> Meshes<'a> {
         if points.is_empty() || !points.iter().flatten().all(|value| value.abs() <= reach) {
             return Err(wrong(format!("has no points, or some farther than {reach} m out; check its scale")));
         }
-        hull_of(&points).ok_or_else(|| wrong("has no convex hull; give the link a primitive shape".to_owned()))
+        let hull = hull_of(&points).ok_or_else(|| wrong("has no convex hull; give the link a primitive shape".to_owned()))?;
+        Ok(Hull { elsewhere: elsewhere.then_some(path), ..hull })
     }
 
     fn vertices(&mut self, path: &Path, wrong: &impl Fn(String) -> RobotError) -> Result<Vec<[f32; 3]>, RobotError> {
@@ -118,24 +130,27 @@ fn unmask_binary_stl(bytes: &mut [u8]) {
     }
 }
 
-/// The file that `name` means in the file `urdf`: as a path, or as `package://name/…` in a folder above.
-fn find(urdf: &Path, name: &str) -> Option<PathBuf> {
+/// The file that `name` means in the file `urdf`: as a path, or as `package://name/…` in a folder of that name above or beside, in `share` of
+/// one of the folders `packages`, or else in any folder above.
+fn find(urdf: &Path, packages: &[PathBuf], name: &str) -> Option<Candidate> {
     let absolute = std::path::absolute(urdf).ok()?;
     let folders = || absolute.ancestors().skip(1).take(FOLDERS_UP);
-    let candidates: Vec<PathBuf> = match name.split_once("://") {
-        Some(("file", path)) => vec![PathBuf::from(path)],
+    let meant = |path: PathBuf| Candidate { path, elsewhere: false };
+    let candidates: Vec<Candidate> = match name.split_once("://") {
+        Some(("file", path)) => vec![meant(PathBuf::from(path))],
         Some(("package" | "model", path)) => {
             let (package, inside) = path.split_once('/')?;
             let beside = folders().map(|folder| folder.join(package).join(inside));
             let within = folders().filter(|folder| folder.ends_with(package)).map(|folder| folder.join(inside));
+            let installed = packages.iter().map(|prefix| prefix.join("share").join(package).join(inside));
             // A package whose folder was renamed.
-            let renamed = folders().map(|folder| folder.join(inside));
-            within.chain(beside).chain(renamed).collect()
+            let renamed = folders().map(|folder| Candidate { path: folder.join(inside), elsewhere: true });
+            within.chain(beside).chain(installed).map(meant).chain(renamed).collect()
         }
         Some(_) => return None,
-        None => folders().map(|folder| folder.join(name)).collect(),
+        None => folders().map(|folder| meant(folder.join(name))).collect(),
     };
-    candidates.into_iter().find(|path| path.is_file())
+    candidates.into_iter().find(|candidate| candidate.path.is_file())
 }
 
 fn hull_of(points: &[Vector3<f32>]) -> Option<Hull> {
@@ -155,7 +170,7 @@ fn hull_of(points: &[Vector3<f32>]) -> Option<Hull> {
             ConvexPolyhedron::from_convex_mesh(vertices.iter().map(|&v| v * size + centre).collect(), &faces)
         }));
         if let Ok(Some(polyhedron)) = found {
-            return Some(Hull { geometry: Geometry::ConvexHull(Arc::new(polyhedron)), flat: false });
+            return Some(Hull { geometry: Geometry::ConvexHull(Arc::new(polyhedron)), flat: false, elsewhere: None });
         }
     }
     let half = ((high - low) * 0.5).map(|half| half.max(0.5 * LEAST_THICKNESS));
@@ -165,7 +180,7 @@ fn hull_of(points: &[Vector3<f32>]) -> Option<Hull> {
     };
     let corners: Vec<Vector> = (0..8).map(corner).collect();
     let polyhedron = ConvexPolyhedron::from_convex_hull(&corners)?;
-    Some(Hull { geometry: Geometry::ConvexHull(Arc::new(polyhedron)), flat: true })
+    Some(Hull { geometry: Geometry::ConvexHull(Arc::new(polyhedron)), flat: true, elsewhere: None })
 }
 
 /// The outermost point in each of [`DIRECTIONS`] even directions and along the axes, each once.
@@ -223,7 +238,7 @@ mod tests {
         let urdf = folder.path().join("leggy.urdf");
         let hull = |name: &str, text: &str| {
             std::fs::write(folder.path().join(name), text).unwrap();
-            Meshes::of(&urdf).hull("foot", name, Vector3::repeat(1.0)).map(|_| ()).unwrap_err().to_string()
+            Meshes::of(&urdf, &[]).hull("foot", name, Vector3::repeat(1.0)).map(|_| ()).unwrap_err().to_string()
         };
         for name in ["a.dae", "a.DAE", "a.Dae", "a.xml", "a.Obj", "a"] {
             let text = format!("<?xml version='1.0'?><COLLADA><library_nodes>{}", "<node>".repeat(100_000));
@@ -236,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_found_above_the_urdf() {
+    fn packages_are_found_above_the_urdf_and_where_they_are_installed() {
         let root = tempfile::tempdir().unwrap();
         let make = |path: &str| {
             let path = root.path().join(path);
@@ -246,17 +261,23 @@ mod tests {
         };
         let (foot, hip) = (make("leggy_description/meshes/foot.stl"), make("leggy_description/urdf/hip.stl"));
         let other = make("other/part.stl");
+        // An installed package has what one near the URDF has not, and comes before a folder of another name.
+        let (hand, installed) = (make("ros/share/hands/meshes/hand.stl"), make("ros/share/feet/meshes/foot.stl"));
         let urdf = root.path().join("leggy_description/urdf/leggy.urdf");
+        let packages = [root.path().join("none"), root.path().join("ros")];
         for (name, expected) in [
-            ("package://leggy_description/meshes/foot.stl", Some(&foot)),
-            ("package://other/part.stl", Some(&other)),
-            ("package://another_name/meshes/foot.stl", Some(&foot)),
-            ("../meshes/foot.stl", Some(&root.path().join("leggy_description/urdf/../meshes/foot.stl"))),
-            ("hip.stl", Some(&hip)),
+            ("package://leggy_description/meshes/foot.stl", Some((&foot, false))),
+            ("package://other/part.stl", Some((&other, false))),
+            ("package://hands/meshes/hand.stl", Some((&hand, false))),
+            ("package://feet/meshes/foot.stl", Some((&installed, false))),
+            ("package://another_name/meshes/foot.stl", Some((&foot, true))),
+            ("../meshes/foot.stl", Some((&root.path().join("leggy_description/urdf/../meshes/foot.stl"), false))),
+            ("hip.stl", Some((&hip, false))),
             ("package://leggy_description/meshes/hand.stl", None),
             ("http://x/hip.stl", None),
         ] {
-            assert_eq!(find(&urdf, name).as_ref(), expected, "{name}");
+            let found = find(&urdf, &packages, name);
+            assert_eq!(found.as_ref().map(|found| (&found.path, found.elsewhere)), expected, "{name}");
         }
     }
 }

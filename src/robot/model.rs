@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use nalgebra::{Isometry3, Matrix3, Translation3, Unit, UnitQuaternion, Vector3};
 
-use super::{Geometry, RobotDescription, RobotError, RobotWarning, read_urdf};
+use super::{Geometry, RobotDescription, RobotError, RobotWarning, installed_packages, read_urdf};
 use crate::config::read_yaml;
 
 /// Largest description \[bytes\].
 const MAX_YAML: u64 = 1 << 20;
+/// Least share of its effort limit that a motor should reach at rest.
+const LEAST_EFFORT: f32 = 0.9;
+/// Least height of the base over the lowest foot, as a share of that of the highest body.
+const LEAST_BASE_HEIGHT: f32 = 0.05;
 
 /// A robot, complete and consistent: every joint moves one body, every body but the base is moved by one, parents come before children.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub struct RobotModel {
     pub joints: Vec<Joint>,
     /// Joints that mimic a driven one.
     pub followers: Vec<Follower>,
+    /// Joints that could move but are welded.
+    pub locked: Vec<LockedJoint>,
     /// Feet in the order of observations.
     pub feet: Vec<Foot>,
     /// Pose of the IMU in the base link's frame.
@@ -74,6 +80,16 @@ pub enum JointKind {
     Prismatic,
 }
 
+impl JointKind {
+    /// Unit of its positions: "rad" or "m".
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Revolute => "rad",
+            Self::Prismatic => "m",
+        }
+    }
+}
+
 /// A joint with a position motor.
 #[derive(Clone, Debug)]
 pub struct Joint {
@@ -107,7 +123,7 @@ pub struct Joint {
     pub armature: f32,
 }
 
-/// A joint that mimics a driven one: its motor goes to `multiplier * master + offset`.
+/// A joint that mimics a driven one: its motor, which puts no load on that, goes to `multiplier * master + offset`.
 #[derive(Clone, Debug)]
 pub struct Follower {
     /// The joint that follows; `nominal` is what its master's nominal position makes of it.
@@ -120,6 +136,15 @@ pub struct Follower {
     pub offset: f32,
 }
 
+/// A joint that is welded at its nominal position: the links on both sides of it are one body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LockedJoint {
+    /// Name in the URDF.
+    pub name: String,
+    /// Where it stands \[rad\].
+    pub position: f32,
+}
+
 /// A foot.
 #[derive(Clone, Debug)]
 pub struct Foot {
@@ -130,7 +155,7 @@ pub struct Foot {
 }
 
 impl RobotModel {
-    /// Reads a robot's YAML file and the URDF that it names.
+    /// Reads a robot's YAML file and the URDF that it names, with meshes also from [`installed_packages`].
     ///
     /// # Errors
     /// [`RobotError`] names the file, joint or link that is wrong.
@@ -138,7 +163,7 @@ impl RobotModel {
         super::check_size(yaml, MAX_YAML)?;
         let description: RobotDescription = read_yaml(yaml)?;
         let path: PathBuf = yaml.parent().unwrap_or(Path::new(".")).join(&description.urdf);
-        Self::from_parts(&description, read_urdf(&path)?, &path)
+        Self::from_parts_and_packages(&description, read_urdf(&path)?, &path, &installed_packages())
     }
 
     /// Joins a description with the text of its URDF. `path` is where the URDF is, or would be: the files of its meshes are looked up from there.
@@ -146,7 +171,21 @@ impl RobotModel {
     /// # Errors
     /// As [`RobotModel::load`].
     pub fn from_parts(description: &RobotDescription, urdf: String, path: &Path) -> Result<Self, RobotError> {
-        super::urdf::assemble(description, urdf, path)
+        Self::from_parts_and_packages(description, urdf, path, &[])
+    }
+
+    /// As [`RobotModel::from_parts`]; packages that are not near `path` are looked for in `share` of the folders `packages`, as
+    /// [`installed_packages`] has them.
+    ///
+    /// # Errors
+    /// As [`RobotModel::load`].
+    pub fn from_parts_and_packages(
+        description: &RobotDescription,
+        urdf: String,
+        path: &Path,
+        packages: &[PathBuf],
+    ) -> Result<Self, RobotError> {
+        super::urdf::assemble(description, urdf, path, packages)
     }
 
     /// Names of the driven joints, in order.
@@ -194,7 +233,40 @@ impl RobotModel {
         for joint in self.joints.iter_mut().filter(|joint| joint.kind == JointKind::Revolute) {
             joint.velocity_limit = limit;
         }
+        self.warnings.retain(|warning| !matches!(warning, RobotWarning::EffortOutOfReach { .. }));
+        self.warnings.extend(self.effort_out_of_reach());
         Ok(())
+    }
+
+    /// [`RobotWarning::EffortOutOfReach`], if it is true of any driven joint. Long physics steps add a little to what motors reach, which is not
+    /// counted.
+    pub(super) fn effort_out_of_reach(&self) -> Option<RobotWarning> {
+        let reached = |joint: &Joint| joint.velocity_limit * joint.damping;
+        let share = |joint: &Joint| reached(joint) / joint.effort_limit;
+        let weak: Vec<&Joint> = self.joints.iter().filter(|joint| share(joint) < LEAST_EFFORT).collect();
+        let worst = *weak.iter().min_by(|a, b| share(a).total_cmp(&share(b)))?;
+        let others = weak.iter().filter(|joint| joint.name != worst.name).map(|joint| joint.name.clone());
+        Some(RobotWarning::EffortOutOfReach {
+            joint: worst.name.clone(),
+            reached: reached(worst),
+            effort_limit: worst.effort_limit,
+            others: others.collect(),
+        })
+    }
+
+    /// [`RobotWarning::LowBase`], if it is true.
+    pub(super) fn low_base(&self) -> Option<RobotWarning> {
+        let nominal: Vec<f32> = self.joints.iter().map(|joint| joint.nominal).collect();
+        let poses = self.body_poses(&nominal);
+        let feet = self.bodies.iter().zip(&poses).flat_map(|(body, pose)| {
+            let shapes = body.shapes.iter().filter(|shape| shape.foot.is_some());
+            shapes.map(move |shape| shape.geometry.lowest_point(&(pose * shape.pose)))
+        });
+        let ground = feet.fold(f32::INFINITY, f32::min);
+        let highest = poses.iter().map(|pose| pose.translation.z).fold(0.0, f32::max);
+        let height = -ground;
+        let is_low = height < LEAST_BASE_HEIGHT * (highest - ground);
+        is_low.then(|| RobotWarning::LowBase { link: self.base_link.clone(), height })
     }
 }
 

@@ -58,6 +58,33 @@ pub enum RobotWarning {
         /// The link.
         link: String,
     },
+    /// A mesh of a package that was not found was taken from a folder that has another name.
+    MeshElsewhere {
+        /// The link.
+        link: String,
+        /// The file as the URDF names it.
+        file: String,
+        /// The file that was taken.
+        found: String,
+    },
+    /// Motors whose speed limit times damping is clearly less than their effort limit: at rest they give little more than that.
+    EffortOutOfReach {
+        /// The joint whose motor reaches the smallest share of its effort limit.
+        joint: String,
+        /// Its speed limit times its damping \[N m or N\].
+        reached: f32,
+        /// Its effort limit \[N m or N\].
+        effort_limit: f32,
+        /// The other joints of which the same is true.
+        others: Vec<String>,
+    },
+    /// The base link is next to the ground in the nominal pose, so that its height does not tell whether the robot has fallen.
+    LowBase {
+        /// The base link.
+        link: String,
+        /// Its height over the lowest foot \[m\].
+        height: f32,
+    },
 }
 
 impl fmt::Display for RobotWarning {
@@ -89,6 +116,28 @@ impl fmt::Display for RobotWarning {
                 write!(f, "joint `{joint}` has no range: half a turn either way taken, or a metre where it shifts")
             }
             Self::EmptyShape { link } => write!(f, "link `{link}` has a collision shape without size: left out"),
+            Self::MeshElsewhere { link, file, found } => write!(
+                f,
+                "the collision mesh `{file}` of the link `{link}` is in no folder or installed package of that name: \
+                 `{found}` taken; make sure that it is the same"
+            ),
+            Self::EffortOutOfReach { joint, reached, effort_limit, others } => {
+                write!(
+                    f,
+                    "the motor of `{joint}` reaches {reached:.3} N m (N where it shifts) of its effort limit of \
+                     {effort_limit:.3} at rest, as its speed limit times its damping is no more"
+                )?;
+                match others.len() {
+                    0 => Ok(()),
+                    1 => write!(f, "; another joint is like that"),
+                    more => write!(f, "; {more} other joints are like that"),
+                }
+            }
+            Self::LowBase { link, height } => write!(
+                f,
+                "the base link `{link}` stands {height:.3} m over the lowest foot, so that a robot that stands may count as \
+                 fallen; name the link of the trunk as base_link"
+            ),
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::safety::StampFault;
 use crate::simulation::{BasePose, Damage, GroundForm, GroundShape, StartPose};
 
 const NANOSECONDS: i64 = 1_000_000_000;
+/// Farthest that a robot may start from the origin along x and y \[m\]: there single precision still tells millimetres apart.
+const FARTHEST: f64 = 10_000.0;
 
 /// Why a message was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -42,6 +44,14 @@ pub enum MessageError {
         value: f64,
         /// The joint or foot that it belongs to.
         of: Option<String>,
+    },
+    /// A place that is too far away.
+    #[error("`{field}` is {value} m; it must be from -{FARTHEST} to {FARTHEST} m")]
+    Far {
+        /// Which coordinate.
+        field: &'static str,
+        /// What it holds \[m\].
+        value: f64,
     },
     /// The stamp is no time.
     #[error("the stamp {sec} s {nanosec} ns is no time")]
@@ -122,11 +132,16 @@ pub fn read_command(message: &JointState, joints: &mut NameMap, targets: &mut [f
 /// The pose that a reset asks for.
 ///
 /// # Errors
-/// [`MessageError`] for a joint that the robot does not have, and for numbers that are none.
+/// [`MessageError`] for a joint that the robot does not have, for numbers that are none, and for a place more than 10 km away along an axis.
 pub fn start_pose(request: &Reset::Request, joints: &mut NameMap) -> Result<StartPose, MessageError> {
     length("positions", request.positions.len(), request.joints.len())?;
     finite("positions", &request.positions, &request.joints)?;
     finite("pose", &[request.x, request.y, request.yaw], &["x", "y", "yaw"].map(str::to_owned))?;
+    for (field, value) in [("x", request.x), ("y", request.y)] {
+        if value.abs() > FARTHEST {
+            return Err(MessageError::Far { field, value });
+        }
+    }
     let indices = joints.indices(&request.joints, UnknownNames::Refused, false)?;
     let joints = indices.zip(&request.positions).filter_map(|(index, &position)| Some((index?, position as f32))).collect();
     Ok(StartPose { position: [request.x as f32, request.y as f32], yaw: request.yaw as f32, joints })
@@ -330,5 +345,17 @@ mod tests {
         let error = read_command(&joints(&["hip", "kneee"], &[0.9, 0.9]), &mut map, &mut targets).unwrap_err();
         assert_eq!(error.to_string(), "unknown joint `kneee`; did you mean `knee`?");
         assert_eq!(targets, [0.1, 0.5]);
+    }
+
+    #[test]
+    fn a_start_beyond_ten_kilometres_is_refused_with_the_range() {
+        let mut map = NameMap::new("joint", ["hip", "knee"]);
+        let mut at = |x: f64, y: f64| start_pose(&Reset::Request { x, y, ..Reset::Request::default() }, &mut map);
+        for (x, y, said) in [(1e30, 0.0, "`x` is 1"), (0.0, -10_001.0, "`y` is -10001 m")] {
+            let error = at(x, y).unwrap_err();
+            assert!(matches!(error, MessageError::Far { .. }) && !error.is_not_finite(), "{error}");
+            assert!(error.to_string().contains(said) && error.to_string().contains("from -10000 to 10000 m"), "{error}");
+        }
+        assert_eq!(at(-10_000.0, 10_000.0).unwrap().position, [-10_000.0, 10_000.0]);
     }
 }

@@ -7,12 +7,24 @@ use crate::robot::{Joint, JointKind};
 /// Target that the physics' spring gets so that a motor at angle `position`, told to go to `target`, keeps its speed limit.
 ///
 /// A motor with stiffness k and damping d turns at k·e/(d + k·dt) when its spring is stretched by e (the implicit step of
-/// length dt). Bounding e therefore bounds the speed, and gives the falling torque-speed line of a real geared motor: full torque
-/// at rest, none at the limit, braking above. There is no memory that a blocked joint could wind up.
+/// length dt). Bounding e therefore bounds the speed, and gives the falling torque-speed line of a real geared motor: the most at
+/// rest ([`torque_at_rest`]), none at the limit, braking above. There is no memory that a blocked joint could wind up.
 pub(super) fn spring_target(joint: &Joint, position: f32, target: f32, dt: f32) -> f32 {
     let reach = joint.velocity_limit * (joint.damping + joint.stiffness * dt) / joint.stiffness;
     let target = target.clamp(joint.lower, joint.upper);
     position + (target - position).clamp(-reach, reach)
+}
+
+/// Largest torque that the motor of `joint` gives at rest, in physics steps of length `dt` \[N m\]: its effort limit, or what its spring gives
+/// where [`spring_target`] stretches it farthest, if that is less.
+pub(crate) fn torque_at_rest(joint: &Joint, dt: f32) -> f32 {
+    joint.effort_limit.min(joint.velocity_limit * (joint.damping + joint.stiffness * dt))
+}
+
+/// Torque limit of the motor of `joint`, of which the share `share` is left, in physics steps of length `dt` \[N m\].
+pub(super) fn torque_limit(joint: &Joint, share: f32, dt: f32) -> f32 {
+    // A whole motor brakes with up to its effort limit, which may be more than it ever gives at rest: a share of that could be no weakness.
+    if share < 1.0 { torque_at_rest(joint, dt) * share } else { joint.effort_limit }
 }
 
 /// The one of rapier's axes that a joint leaves free.

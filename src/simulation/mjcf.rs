@@ -1,6 +1,6 @@
 //! The same robot on the same ground for MuJoCo: masses, inertias, joints, limits, motors, armature and friction.
 
-use nalgebra::Isometry3;
+use nalgebra::{Isometry3, Matrix3, SymmetricEigen};
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 
@@ -9,11 +9,17 @@ use crate::robot::{Geometry, Joint, JointKind, RobotModel, Shape};
 
 /// Time step of the exported model \[s\].
 const STEP: f32 = 0.001;
+/// By which share the largest principal moment of inertia has to stay below the sum of the others: MuJoCo refuses one that rounding takes above.
+const BELOW_SUM: f64 = 1e-5;
+/// Least share that one principal moment has of the largest: what single precision cannot turn negative.
+const LEAST_SHARE: f64 = 1e-6;
 /// Time constant and damping ratio of MuJoCo's contacts: as stiff as its rules allow at this step, for our contacts are hard.
 const STIFF_CONTACT: &str = "0.002 1";
 
 /// `robot` as a MuJoCo model (MJCF) on flat ground, with a key frame `nominal` in which it stands like a new [`World`]; actuators are the driven
 /// joints in order.
+///
+/// Inertias at the edge of what a body can have are lowered by a hundred thousandth, as MuJoCo accepts no rounding.
 ///
 /// What MJCF cannot say: a motor's speed limit. It is a custom number `velocity_limit` per actuator; whoever drives the model has to bound each
 /// target to `position ± limit * (damping / stiffness + step)` as [`World`] does.
@@ -127,7 +133,7 @@ fn write_body(robot: &RobotModel, index: usize, moved_by: Option<&Joint>, at: &s
         }
     }
     let centre = numbers(body.centre_of_mass.iter().copied());
-    let i = &body.inertia;
+    let i = accepted(&body.inertia);
     let inertia = numbers([i.m11, i.m22, i.m33, i.m12, i.m13, i.m23]);
     out.empty("inertial", &[("pos", &centre), ("mass", &body.mass.to_string()), ("fullinertia", &inertia)]);
     for (number, shape) in body.shapes.iter().enumerate() {
@@ -137,6 +143,24 @@ fn write_body(robot: &RobotModel, index: usize, moved_by: Option<&Joint>, at: &s
         write_body(robot, joint.child, Some(joint), &placed(&joint.origin).0, out);
     }
     out.close("body");
+}
+
+/// `inertia`, or, where that is at the edge of what a body can have (flat, or lowered to the edge when the URDF was read) or a little beyond,
+/// the nearest that MuJoCo accepts. It compares without tolerance.
+fn accepted(inertia: &Matrix3<f32>) -> Matrix3<f32> {
+    let SymmetricEigen { eigenvectors, eigenvalues: given } = inertia.cast::<f64>().symmetric_eigen();
+    let least = LEAST_SHARE * given.max();
+    let mut moments = given.map(|moment| moment.max(least));
+    let largest = moments.imax();
+    let others = moments.sum() - moments[largest];
+    // Of a thin rod two moments are nearly the same: neither of them needs to go below the other.
+    let second = moments.iter().enumerate().filter(|(axis, _)| *axis != largest).map(|(_, moment)| *moment).fold(0.0, f64::max);
+    moments[largest] = moments[largest].min(((1.0 - BELOW_SUM) * others).max(second));
+    if moments == given {
+        return *inertia;
+    }
+    let mended = eigenvectors * Matrix3::from_diagonal(&moments) * eigenvectors.transpose();
+    mended.cast()
 }
 
 fn write_shape(shape: &Shape, mesh: &str, out: &mut Xml) {
@@ -192,4 +216,44 @@ fn write_key_frame(robot: &RobotModel, height: f32, out: &mut Xml) {
     out.open("keyframe", &[]);
     out.empty("key", &[("name", "nominal"), ("qpos", &numbers(positions)), ("ctrl", &targets)]);
     out.close("keyframe");
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{UnitQuaternion, Vector3};
+
+    use super::*;
+
+    /// Principal moments, the smallest first, of what MuJoCo reads where `inertia` is exported: the numbers of the text in double precision.
+    fn exported(inertia: &Matrix3<f32>) -> [f64; 3] {
+        let i = accepted(inertia);
+        let text = numbers([i.m11, i.m22, i.m33, i.m12, i.m13, i.m23]);
+        let n: Vec<f64> = text.split(' ').map(|number| number.parse().unwrap()).collect();
+        let read = Matrix3::new(n[0], n[3], n[4], n[3], n[1], n[5], n[4], n[5], n[2]);
+        let mut moments: [f64; 3] = read.symmetric_eigenvalues().into();
+        moments.sort_by(f64::total_cmp);
+        moments
+    }
+
+    #[test]
+    fn no_exported_moment_of_inertia_reaches_the_sum_of_the_others() {
+        let plates = [[1.0, 2.0, 3.0], [1.0, 2.0, 3.02], [4.0, 4.0, 8.0]];
+        let rods = [[1e-7, 1.0, 1.0], [1e-6, 1.0, 1.000_000_2], [3e-6, 1.0, 1.000_003]];
+        for given in plates.into_iter().chain(rods) {
+            for turn in [UnitQuaternion::identity(), UnitQuaternion::from_euler_angles(0.3, -1.1, 2.0)] {
+                for scale in [1e-6, 1.0, 100.0] {
+                    let rotation = turn.to_rotation_matrix();
+                    let inertia = rotation * Matrix3::from_diagonal(&Vector3::from(given)) * rotation.transpose() * scale;
+                    let [a, b, c] = exported(&inertia.cast());
+                    assert!(a > 0.0 && c < a + b, "{given:?} by {scale}: {a}, {b}, {c}");
+                    let wanted = [given[0], given[1], f64::min(given[2], given[0] + given[1])];
+                    let near = |found: f64, wanted: f64| (found / scale - wanted).abs() < 2e-5 * given[2];
+                    let all_near = [a, b, c].into_iter().zip(wanted).all(|(found, wanted)| near(found, wanted));
+                    assert!(all_near, "{given:?} by {scale}: {a}, {b}, {c}");
+                }
+            }
+        }
+        let solid = Matrix3::from_diagonal(&Vector3::new(1e-3, 2e-3, 2.9e-3));
+        assert_eq!(accepted(&solid), solid);
+    }
 }

@@ -15,6 +15,7 @@ mod terrain;
 mod watchdog;
 mod world;
 
+pub(crate) use actuator::torque_at_rest;
 pub use damage::{Damage, DamageError, Reads, Sensor, When};
 pub use mjcf::to_mjcf;
 pub use motors::{Drive, Energy};

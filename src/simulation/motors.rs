@@ -2,12 +2,12 @@
 
 use rapier3d::prelude::*;
 
-use super::actuator::{free_axes, spring_target};
+use super::actuator::{free_axes, spring_target, torque_limit};
 use super::damage::JointCondition;
 use crate::robot::{Joint, RobotModel};
 
 /// How much stiffer than its motor a seized joint is. At the motor's full torque it gives way by a hundredth of what the motor would.
-const SEIZED: f32 = 100.0;
+pub(super) const SEIZED: f32 = 100.0;
 
 /// What motors have used since the start of the episode.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -22,6 +22,12 @@ impl Energy {
     /// What was used since it was `earlier`.
     pub fn since(self, earlier: Self) -> Self {
         Self { work: self.work - earlier.work, torque_squared: self.torque_squared - earlier.torque_squared }
+    }
+
+    /// Counts `more` besides.
+    pub(super) fn count(&mut self, more: Self) {
+        self.work += more.work;
+        self.torque_squared += more.torque_squared;
     }
 }
 
@@ -53,6 +59,8 @@ pub(super) struct Motors {
     newest: usize,
     /// Physics steps by which commands always come late.
     delay: usize,
+    /// Length of a physics step \[s\].
+    step: f32,
     conditions: Vec<JointCondition>,
     /// What joints were told in the last physics step.
     pub drives: Vec<Drive>,
@@ -60,8 +68,8 @@ pub(super) struct Motors {
 }
 
 impl Motors {
-    /// Motors that hold `angles`, with commands that come `delay` physics steps late.
-    pub fn new(angles: Vec<f32>, delay: usize) -> Self {
+    /// Motors that hold `angles`, with commands that come `delay` physics steps of length `step` \[s\] late.
+    pub fn new(angles: Vec<f32>, delay: usize, step: f32) -> Self {
         let mut motors = Self {
             conditions: vec![JointCondition::default(); angles.len()],
             drives: angles.iter().map(|&target| Drive { target, limited: false }).collect(),
@@ -69,6 +77,7 @@ impl Motors {
             line: Vec::new(),
             newest: 0,
             delay,
+            step,
             energy: Energy::default(),
         };
         motors.reserve(0);
@@ -121,7 +130,7 @@ impl Motors {
             let motor = &mut link.joint.data.motors[axis];
             motor.stiffness = joint.stiffness * stiffer;
             motor.damping = joint.damping * stiffer;
-            motor.max_force = if held { f32::MAX } else { joint.effort_limit * condition.torque };
+            motor.max_force = if held { f32::MAX } else { torque_limit(joint, condition.torque, self.step) };
         }
     }
 
@@ -162,7 +171,7 @@ impl Motors {
         if condition.stuck.is_some() || condition.lost {
             return 0.0;
         }
-        let limit = joint.effort_limit * condition.torque;
+        let limit = torque_limit(joint, condition.torque, self.step);
         (joint.stiffness * (self.drives[index].target - angle) - joint.damping * speed).clamp(-limit, limit)
     }
 

@@ -6,19 +6,26 @@ use rapier3d::prelude::*;
 use super::World;
 use super::world::Physics;
 use crate::random::stream;
+use crate::robot::{Joint, JointKind};
 
 /// Height of a suspended base over the height at which its lowest foot would touch \[m\].
 const SUSPENSION_HEIGHT: f32 = 0.3;
 /// Largest spread of a start pose: far beyond the range and speed of any joint, far within single precision.
 const LARGEST_NOISE: f32 = 1e6;
 
+/// Where a joint shifts, a spread of 1 is this share of its travel, or of its speed limit: the usual 0.2 and 0.1 are then 5 % and 2.5 %.
+const SHARE: f32 = 0.25;
+
 /// Spread of the start pose around the nominal one (uniform; arXiv 2503.12406: 0.2 rad and 0.1 rad/s).
+///
+/// Joints that shift are measured by what they can do: a fourth of each number is a share, of their travel (from limit to limit) and of their
+/// speed limit.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartNoise {
-    /// Joint angles, plus or minus \[rad\].
+    /// Joint angles, plus or minus \[rad\]; where a joint shifts, a fourth of this share of its travel.
     pub position: f32,
-    /// Joint speeds, plus or minus \[rad/s\].
+    /// Joint speeds, plus or minus \[rad/s\]; where a joint shifts, a fourth of this share of its speed limit.
     pub velocity: f32,
 }
 
@@ -62,6 +69,22 @@ pub struct StartPose {
     pub joints: Vec<(usize, f32)>,
 }
 
+/// What a spread of 1 is for the position of `joint`: 1 rad, or a share of its travel \[m\].
+fn unit_of_position(joint: &Joint) -> f32 {
+    match joint.kind {
+        JointKind::Revolute => 1.0,
+        JointKind::Prismatic => SHARE * (joint.upper - joint.lower),
+    }
+}
+
+/// What a spread of 1 is for the velocity of `joint`: 1 rad/s, or a share of its speed limit \[m/s\].
+fn unit_of_velocity(joint: &Joint) -> f32 {
+    match joint.kind {
+        JointKind::Revolute => 1.0,
+        JointKind::Prismatic => SHARE * joint.velocity_limit,
+    }
+}
+
 impl World {
     /// This world (which should be one that was never stepped) at the start of the episode `seed`: nominal pose with `noise`, which must
     /// pass [`StartNoise::check`], base over the origin and level with the ground, lowest foot on it.
@@ -76,15 +99,16 @@ impl World {
         let mut around = |spread: f32| {
             if spread > 0.0 { random.random_range(-spread..=spread) } else { 0.0 }
         };
-        let mut angles: Vec<f32> = self.robot.joints.iter().map(|joint| joint.nominal + around(noise.position)).collect();
+        let spread = |joint: &Joint| joint.nominal + around(noise.position) * unit_of_position(joint);
+        let mut angles: Vec<f32> = self.robot.joints.iter().map(spread).collect();
         for &(index, angle) in &pose.joints {
             angles[index] = angle;
         }
         for (angle, joint) in angles.iter_mut().zip(&self.robot.joints) {
             *angle = angle.clamp(joint.lower, joint.upper);
         }
-        for speed in &mut world.speeds {
-            *speed = around(noise.velocity);
+        for (speed, joint) in world.speeds.iter_mut().zip(&self.robot.joints) {
+            *speed = around(noise.velocity) * unit_of_velocity(joint);
         }
         world.start(seed, &angles, pose);
         world

@@ -183,7 +183,7 @@ impl World {
             handles: Arc::new(handles),
             settings,
             substeps,
-            motors: Motors::new(nominal.clone(), settings.delay_steps()),
+            motors: Motors::new(nominal.clone(), settings.delay_steps(), settings.physics_step()),
             plan: Plan::default(),
             faults: SensorFaults::new(Vec::new(), &robot),
             // As `build` made it.
@@ -201,13 +201,14 @@ impl World {
         Ok(world)
     }
 
-    /// Gives the robot `damages`, all of which begin to count now, instead of those that it had. A push that acts ends, also one by
-    /// [`World::push`].
+    /// Gives the robot `damages`, all of which begin to count now, instead of those that it had. Their chance comes from the seed of the present
+    /// episode, from its beginning. A push that acts ends, also one by [`World::push`].
     ///
     /// # Errors
     /// [`DamageError`] names the first that does not fit the robot; then nothing has changed.
     pub fn set_damage(&mut self, damages: &[Damage]) -> Result<(), DamageError> {
-        let (plan, faults) = Plan::new(damages, &self.scene())?;
+        let (plan, mut faults) = Plan::new(damages, &self.scene())?;
+        faults.start_of_episode(self.faults.seed());
         self.end_pushes(|push, step| push.acted_before(step));
         (self.plan, self.faults) = (plan, faults);
         self.motors.reserve(self.plan.longest_delay());
@@ -244,6 +245,7 @@ impl World {
         }
         if let Some(tree) = physics.multibody_joints.get_multibody_mut(handles.multibody) {
             self.motors.apply(&condition.joints, &self.robot, tree, &handles.joint_links, &self.angles);
+            handles.followers.apply(condition, &self.robot, tree, physics.parameters.dt);
             tree.forward_kinematics(&physics.bodies, false);
             tree.update_rigid_bodies(&mut physics.bodies, true);
         }
@@ -293,7 +295,7 @@ impl World {
         if let Some(tree) = self.physics.multibody_joints.get_multibody_mut(handles.multibody) {
             let late = self.condition.command_delay;
             self.motors.drive(&self.robot, tree, &handles.joint_links, &self.angles, late, dt);
-            handles.followers.aim(&self.robot, tree, &self.angles, dt);
+            handles.followers.aim(&self.condition, &self.robot, tree, &self.angles, dt);
         }
         let before = sensors::imu_velocity(&self.physics, handles);
         let flies = !self.applied.suspended && !self.pushed && !is_touched(&self.physics, handles);
@@ -308,6 +310,9 @@ impl World {
         sensors::joint_angles(&self.physics, &self.handles, &mut self.angles);
         sensors::joint_speeds(&self.physics, &self.handles, &mut self.speeds);
         self.motors.account(&self.robot, &self.angles, &self.speeds, dt);
+        if let Some(tree) = self.physics.multibody_joints.get_multibody(self.handles.multibody) {
+            self.motors.energy.count(self.handles.followers.used(&self.condition, &self.robot, tree, dt));
+        }
         self.step += 1;
         self.physics_steps += 1;
     }
@@ -390,7 +395,13 @@ impl World {
         }
     }
 
-    /// What the motors used since the start of the episode.
+    /// Position \[rad\] and speed \[rad/s\] of each joint that mimics another, in the order of [`RobotModel::followers`].
+    pub fn follower_states(&self) -> impl Iterator<Item = [f32; 2]> + '_ {
+        let tree = self.physics.multibody_joints.get_multibody(self.handles.multibody);
+        tree.into_iter().flat_map(move |tree| self.handles.followers.states(&self.robot, tree))
+    }
+
+    /// What the motors used since the start of the episode, those of joints that mimic others included.
     pub fn energy(&self) -> Energy {
         self.motors.energy
     }

@@ -85,6 +85,11 @@ impl Board {
         self.slots.receiver_count() > 0
     }
 
+    /// Whether there is a frame of a kind, for whoever comes next.
+    pub fn holds(&self, kind: Kind) -> bool {
+        self.slots.borrow()[kind as usize].frame.is_some()
+    }
+
     /// Posts a frame, in place of the last one of its kind. Never waits for a browser.
     pub fn post(&self, kind: Kind, frame: Frame) {
         self.slots.send_modify(|slots| {
@@ -114,8 +119,13 @@ impl Board {
         })
     }
 
-    /// The frames from now on, beginning with the latest of each kind.
+    /// The frames from now on, beginning with the latest of each kind. Where nobody watched before, [`Kind::State`] and [`Kind::Weights`] are
+    /// not among them: they tell of an instant, and nothing newer was made since.
     pub fn watch(&self) -> Watcher {
+        if !self.is_watched() {
+            self.clear(Kind::State);
+            self.clear(Kind::Weights);
+        }
         let mut slots = self.slots.subscribe();
         slots.mark_changed();
         Watcher { slots, sent: [0; KINDS] }
@@ -174,6 +184,23 @@ mod tests {
         assert_eq!(slow.next().await, Some(vec![text("1000")]));
         drop(board);
         assert_eq!(slow.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn an_instant_that_was_posted_before_all_left_is_not_shown_to_who_comes_next() {
+        let (board, _calls) = Board::new();
+        let first = board.watch();
+        for kind in [Kind::Names, Kind::State, Kind::Weights] {
+            board.post(kind, text("old"));
+        }
+        let second = board.watch();
+        assert!(board.holds(Kind::State) && board.holds(Kind::Weights));
+        drop((first, second));
+        let mut late = board.watch();
+        assert!(board.holds(Kind::Names) && !board.holds(Kind::State) && !board.holds(Kind::Weights));
+        assert_eq!(late.next().await, Some(vec![text("old")]));
+        board.post(Kind::State, text("new"));
+        assert_eq!(late.next().await, Some(vec![text("new")]));
     }
 
     #[test]

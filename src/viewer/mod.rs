@@ -22,4 +22,4 @@ pub use page::is_embedded;
 pub use picture::{BasePose, Feet, Picture, PictureError, Plasticity, Presence, Simulation};
 pub use reference::{ReferenceError, WeightReference};
 pub use server::{Limits, Server, ServerError};
-pub use services::{RequestError, check_request, known_services};
+pub use services::{RequestError, check_request, default_weights_file, known_services};

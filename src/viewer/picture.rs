@@ -16,6 +16,8 @@ const SILENCE: Duration = Duration::from_millis(1500);
 /// Pose and velocity of the base in the world, from odometry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BasePose {
+    /// Link of the robot description whose pose it is; empty or unknown: the root.
+    pub link: String,
     /// Position \[m\].
     pub position: [f32; 3],
     /// Orientation as x, y, z, w.

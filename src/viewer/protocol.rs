@@ -8,7 +8,7 @@
 //! | `names` | `joints`, `feet` | once, and when they change |
 //! | `layout` | those of WeightsLayout.msg | once, and with a new policy |
 //! | `ground` | `shapes`: for each `position` \[m\], `orientation` (x, y, z, w) and `size` \[m\] of a box or `points` \[m, three per triangle\] | on change; none: flat |
-//! | `services` | `services`: for each `name`, `type`, `offered`, `request` (its fields and their types) | on change |
+//! | `services` | `services`: for each `name`, `type`, `offered`, `request` (its fields and their types); `weights_file`, to save weights in | on change |
 //! | `state` | [`StateFrame`] | at the frame rate, and at least once a second |
 //! | `answer` | `id`, and `response` (the service's fields) or `error` | once for each call |
 //!
@@ -21,7 +21,9 @@
 //!
 //! From the browser, JSON text only: `{"type": "call", "id": 7, "service": "policy/set_gate", "request": {"gate": 0.5}}`. Fields that are
 //! left out have their defaults; unknown ones are refused. A text that is none of these, a binary frame, or a message of
-//! more than 64 KiB closes the connection with a reason.
+//! more than 64 KiB closes the connection with a reason. Of one browser at most 16 calls wait for their answers, emergency stops not
+//! counted; what comes beyond is answered with an error at once. A browser too many is let in only to hear so: its connection is closed
+//! with code 1013 and the reason.
 
 use std::collections::BTreeMap;
 
@@ -153,6 +155,8 @@ pub struct ServiceEntry {
 pub struct ServicesFrame<'a> {
     /// All that the page knows, offered or not.
     pub services: &'a [ServiceEntry],
+    /// The file, on the policy node's computer, that the page has weights saved in and restored from.
+    pub weights_file: &'a str,
 }
 
 #[derive(Debug, Serialize)]

@@ -29,6 +29,11 @@ const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'none'; frame-ancestors 'none'",
 );
 
+/// Browsers too many that hear why at the same time, each for a moment; any beyond get a response that no browser shows its page.
+const REFUSALS: usize = 16;
+/// What a browser too many hears.
+const FULL: &str = "the viewer has too many browsers already";
+
 /// How many may come.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -76,6 +81,7 @@ struct Shared {
     cookie: String,
     board: Board,
     browsers: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
 }
 
 impl Server {
@@ -109,9 +115,9 @@ impl Server {
 
     /// Serves for as long as it is polled.
     pub async fn run(self) {
-        let browsers = Arc::new(Semaphore::new(self.limits.browsers));
+        let [browsers, refusals] = [self.limits.browsers, REFUSALS].map(|places| Arc::new(Semaphore::new(places)));
         let cookie = access::cookie_name(self.address.port());
-        let shared = Arc::new(Shared { access: self.access, cookie, board: self.board, browsers });
+        let shared = Arc::new(Shared { access: self.access, cookie, board: self.board, browsers, refusals });
         let router = Router::new()
             .route("/", get(index))
             .route("/ws", get(watch))
@@ -181,12 +187,20 @@ fn page_file(path: &str) -> Response {
 }
 
 async fn watch(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
-    let Ok(place) = shared.browsers.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the viewer has too many browsers already").into_response();
-    };
-    let board = shared.board.clone();
-    upgrade.max_message_size(LARGEST_REQUEST).max_frame_size(LARGEST_REQUEST).on_upgrade(async move |socket| {
-        session::run(socket, board).await;
-        drop(place);
-    })
+    let upgrade = upgrade.max_message_size(LARGEST_REQUEST).max_frame_size(LARGEST_REQUEST);
+    if let Ok(place) = shared.browsers.clone().try_acquire_owned() {
+        let board = shared.board.clone();
+        return upgrade.on_upgrade(async move |socket| {
+            session::run(socket, board).await;
+            drop(place);
+        });
+    }
+    // A page learns nothing of a response that is no upgrade: this one is let in to hear why it has to leave.
+    match shared.refusals.clone().try_acquire_owned() {
+        Ok(place) => upgrade.on_upgrade(async move |socket| {
+            session::refuse(socket, FULL).await;
+            drop(place);
+        }),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, FULL).into_response(),
+    }
 }

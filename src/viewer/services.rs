@@ -7,6 +7,9 @@ use super::protocol::ServiceEntry;
 
 static DEFINITIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/srv");
 
+/// The service that stops the robot.
+pub(super) const EMERGENCY_STOP: &str = "policy/emergency_stop";
+
 /// Every service that the page knows: its relative name and its type. Nothing else can be called through the viewer.
 const SERVICES: [(&str, &str); 12] = [
     ("policy/set_gate", "hebbian_locomotion/srv/SetGate"),
@@ -14,7 +17,7 @@ const SERVICES: [(&str, &str); 12] = [
     ("policy/roll_back", "hebbian_locomotion/srv/RollBack"),
     ("policy/save_weights", "hebbian_locomotion/srv/SaveWeights"),
     ("policy/restore_weights", "hebbian_locomotion/srv/RestoreWeights"),
-    ("policy/emergency_stop", "std_srvs/srv/SetBool"),
+    (EMERGENCY_STOP, "std_srvs/srv/SetBool"),
     ("simulator/reset", "hebbian_locomotion/srv/Reset"),
     ("simulator/pause", "std_srvs/srv/SetBool"),
     ("simulator/step", "hebbian_locomotion/srv/Step"),
@@ -60,6 +63,17 @@ pub enum RequestError {
         /// The field.
         field: String,
     },
+}
+
+/// The file that weights are saved in where no other is named: in the folder `home`, where nobody else can put one, and with the `namespace`
+/// of the robot in its name, so that two robots of one policy do not share it.
+pub fn default_weights_file(home: &str, namespace: &str) -> String {
+    // No name in ROS has a dot: no two namespaces make one file.
+    let mut robot = namespace.trim_matches('/').replace('/', ".");
+    if !robot.is_empty() {
+        robot.insert(0, '.');
+    }
+    format!("{}/hebbian_viewer_weights{robot}.safetensors", home.trim_end_matches('/'))
 }
 
 /// All services whose types this build knows; none is offered yet.
@@ -164,6 +178,14 @@ mod tests {
         let error = check_request(&set_gate, &json!({"gaet": 1.0})).unwrap_err().to_string();
         assert_eq!(error, "the service policy/set_gate has no field `gaet`; it has: gate, layer_gates");
         assert_eq!(check_request(&set_gate, &json!([1.0])), Err(RequestError::NotAnObject));
+    }
+
+    #[test]
+    fn each_namespace_has_a_weights_file_of_its_own() {
+        let file = |namespace| default_weights_file("/home/robot", namespace);
+        assert_eq!(file("/"), "/home/robot/hebbian_viewer_weights.safetensors");
+        assert_eq!(file("/lab/beetle"), "/home/robot/hebbian_viewer_weights.lab.beetle.safetensors");
+        assert_ne!(file("/lab/beetle"), file("/lab_beetle"));
     }
 
     #[test]

@@ -10,13 +10,18 @@ use tokio::time::timeout;
 
 use super::board::{Board, Call, Watcher};
 use super::protocol::{Answer, Request};
+use super::services::EMERGENCY_STOP;
 
 /// A browser that takes nothing for this long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a service.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Calls of one browser that can wait for their answers.
+/// Calls of one browser that can wait for their answers, emergency stops not counted.
 const CALLS: usize = 16;
+/// Answers to emergency stops and to refused calls that can wait for a browser: more than it may cause until it counts as gone.
+const URGENT: usize = 1024;
+/// Longest wait until a browser that is refused has read why.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Messages that a browser may send at once, and how many more each second: far beyond what hands can do.
 const BURST: u32 = 60;
 const REFILL: Duration = Duration::from_millis(20);
@@ -27,10 +32,63 @@ struct Reason {
     text: String,
 }
 
+/// Where answers go. Urgent ones have places of their own, which no call that waits for a service takes.
+struct Answers {
+    /// To calls that wait for a service.
+    calls: mpsc::Sender<Answer>,
+    /// To emergency stops, and to calls that are refused at once.
+    urgent: mpsc::Sender<Answer>,
+}
+
+impl Answers {
+    fn new() -> (Self, Waiting) {
+        let (calls, waiting_calls) = mpsc::channel(CALLS);
+        let (urgent, waiting_urgent) = mpsc::channel(URGENT);
+        (Self { calls, urgent }, Waiting { calls: waiting_calls, urgent: waiting_urgent })
+    }
+
+    /// Answers a call at once with the error `why`. `Err`: the browser takes no answers.
+    fn refuse(&self, id: u32, why: String) -> Result<(), Reason> {
+        let text = "too many answers were not taken";
+        let sent = self.urgent.try_send(Answer::new(id, Err(why)));
+        sent.map_err(|_| Reason { code: close_code::POLICY, text: text.to_owned() })
+    }
+}
+
+/// Answers that are on their way to the browser.
+struct Waiting {
+    calls: mpsc::Receiver<Answer>,
+    urgent: mpsc::Receiver<Answer>,
+}
+
+impl Waiting {
+    /// The next answer, urgent ones first; `None` when there will be none any more.
+    async fn next(&mut self) -> Option<Answer> {
+        tokio::select! {
+            biased;
+            Some(answer) = self.urgent.recv() => Some(answer),
+            Some(answer) = self.calls.recv() => Some(answer),
+            else => None,
+        }
+    }
+}
+
+/// Closes a connection for which there is no room, with a reason.
+pub async fn refuse(mut socket: WebSocket, reason: &str) {
+    let close = Message::Close(Some(CloseFrame { code: close_code::AGAIN, reason: short(reason).into() }));
+    let farewell = async {
+        // Whoever closes before the other side has answered may take the reason back.
+        if socket.send(close).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    let _ = timeout(REFUSAL_TIMEOUT, farewell).await;
+}
+
 /// Serves one browser until it leaves or breaks a rule.
 pub async fn run(socket: WebSocket, board: Board) {
     let (mut sink, stream) = socket.split();
-    let (answers, mut waiting) = mpsc::channel(CALLS);
+    let (answers, mut waiting) = Answers::new();
     let reason = tokio::select! {
         // A frame that is half sent when the other side breaks a rule does not matter: the connection ends.
         () = send(&mut sink, board.watch(), &mut waiting) => None,
@@ -44,10 +102,10 @@ pub async fn run(socket: WebSocket, board: Board) {
 }
 
 /// Sends frames and answers until the browser takes no more or the board is gone.
-async fn send(sink: &mut SplitSink<WebSocket, Message>, mut frames: Watcher, answers: &mut mpsc::Receiver<Answer>) {
+async fn send(sink: &mut SplitSink<WebSocket, Message>, mut frames: Watcher, answers: &mut Waiting) {
     loop {
         let messages: Vec<Message> = tokio::select! {
-            Some(answer) = answers.recv() => match serde_json::to_string(&answer) {
+            Some(answer) = answers.next() => match serde_json::to_string(&answer) {
                 Ok(text) => vec![Message::Text(text.into())],
                 Err(_) => continue,
             },
@@ -65,7 +123,7 @@ async fn send(sink: &mut SplitSink<WebSocket, Message>, mut frames: Watcher, ans
 }
 
 /// Takes requests until the browser leaves (`None`) or breaks a rule.
-async fn receive(mut stream: SplitStream<WebSocket>, board: &Board, answers: mpsc::Sender<Answer>) -> Option<Reason> {
+async fn receive(mut stream: SplitStream<WebSocket>, board: &Board, answers: Answers) -> Option<Reason> {
     let mut allowance = Allowance::new(Instant::now());
     loop {
         let message = match stream.next().await? {
@@ -78,7 +136,11 @@ async fn receive(mut stream: SplitStream<WebSocket>, board: &Board, answers: mps
         }
         match message {
             Message::Text(text) => match serde_json::from_str(&text) {
-                Ok(Request::Call { id, service, request }) => call(board, &answers, id, service, request),
+                Ok(Request::Call { id, service, request }) => {
+                    if let Err(reason) = call(board, &answers, id, service, request) {
+                        return Some(reason);
+                    }
+                }
                 Err(error) => return Some(Reason { code: close_code::INVALID, text: short(&error.to_string()) }),
             },
             Message::Binary(_) => {
@@ -90,16 +152,20 @@ async fn receive(mut stream: SplitStream<WebSocket>, board: &Board, answers: mps
     }
 }
 
-/// Hands a call on, and its answer back when it comes; never waits.
-fn call(board: &Board, answers: &mpsc::Sender<Answer>, id: u32, service: String, request: serde_json::Value) {
-    // The place for the answer is taken first: who does not fetch answers gets none.
-    let Ok(place) = answers.clone().try_reserve_owned() else {
-        return;
-    };
+/// Hands a call on, and its answer back when it comes; never waits. Of calls beyond those that may wait only an emergency stop is handed on.
+/// `Err`: the browser takes no answers.
+fn call(board: &Board, answers: &Answers, id: u32, service: String, request: serde_json::Value) -> Result<(), Reason> {
+    let is_stop = service == EMERGENCY_STOP;
+    let places = if is_stop { &answers.urgent } else { &answers.calls };
+    // The place for the answer is taken first: who does not fetch answers gets none, but stops the robot all the same.
+    let place = places.clone().try_reserve_owned().ok();
+    if place.is_none() && !is_stop {
+        return answers.refuse(id, format!("{CALLS} calls of this page wait for their answers already; try again"));
+    }
     let (answer, result) = oneshot::channel();
     if board.call(Call { service, request, answer }).is_err() {
-        place.send(Answer::new(id, Err("the viewer is busy; try again".to_owned())));
-        return;
+        drop(place);
+        return answers.refuse(id, "the viewer is busy; try again".to_owned());
     }
     tokio::spawn(async move {
         let result = match timeout(CALL_TIMEOUT, result).await {
@@ -107,8 +173,11 @@ fn call(board: &Board, answers: &mpsc::Sender<Answer>, id: u32, service: String,
             Ok(Err(_)) => Err("the viewer is ending".to_owned()),
             Err(_) => Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())),
         };
-        place.send(Answer::new(id, result));
+        if let Some(place) = place {
+            place.send(Answer::new(id, result));
+        }
     });
+    Ok(())
 }
 
 /// At most 123 bytes, which is what a close frame has room for.

@@ -56,7 +56,8 @@ pub struct LifeRecorder {
     pub bag: BagWriter,
     topics: [TopicId; 5],
     joints: Vec<String>,
-    stamp: i64,
+    /// Stamp of the last step \[ns\].
+    pub stamp: i64,
     /// Leave these steps out of the bag.
     pub lost: Vec<u64>,
     /// Every how many steps weights are recorded.
@@ -78,8 +79,15 @@ impl LifeRecorder {
             bag.add_topic(topic::<WeightSnapshot>("/policy/weights")).unwrap(),
             bag.add_topic(topic::<JointState>("/joint_commands")).unwrap(),
         ];
+        let joints = file.metadata.robot.joint_names().map(str::to_owned).collect();
+        let mut recorder = Self { bag, topics, joints, stamp: 0, lost: Vec::new(), weights_every: 1 };
+        recorder.say_layout(file, hash);
+        recorder
+    }
+
+    /// Records what a node says when the policy `file` begins a life.
+    pub fn say_layout(&mut self, file: &PolicyFile, hash: &str) {
         let layers: Vec<_> = file.metadata.network.layers().layers().collect();
-        let joints: Vec<String> = file.metadata.robot.joint_names().map(str::to_owned).collect();
         let message = WeightsLayout {
             policy: file.metadata.name.clone(),
             policy_hash: hash.to_owned(),
@@ -87,10 +95,10 @@ impl LifeRecorder {
             inputs: layers.iter().map(|layer| layer.inputs as u32).collect(),
             outputs: layers.iter().map(|layer| layer.outputs as u32).collect(),
             input_names: file.metadata.observation.names(&file.metadata.robot),
-            output_names: joints.clone(),
+            output_names: self.joints.clone(),
         };
-        bag.write(layout, 1, 1, &cdr(&message)).unwrap();
-        Self { bag, topics, joints, stamp: 0, lost: Vec::new(), weights_every: 1 }
+        let time = self.stamp as u64 + 1;
+        self.bag.write(self.topics[0], time, time, &cdr(&message)).unwrap();
     }
 
     /// One control step of `policy` on `state`, recorded.

@@ -92,6 +92,37 @@ def test_the_exported_model_has_the_masses_and_ranges_of_the_urdf(robot, tmp_pat
         assert masses[0] == pytest.approx(masses[1], rel=1e-4), name
 
 
+def test_flat_and_mended_inertias_are_exported_as_mujoco_accepts_them(tmp_path):
+    """A plate and what rounding made of one are at the edge of what a body can have, and MuJoCo knows no tolerance."""
+    moments = {
+        "plate": (1e-3, 2e-3, 3e-3),
+        "rounded": (1e-3, 2e-3, 3.02e-3),
+        "clamped": (1e-3, 1e-3, 5e-3),
+        "rod": (1e-8, 1e-3, 1e-3),
+    }
+    links, joints = "", ""
+    for name, (xx, yy, zz) in moments.items():
+        links += f"""<link name='{name}'><inertial><origin rpy='0.3 0.2 0.1'/><mass value='1'/>
+            <inertia ixx='{xx}' iyy='{yy}' izz='{zz}' ixy='0' ixz='0' iyz='0'/></inertial>
+            <collision><origin xyz='0 0 -0.2'/><geometry><sphere radius='0.02'/></geometry></collision></link>"""
+        joints += f"""<joint name='{name}_joint' type='revolute'><parent link='base'/><child link='{name}'/>
+            <axis xyz='0 1 0'/><limit lower='-1' upper='1' effort='50' velocity='5'/></joint>"""
+    base = "<link name='base'><inertial><mass value='1'/></inertial></link>"
+    (tmp_path / "flat.urdf").write_text(f"<robot name='flat'>{base}{links}{joints}</robot>")
+    names = list(moments)
+    (tmp_path / "flat.yaml").write_text(
+        f"name: flat\nurdf: flat.urdf\nbase_link: base\njoints: [{', '.join(f'{name}_joint' for name in names)}]\n"
+        f"feet: [{', '.join(names)}]\nactuator: {{stiffness: 400, damping: 20}}\n"
+    )
+    hebb("robot", "export", tmp_path / "flat.yaml", "--mjcf", tmp_path / "model.xml")
+    model = mujoco.MjModel.from_xml_path(str(tmp_path / "model.xml"))
+    for name, wanted in moments.items():
+        body = model.body(name)
+        expected = sorted([*wanted[:2], min(wanted[2], wanted[0] + wanted[1])])
+        assert body.mass[0] == pytest.approx(1), name
+        assert sorted(body.inertia) == pytest.approx(expected, abs=2e-5 * expected[2]), name
+
+
 def test_the_benchmark_sees_how_accurate_both_are(tmp_path):
     hebb("bench", "sim", "--rounds", 1, "--peers", sys.executable, "--json", tmp_path / "sim.json")
     gait = json.loads((tmp_path / "sim.json").read_text())["gait"]

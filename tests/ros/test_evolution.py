@@ -5,7 +5,6 @@ import time
 
 import pytest
 from hebbian_locomotion.msg import (
-    EvolutionDistribution,
     EvolutionHeartbeat,
     EvolutionProgress,
     EvolutionResults,
@@ -177,7 +176,8 @@ def test_foreign_workers_are_refused_and_told_why(world, reference, tmp_path):
     def refused():
         heartbeats.publish(old)
         # Results that cannot be, from someone who does not say who he is.
-        results.publish(EvolutionResults(protocol_version=1, worker=8, candidates=[99, 1], fitness=[1e9]))
+        version = work[-1].protocol_version if work else 0
+        results.publish(EvolutionResults(protocol_version=version, worker=8, candidates=[99, 1], fitness=[1e9]))
         for message in work:
             reasons.update(zip(message.refused, message.reasons, strict=True))
         return 7 in reasons and "takes part" not in other.output() and "another one" in other.output()
@@ -188,11 +188,24 @@ def test_foreign_workers_are_refused_and_told_why(world, reference, tmp_path):
     assert fleet.finish(node) == expected
 
 
-def test_results_that_no_episode_gave_are_failures_and_never_best(world, reference):
-    """A worker of another make takes part: it speaks the protocol, and sends numbers that are not finite."""
-    experiment, _ = reference
-    fleet = Fleet(world, experiment)
-    distributions = world.collect(EvolutionDistribution, "evolution/distribution", LATCHED)
+def test_a_fresh_worker_of_another_experiment_counts_as_none_and_both_logs_say_why(world, reference, tmp_path):
+    fleet = Fleet(world, reference[0])
+    node = fleet.node()
+    other = fleet.worker(experiment=write_experiment(tmp_path, name="other", duration=0.4))
+    fleet.until(
+        lambda progress: progress.state == "waiting" and progress.refused == 1 and not list(progress.workers),
+        "refusal",
+    )
+    reason = "the worker's experiment, robot or seed is another one"
+    world.spin_until(
+        lambda: reason in node.output() and f"refused by the evolution node: {reason}" in other.output(),
+        "reason in both logs",
+    )
+    assert node.stop() == 0, node.output()
+
+
+def evolve_with_numbers_that_no_episode_gave(world, fleet):
+    """Two generations with a worker of another make: it speaks the protocol, and sends numbers that are not finite."""
     work = world.collect(EvolutionWork, "evolution/work")
     heartbeats = world.client.create_publisher(EvolutionHeartbeat, "evolution/heartbeat", 10)
     results = world.client.create_publisher(EvolutionResults, "evolution/results", 10)
@@ -202,15 +215,15 @@ def test_results_that_no_episode_gave_are_failures_and_never_best(world, referen
     def play():
         nonlocal sequence
         sequence += 1
-        if not distributions:
+        if not work:
             return False
-        present = distributions[-1]
-        key = int(present.experiment_hash[:16], 16)
+        present = work[-1]
         same = {
             "protocol_version": present.protocol_version,
-            "experiment": key,
+            "experiment": present.experiment,
             "worker": 5,
             "generation": present.generation,
+            "distribution": present.distribution,
         }
         heartbeats.publish(EvolutionHeartbeat(**same, sequence=sequence, threads=1, capacity=12))
         leased = {
@@ -236,17 +249,37 @@ def test_results_that_no_episode_gave_are_failures_and_never_best(world, referen
 
     world.spin_until(play, "end of the evolution", lambda: fleet.progress[-1:], timeout=TIMEOUT)
     assert node.wait() == 0, node.output()
+    return node
+
+
+def test_results_that_no_episode_gave_are_failures_and_never_best(world, reference):
+    fleet = Fleet(world, reference[0])
+    node = evolve_with_numbers_that_no_episode_gave(world, fleet)
     last = fleet.progress[-1]
     assert last.best == 10.0 and last.failed == pytest.approx(3 / 12), last
     assert "panicked" in node.output() and "not finite" in node.output()
+
+
+def test_figures_are_of_their_generation_also_after_a_restart_with_more_candidates(world, tmp_path):
+    experiment = write_experiment(tmp_path)
+    restart = "  stop: {spread: 1.0e9}\n  restarts: {most: 1, population_factor: 2}\n  genome:"
+    experiment.write_text(experiment.read_text().replace("  genome:", restart, 1))
+    fleet = Fleet(world, experiment)
+    evolve_with_numbers_that_no_episode_gave(world, fleet)
+    restarted = [progress for progress in fleet.progress if progress.restarts == 1]
+    figures = [(progress.generation, pytest.approx(progress.failed)) for progress in (restarted[0], restarted[-1])]
+    assert figures == [(1, 3 / 12), (2, 3 / 24)], figures
 
 
 def test_what_takes_too_long_fails_with_its_reason(world, tmp_path):
     fleet = Fleet(world, write_experiment(tmp_path, duration=3600.0))
     node = fleet.node(time_limit=0.2)
     fleet.worker()
-    assert node.wait(TIMEOUT) == 1
-    assert "took too long" in node.output(), node.output()
+    fleet.until(lambda progress: progress.state == "stopped", "end of the evolution")
+    reason = fleet.progress[-1].reason
+    assert "took too long" in reason and "`time_limit`" in reason, reason
+    assert node.wait() == 1
+    assert reason in node.output(), node.output()
 
 
 def test_two_nodes_on_one_name_and_two_in_one_folder_are_a_clear_error(world, reference, tmp_path):
@@ -257,6 +290,20 @@ def test_two_nodes_on_one_name_and_two_in_one_folder_are_a_clear_error(world, re
     assert in_folder.wait() == 1 and "another process evolves into" in in_folder.output(), in_folder.output()
     twin = fleet.node(out=tmp_path / "other", listen=10.0)
     assert twin.wait() == 1 and "another evolution node" in twin.output(), twin.output()
+    assert node.stop() == 0, node.output()
+
+
+def test_a_second_node_that_heard_of_no_other_one_ends_and_the_first_goes_on(world, tmp_path):
+    fleet = Fleet(world, write_experiment(tmp_path, generations=100_000))
+    node = fleet.node()
+    fleet.worker()
+    fleet.until(lambda progress: progress.generation >= 10, "generations")
+    twin = fleet.node(out=tmp_path / "other", listen=0.0)
+    assert twin.wait() == 1 and "another evolution node" in twin.output(), twin.output()
+    fleet.progress.clear()
+    fleet.until(lambda progress: progress.generation >= 10 and progress.state == "running", "the first node")
+    before = fleet.progress[-1].generation
+    fleet.until(lambda progress: progress.generation > before, "generations after the second node")
     assert node.stop() == 0, node.output()
 
 

@@ -7,15 +7,19 @@ import time
 
 import numpy
 import pytest
+import rclpy
 from builtin_interfaces.msg import Time
 from hebbian_locomotion.msg import PlasticityState, PolicyStep, WeightSnapshot
-from hebbian_locomotion.srv import SetGate
+from hebbian_locomotion.srv import LoadPolicy, SetGate
+from rclpy.context import Context
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
+import tensors
 from conftest import POLICY, ROBOT, TIMEOUT, analyze, hebb, stamp
 
 SYNAPSES = 27 * 64 + 64 * 32 + 32 * 18
@@ -239,6 +243,78 @@ def test_with_simulated_time_messages_are_noted_by_the_clock(world):
     with AnyReader([bag]) as reader:
         messages = [(reader.deserialize(data, each.msgtype).data, when) for each, when, data in reader.messages()]
     assert sorted(messages) == [("at 10 s", 10 * 10**9), ("at 1000 s", 1000 * 10**9)]
+
+
+def test_a_topic_that_nobody_publishes_is_named(world):
+    notes = world.client.create_publisher(String, "/lab/notes", 10)
+    bag, recorder = start_recorder(world, topics="[/lab/notes,/lab/typo]")
+    world.spin_until(lambda: notes.get_subscription_count() == 1, "subscription")
+    notes.publish(String(data="here"))
+    # While it runs, and at its end, where one would look.
+    world.spin_until(lambda: "nobody publishes /lab/typo so far" in recorder.output(), "warning", recorder.output)
+    assert recorder.stop() == 0, recorder.output()
+    output = recorder.output()
+    assert "/lab/typo was not recorded: nobody published it" in output, output
+    assert "nobody publishes /lab/notes" not in output and "/lab/notes was not recorded" not in output, output
+    assert [message.data for message in read(bag)["/lab/notes"]] == ["here"]
+
+
+def test_a_topic_whose_publishers_disagree_is_recorded_once_they_agree(world):
+    clocks = world.client.create_publisher(Clock, "/clock", 10)
+    notes = world.client.create_publisher(String, "/lab/notes", 10)
+    context = Context()
+    rclpy.init(args=[], context=context, domain_id=world.domain)
+    stray = Node("stray", context=context)
+    stray.create_publisher(Imu, "/lab/notes", 10)
+    bag, recorder = start_recorder(world, topics="[/lab/notes]", use_sim_time="true")
+    # Before there is a time nothing is looked for, which is said: so both publishers are known when it comes.
+    world.spin_until(lambda: "no /clock has come" in recorder.output(), "warning", recorder.output)
+    now = Clock(clock=Time(sec=1000))
+    kinds = "disagree about its type: sensor_msgs/msg/Imu and std_msgs/msg/String"
+    world.send_until(clocks, now, lambda: kinds in recorder.output(), "complaint", recorder.output)
+    world.spin_for(2.0)
+    stray.destroy_node()
+    rclpy.shutdown(context=context)
+    world.send_until(clocks, now, lambda: notes.get_subscription_count() == 1, "subscription", recorder.output)
+    notes.publish(String(data="alone"))
+    world.spin_for(0.5)
+    assert recorder.stop() == 0, recorder.output()
+    assert [message.data for message in read(bag)["/lab/notes"]] == ["alone"]
+    assert recorder.output().count("disagree") == 1, recorder.output()
+
+
+def test_what_is_never_recorded_for_want_of_time_is_said(world):
+    notes = world.client.create_publisher(String, "/lab/notes", 10)
+    _, recorder = start_recorder(world, topics="[/lab/notes]", use_sim_time="true")
+    world.spin_until(lambda: "no /clock has come" in recorder.output(), "warning", recorder.output)
+    assert recorder.stop() == 0, recorder.output()
+    assert "nothing was recorded" in recorder.output() and notes.get_subscription_count() == 0, recorder.output()
+
+
+def test_a_policy_that_is_loaded_while_recording_replays_with_its_own_file(world):
+    bag, recorder = start_recorder(world)
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    start_walk(world, recorder, {"seed": 3}, {"seed": 5, "weights_every": 1})
+    world.spin_until(lambda: len(states) > 60, "control steps")
+    values, metadata = tensors.read(POLICY)
+    description = {**json.loads(metadata["hebbian_locomotion"]), "name": "the other one"}
+    other = world.folder / "other.safetensors"
+    tensors.write(other, values, {"hebbian_locomotion": json.dumps(description)})
+    answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(other), seed=7))
+    assert answer.success, answer.message
+    before = len(states)
+    world.spin_until(lambda: len(states) > before + 60, "control steps of the other policy")
+    end(world)
+    steps = {}
+    for file in [POLICY, other]:
+        report = world.folder / "replay.json"
+        done = hebb("replay", bag, file, "--json", report)
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads(report.read_text())
+        [gap] = report["gaps"]
+        assert "other_policy" in gap["reason"] and gap["steps"] + report["replayed"] == report["steps"], report
+        steps[file] = report["replayed"]
+    assert min(steps.values()) > 50 and sum(steps.values()) == len(read(bag)["/policy/steps"]), steps
 
 
 def test_two_policies_in_one_bag_are_replayed_by_name(world):

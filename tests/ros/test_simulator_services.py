@@ -6,6 +6,7 @@ import pytest
 from hebbian_locomotion.msg import FootContacts, SimulatorStatus
 from hebbian_locomotion.srv import Push, Reset, SetDamage, SetTerrain, Step
 from nav_msgs.msg import Odometry
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
@@ -23,9 +24,8 @@ class Robot:
         self.contacts = world.collect(FootContacts, "foot_contacts")
         self.odometry = world.collect(Odometry, "odom")
         self.status = world.collect(SimulatorStatus, "simulator/status")
-        self.process = world.start_simulator(
-            wait_for_command=False, start_noise__position=0.0, start_noise__velocity=0.0, **parameters
-        )
+        still = {"wait_for_command": False, "start_noise__position": 0.0, "start_noise__velocity": 0.0}
+        self.process = world.start_simulator(**{**still, **parameters})
         world.spin_until(lambda: self.joints and self.contacts and self.odometry, "a running simulator")
 
     def call(self, kind, name, **request):
@@ -91,6 +91,27 @@ def test_wrong_resets_are_refused(robot):
     robot.assert_refused(Reset, "reset", "`CF1` at 9 rad", seed=9, joints=["CF1"], positions=[9.0])
     robot.assert_refused(Reset, "reset", "`positions` has 0 entries for 1 names", seed=9, joints=["CF1"])
     robot.assert_refused(Reset, "reset", "NaN", seed=9, x=math.nan)
+    # On steps such a number would be that of a block beyond all counting.
+    assert robot.call(SetTerrain, "set_terrain", terrain="{relief: {steps: {}}}").success
+    robot.go_on()
+    for place in ({"x": 1e30}, {"y": -10_001.0}):
+        robot.assert_refused(Reset, "reset", "from -10000 to 10000 m", seed=9, **place)
+
+
+def test_a_command_after_a_reset_moves_only_the_joints_that_it_names(world):
+    robot = Robot(world, suspended=True)
+    commander = world.client.create_publisher(JointState, "joint_commands", 1)
+    world.spin_until(commander.get_subscription_count, "subscription of the simulator")
+    both = JointState(name=["CF1", "FT3"], position=[-0.5, 0.5])
+    world.send_until(commander, both, lambda: abs(robot.angle("FT3") - 0.5) < 0.05, "way of both joints")
+    # What is on its way arrives before the reset.
+    world.spin_for(0.2)
+    assert robot.call(Reset, "reset", keep_seed=True).success
+    world.spin_until(lambda: abs(robot.angle("FT3")) < 0.05, "start pose", lambda: robot.angle("FT3"))
+    one = JointState(name=["CF1"], position=[-0.5])
+    world.send_until(commander, one, lambda: abs(robot.angle("CF1") + 0.5) < 0.05, "way of one joint")
+    robot.go_on(20)
+    assert abs(robot.angle("FT3")) < 0.05, robot.angle("FT3")
 
 
 def test_another_ground_is_laid_and_wrong_ground_is_refused(robot):
@@ -160,6 +181,31 @@ def test_a_paused_simulation_steps_as_often_as_asked(robot):
     assert stamp(robot.joints[-1]) - before == 7 * 20_000_000, "a refused request stepped"
     assert robot.call(SetBool, "pause", data=False).success
     robot.go_on(5)
+
+
+@pytest.mark.parametrize("mode", ["real_time", "free_running"])
+def test_a_simulation_that_waits_for_its_first_command_steps_when_it_is_asked_to(world, mode):
+    robot = Robot(world, mode=mode, wait_for_command=True)
+    robot.pause()
+    before = stamp(robot.joints[-1])
+    answer = robot.call(Step, "step", steps=10)
+    assert answer.success and answer.control_steps == 10, answer
+    world.spin_for(0.5)
+    assert stamp(robot.joints[-1]) - before == 10 * 20_000_000
+    assert robot.call(SetBool, "pause", data=False).success
+    world.spin_for(0.5)
+    assert stamp(robot.joints[-1]) - before == 10 * 20_000_000, "after the pause it waits again"
+
+
+@pytest.mark.parametrize("mode", ["real_time", "free_running"])
+def test_who_comes_during_a_pause_hears_the_time_and_the_sensors(world, mode):
+    robot = Robot(world, mode=mode)
+    robot.go_on(5)
+    robot.pause()
+    clock, late = world.collect(Clock, "/clock"), world.collect(JointState, "joint_states")
+    world.spin_until(lambda: clock and late, "time and sensor values")
+    assert len({stamp(message) for message in late}) == 1, "time did not stand still"
+    assert {message.clock.sec * 1_000_000_000 + message.clock.nanosec for message in clock} == {stamp(late[-1])}
 
 
 def test_another_ground_during_a_pause_is_told_in_the_status(robot):

@@ -9,7 +9,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
-from conftest import LATCHED, ROBOT, beetle_with_imu_upside_down, stamp
+from conftest import LATCHED, ROBOT, ROOT, beetle_with_imu_upside_down, stamp
 
 JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
@@ -69,6 +69,23 @@ def test_all_topics_come_at_their_rates_with_contents_that_fit(world):
     status = seen["simulator/status"][-1]
     assert status.mode == "real_time" and abs(status.real_time_factor - 1) < 0.05
     assert status.physics_steps == 2 * status.control_steps
+
+
+def test_locked_joints_are_among_the_joint_states_where_they_stand(world):
+    """A robot_state_publisher needs all joints that can move in the URDF, and so does a viewer."""
+    text = ROBOT.read_text()
+    driven, pose = "FT0, FT3]", "nominal_pose: {}"
+    assert text.count(driven) == text.count(pose) == 1
+    text = text.replace(driven, "FT0]\nlocked: [FT3]").replace(pose, "nominal_pose: {FT3: 0.4}")
+    description = world.folder / "beetle.yaml"
+    description.write_text(text)
+    (world.folder / "beetle.urdf").write_text((ROOT / "config/robots/beetle.urdf").read_text())
+    joints = world.collect(JointState, "joint_states")
+    world.start_simulator(robot=description, wait_for_command=False)
+    world.spin_until(lambda: len(joints) > 5, "joint states")
+    for message in joints:
+        assert message.name == JOINTS and len(message.position) == len(message.velocity) == 18
+        assert math.isclose(message.position[-1], 0.4, abs_tol=1e-6) and message.velocity[-1] == 0.0, message
 
 
 def test_two_robots_in_two_namespaces_do_not_hear_each_other(world):

@@ -1,6 +1,5 @@
 """The viewer as a person meets it: real nodes, a real browser."""
 
-import re
 import signal
 import socket
 import sys
@@ -11,68 +10,19 @@ from pathlib import Path
 
 import pytest
 from hebbian_locomotion.msg import FootContacts, PlasticityState, SafetyState, SimulatorStatus
-from hebbian_locomotion.srv import ResetWeights
+from hebbian_locomotion.srv import ResetWeights, SaveWeights, SetGate
+from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 
-from browser import chromium
-from conftest import LATCHED, POLICY, ROBOT, ROOT, Process
-
-# Waits of the page, in ms; generous, as the machine may draw three dimensions in software on one busy core.
-PAGE_TIMEOUT = 60_000
+from browser import Page, chromium
+from conftest import LATCHED, POLICY, ROBOT, ROOT, Process, stamp
 
 
 @pytest.fixture(scope="module")
 def browser():
     with chromium() as browser:
         yield browser
-
-
-class Page:
-    """One open page, and what it should not do."""
-
-    def __init__(self, browser, url):
-        self.problems = []
-        self.context = browser.new_context(viewport={"width": 760, "height": 560}, reduced_motion="reduce")
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(PAGE_TIMEOUT)
-        own = re.match(r"http://[^/]+/", url).group()
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on(
-            "console", lambda message: message.type == "error" and self.problems.append(f"console: {message.text}")
-        )
-        foreign = ("data:", "blob:", own, own.replace("http", "ws"))
-        self.page.on(
-            "request", lambda request: request.url.startswith(foreign) or self.problems.append(f"asks {request.url}")
-        )
-        self.page.goto(url)
-
-    def wait(self, expression):
-        # Playwright's own wait_for_function evaluates text within the page, which the page's content policy forbids.
-        deadline = time.monotonic() + PAGE_TIMEOUT / 1000
-        while not self.page.evaluate(expression):
-            assert time.monotonic() < deadline, f"never true: {expression}; notice: {self.notice()}; {self.problems}"
-            self.page.wait_for_timeout(50)
-
-    def notice(self):
-        return self.text("#notice")
-
-    def wait_for_node(self, name, presence):
-        self.wait(f"document.querySelector('[data-node={name}]')?.dataset.presence === '{presence}'")
-
-    def picture(self):
-        # Of the page, not of the element: Playwright would wait until an element no longer moves.
-        box = self.page.locator("#stage").bounding_box()
-        return self.page.screenshot(clip=box, timeout=PAGE_TIMEOUT)
-
-    def text(self, selector):
-        return self.page.locator(selector).text_content()
-
-    def presence(self, name):
-        return self.page.evaluate(f"document.querySelector('[data-node={name}]')?.dataset.presence")
-
-    def joint_angle(self):
-        return self.page.locator("#part-detail").inner_text()
 
 
 @pytest.fixture
@@ -190,6 +140,8 @@ def test_nodes_that_are_lost_are_shown_as_lost_and_come_back_by_themselves(world
 
     viewer.stop(signal.SIGTERM)
     page.wait_for_node("viewer", "lost")
+    # What an attempt fails by browsers do not tell: it may be a token.
+    page.wait("document.querySelector('#notice').textContent.includes('is not there, or refuses')")
     world.start_viewer(port=int(url.rsplit(":", 1)[1].strip("/")))
     page.wait_for_node("policy", "live")
     # The browser itself reports each failed attempt to reach a viewer that is not there.
@@ -206,17 +158,17 @@ def test_time_is_paused_and_goes_on_by_the_same_button(world, open_page):
     page.wait("document.querySelector('#simulator-pause').textContent === 'Go on'")
 
     def stands_still():
-        seen = len(joints)
+        seen = stamp(joints[-1])
         world.spin_for(1.5)
-        return len(joints) == seen
+        return stamp(joints[-1]) == seen
 
     world.spin_until(stands_still, "pause")
     assert page.text("#simulator-pause") == "Go on", "the label does not outlast the next pictures"
     time_shown = "[...document.querySelectorAll('#readouts dt')].find(({ textContent }) => textContent === 'time')"
     time_shown += ".nextElementSibling.textContent"
-    paused_at, seen = page.page.evaluate(time_shown), len(joints)
+    paused_at, seen = page.page.evaluate(time_shown), stamp(joints[-1])
     page.page.click("#simulator-pause")
-    world.spin_until(lambda: len(joints) > seen + 50, "second of simulated time")
+    world.spin_until(lambda: stamp(joints[-1]) > seen + 1_000_000_000, "second of simulated time")
     page.wait("document.querySelector('#simulator-pause').textContent === 'Pause'")
     page.wait(f"{time_shown} !== {paused_at!r}")
     assert page.problems == []
@@ -345,6 +297,128 @@ def test_a_question_does_not_stand_in_the_way_of_a_stop(world, open_page):
     page.page.click("#ask-go")
     world.spin_until(lambda: len(resets) == 1, "new weights after the question")
     assert stops == [] and page.problems == []
+
+
+def test_weights_are_saved_in_the_file_of_the_parameter(world, open_page):
+    path = world.folder / "kept.safetensors"
+    _, url = world.start_viewer(weights_file=path)
+    page = open_page(url)
+    saves = offer(world, SaveWeights, "policy/save_weights", "saved")
+    save = page.page.locator("#policy-save-weights")
+    world.spin_until(save.is_enabled, "service in the page")
+    assert str(path) in save.get_attribute("title")
+    save.click()
+    world.spin_until(lambda: saves, "save")
+    assert saves[0].path == str(path)
+
+
+def test_the_gate_is_toggled_by_what_was_commanded_once_a_press_and_not_from_a_list(world, open_page):
+    _, url = world.start_viewer()
+    page = open_page(url)
+    states = world.client.create_publisher(PlasticityState, "policy/plasticity", 10)
+    statuses = world.client.create_publisher(SimulatorStatus, "simulator/status", 10)
+    gates = offer(world, SetGate, "policy/set_gate", "from the next control step on")
+    world.spin_until(page.page.locator("#gate-shut").is_enabled, "service in the page")
+
+    def shown(label, step, reason, layer_gates):
+        detail = f"{reason} in step {step}"
+        message = PlasticityState(step=step, gate=min(layer_gates), layer_gates=layer_gates)
+        message.gate_reason, message.gate_detail = reason, detail
+        expected = (detail, f"{label} the gate")
+        world.send_until(
+            states, message, lambda: (page.text("#gate-reason"), page.text("#gate-shut")) == expected, f"label: {label}"
+        )
+
+    def sent(act):
+        gates.clear()
+        act()
+        # Time for one too many.
+        world.spin_for(1.0)
+        return [request.gate for request in gates]
+
+    def press():
+        page.page.keyboard.press("g")
+
+    # A source of the policy keeps it shut, while it is commanded open.
+    shown("Shut", 1, "schedule", [0.0, 0.0])
+    assert sent(press) == [0.0]
+    # One layer is shut by command, the other learns.
+    shown("Shut", 2, "service", [0.0, 1.0])
+    assert sent(press) == [0.0]
+    shown("Open", 3, "service", [0.0, 0.0])
+
+    def hold():
+        for _ in range(5):
+            page.page.keyboard.down("g")
+        page.page.keyboard.up("g")
+
+    assert sent(hold) == [1.0]
+
+    # In a list a letter chooses an entry.
+    world.send_until(statuses, SimulatorStatus(), page.page.locator("#joint").is_visible, "list of joints")
+    page.page.focus("#joint")
+    assert sent(press) == []
+    assert page.problems == []
+
+
+# Collects the speeds that the page shows.
+NOTE_SPEEDS = """() => {
+    window.speeds = [];
+    const readouts = document.querySelector("#readouts");
+    const note = () => {
+        const speed = /speed(-?[0-9.]+) m/.exec(readouts.textContent);
+        if (speed) window.speeds.push(Number(speed[1]));
+    };
+    new MutationObserver(note).observe(readouts, { childList: true, subtree: true, characterData: true });
+}"""
+
+
+def test_what_the_robot_did_while_it_was_silent_is_not_made_up_and_old_poses_are_forgotten(world, open_page):
+    _, url = world.start_viewer()
+    page = open_page(url)
+    odometry = world.client.create_publisher(Odometry, "odom", 10)
+    joints = world.client.create_publisher(JointState, "joint_states", 10)
+    world.spin_until(
+        lambda: odometry.get_subscription_count() > 0 and joints.get_subscription_count() > 0, "subscriptions"
+    )
+    page.wait_for_node("viewer", "live")
+    page.page.evaluate(NOTE_SPEEDS)
+
+    def stand(begin, seconds, x):
+        """The robot stands at `x` from the time `begin` on; until the page shows the end."""
+        pose, angles = Odometry(), JointState(name=["hip"], position=[0.0])
+        pose.pose.pose.position.x, pose.pose.pose.orientation.w = x, 1.0
+        for step in range(round(seconds / 0.02)):
+            angles.header.stamp.sec, angles.header.stamp.nanosec = begin + step // 50, step % 50 * 20_000_000
+            odometry.publish(pose)
+            joints.publish(angles)
+            world.spin_for(0.02)
+        shown = "Number(/time([0-9.]+) s/.exec(document.querySelector('#readouts').textContent)?.[1])"
+        page.wait(f"{shown} > {begin + seconds / 2}")
+
+    # Some poses, and then none for longer than can be looked back: they are not in the slider.
+    stand(10, 0.4, 0.0)
+    stand(100, 3, 0.0)
+    assert page.page.evaluate("Number(document.querySelector('#scrub').min)") > -10.0
+
+    # A silence in which it was carried away: at no speed.
+    page.wait("window.speeds.length > 0")
+    world.spin_for(5.0)
+    stand(110, 3, 50.0)
+    speeds = page.page.evaluate("window.speeds")
+    assert max(map(abs, speeds)) < 0.1, speeds
+    assert page.problems == []
+
+
+def test_a_page_too_many_says_so_and_opens_when_there_is_room(world, open_page):
+    _, url = world.start_viewer(browsers=1)
+    first = open_page(url)
+    first.wait_for_node("viewer", "live")
+    second = open_page(url)
+    second.wait("document.querySelector('#notice').textContent.includes('too many browsers')")
+    first.page.close()
+    second.wait_for_node("viewer", "live")
+    second.wait("document.querySelector('#notice').hidden")
 
 
 def get(url):

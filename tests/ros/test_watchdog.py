@@ -10,7 +10,7 @@ from sensor_msgs.msg import JointState
 from conftest import stamp
 
 WARNING = "the robot holds its pose until one comes"
-JOINT, FAR = "CF1", -1.2
+JOINT, FAR, OTHER = "CF1", -1.2, "FT3"
 
 
 class Watched:
@@ -32,9 +32,9 @@ class Watched:
     def command(self):
         self.commander.publish(JointState(name=[JOINT], position=[FAR]))
 
-    def angle(self):
+    def angle(self, joint=JOINT):
         message = self.joints[-1]
-        return message.position[list(message.name).index(JOINT)]
+        return message.position[list(message.name).index(joint)]
 
     def said(self):
         """Level and message of the commands' status."""
@@ -79,6 +79,18 @@ def test_a_robot_without_commands_stops_where_it_is_and_goes_on_with_the_next_on
     assert robot.simulator.output().count("commands on joint_commands again, after") == 1, robot.simulator.output()
     robot.await_said(*SILENT)
     assert robot.simulator.output().count(WARNING) == 2, robot.simulator.output()
+
+
+def test_a_command_after_a_hold_moves_only_the_joints_that_it_names(world):
+    robot = Watched(world)
+    robot.commander.publish(JointState(name=[JOINT, OTHER], position=[FAR, 1.0]))
+    robot.await_said(*SILENT)
+    robot.go_on(0.5)
+    held = robot.angle(OTHER)
+    assert 0.05 < held < 0.6, held
+    command = JointState(name=[JOINT], position=[FAR])
+    world.send_until(robot.commander, command, lambda: robot.angle() < FAR + 0.1, "its way", robot.angle)
+    assert abs(robot.angle(OTHER) - held) < 0.02, (held, robot.angle(OTHER))
 
 
 def test_a_first_command_without_a_stamp_is_missed_like_any_other(world):

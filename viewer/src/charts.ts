@@ -1,7 +1,7 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { GaitDiagram } from "./gait";
-import { type History, SPAN } from "./history";
+import { type History, lastBefore, SPAN } from "./history";
 import type { State } from "./protocol";
 import { DASHES, type Theme } from "./theme";
 
@@ -70,15 +70,27 @@ export class Charts {
     this.gait.draw(history, shown);
     const now = history.now;
     const every = Math.max(1, Math.floor(history.states.length / POINTS));
-    const states = history.states.filter((_, index, all) => index % every === 0 || index === all.length - 1);
-    const times = states.map(({ time }) => time - now);
+    const times: number[] = [];
+    // null: the robot was silent, and no line joins what was before with what came after.
+    const states: (State | null)[] = [];
+    history.states.forEach((state, index, all) => {
+      const returns = index > 0 && history.isAfterSilence(state);
+      if (returns) {
+        times.push((all[index - 1]!.time + state.time) / 2 - now);
+        states.push(null);
+      }
+      if (returns || index % every === 0 || index === all.length - 1) {
+        times.push(state.time - now);
+        states.push(state);
+      }
+    });
     this.all().forEach((chart, index) => {
       const plot = this.plots[index];
       if (!plot) return;
       const count = plot.series.length - 1;
       const lines = Array.from({ length: count }, () => new Array<number | null>(states.length));
       states.forEach((state, at) => {
-        const values = chart.lines(state);
+        const values = state ? chart.lines(state) : [];
         for (let line = 0; line < count; line++) lines[line]![at] = values[line] ?? null;
       });
       (plot as uPlot & { shown?: number }).shown = shown - now;
@@ -172,20 +184,31 @@ export class Charts {
 const speedChart: Chart = { title: "Speed", unit: "m/s", lines: (state) => [speeds.get(state) ?? null], digits: 2 };
 const speeds = new WeakMap<State, number>();
 
-/** Speed along the robot's heading over the last second, kept for the charts; null where nothing measures it. */
-export function noteSpeed(history: History): number | null {
-  const state = history.states.at(-1);
-  const before = state && history.stateAt(state.time - SPEED_OVER);
-  const elapsed = state && before ? state.time - before.time : 0;
-  if (!state?.base || !before?.base || elapsed < 0.2) return null;
+/** Notes the speed along the robot's heading over the last second, where something measures it; `last` is the state before. */
+export function noteSpeed(history: History, last: State | undefined) {
+  const { states } = history;
+  const state = states.at(-1);
+  if (!state) return;
+  if (last?.time === state.time) {
+    // Another view of one instant: a pose that came since is of the next one.
+    const speed = speeds.get(last);
+    if (speed !== undefined) speeds.set(state, speed);
+    return;
+  }
+  let from = Math.max(0, lastBefore(states, state.time - SPEED_OVER));
+  // Not over a silence, whose way nobody saw.
+  const next = states[from + 1];
+  if (next && history.isAfterSilence(next)) from++;
+  const before = states[from]!;
+  const elapsed = state.time - before.time;
+  if (!state.base || !before.base || elapsed < 0.2) return;
   const [x, y, z, w] = before.base.orientation;
   const heading = Math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z));
   const way = (axis: 0 | 1) => state.base!.position[axis] - before.base!.position[axis];
-  const speed = (Math.cos(heading) * way(0) + Math.sin(heading) * way(1)) / elapsed;
-  speeds.set(state, speed);
-  return speed;
+  speeds.set(state, (Math.cos(heading) * way(0) + Math.sin(heading) * way(1)) / elapsed);
 }
 
+/** The speed that was noted of a state [m/s]; null: none. */
 export function speedOf(state: State): number | null {
   return speeds.get(state) ?? null;
 }

@@ -16,12 +16,16 @@ interface Action {
   label: string;
   service: string;
   request: () => Request | null;
-  title: string;
+  title: Title;
   /** What is asked first on a robot that is not simulated. */
   danger?: string;
 }
 
-const STATE_FILE = "/tmp/hebbian_viewer_weights.safetensors";
+/** What a control does; a function where that may change. */
+type Title = string | (() => string);
+
+/** What `gate_reason` names where the command decides, and not a source of the policy. */
+const COMMANDS = ["parameter", "topic", "service"];
 /** A status heard this long after an answer may still have been made before it [ms]. */
 const ON_THE_WAY = 1000;
 
@@ -34,6 +38,9 @@ export class Controls {
   private paused = false;
   /** What the simulator answered last, and until when statuses are older than that, by the page's clock [ms]. */
   private answered = { paused: false, until: -Infinity };
+  /** What the gate was set to here last, in which control step, and until when states are older than that, by the page's clock [ms]. */
+  private gateSet = { open: true, step: -1, until: -Infinity };
+  private weightsFile = "";
   private damages: { kind: string; joint: string }[] = [];
   private dragging = false;
   private readonly gate: HTMLInputElement;
@@ -45,7 +52,7 @@ export class Controls {
   private readonly pauseButton: HTMLButtonElement;
   private readonly groundSelect: HTMLSelectElement;
   private readonly jointSelect: HTMLSelectElement;
-  private readonly bound: { element: HTMLButtonElement | HTMLInputElement | HTMLSelectElement; service: string; title: string }[] = [];
+  private readonly bound: { element: HTMLButtonElement | HTMLInputElement | HTMLSelectElement; service: string; title: Title }[] = [];
 
   constructor(
     container: HTMLElement,
@@ -93,12 +100,12 @@ export class Controls {
         title: "Puts back the weights of five seconds ago",
         danger: "The weights of five seconds ago take effect at once. The robot may jerk.",
       }),
-      this.action({ label: "Save", service: "policy/save_weights", request: () => ({ path: STATE_FILE }), title: `Writes the weights to ${STATE_FILE} on the robot's computer` }),
+      this.action({ label: "Save", service: "policy/save_weights", request: () => ({ path: this.weightsFile }), title: () => `Writes the weights to ${this.weightsFile} on the robot's computer` }),
       this.action({
         label: "Restore",
         service: "policy/restore_weights",
-        request: () => ({ path: STATE_FILE }),
-        title: "Puts back the weights that were saved",
+        request: () => ({ path: this.weightsFile }),
+        title: () => `Puts back the weights that were saved in ${this.weightsFile}`,
         danger: "The saved weights take effect at once. The robot may jerk.",
       }),
     );
@@ -139,7 +146,8 @@ export class Controls {
     this.refresh();
   }
 
-  setServices(services: Service[]) {
+  setServices(services: Service[], weightsFile: string) {
+    this.weightsFile = weightsFile;
     this.services = new Map(services.map((service) => [service.name, service]));
     this.refresh();
   }
@@ -175,12 +183,24 @@ export class Controls {
     if (!plasticity) return;
     if (!this.dragging && document.activeElement !== this.gate) this.gate.value = String(plasticity.gate);
     if (!this.dragging) this.gateValue.textContent = plasticity.gate.toFixed(2);
-    this.shut.textContent = plasticity.gate > 0 ? "Shut the gate" : "Open the gate";
+    this.labelGate();
     this.gateReason.textContent = plasticity.gate_reason === "open" ? "Weights change at every step." : plasticity.gate_detail;
   }
 
   async toggleGate() {
-    await this.setGate((this.state?.plasticity?.gate ?? 1) > 0 ? 0 : 1);
+    await this.setGate(this.gateOpen ? 0 : 1);
+  }
+
+  /** Whether a layer's gate is commanded open, whatever the policy's own sources shut: opening it would change nothing, shutting it lasts. */
+  private get gateOpen(): boolean {
+    const plasticity = this.state?.plasticity;
+    if (!plasticity || plasticity.step === this.gateSet.step || performance.now() < this.gateSet.until) return this.gateSet.open;
+    // The command is named before a source that allows as little: with a source named it is open.
+    return !COMMANDS.includes(plasticity.gate_reason) || Math.max(plasticity.gate, ...plasticity.layer_gates) > 0;
+  }
+
+  private labelGate() {
+    this.shut.textContent = this.gateOpen ? "Shut the gate" : "Open the gate";
   }
 
   async stop() {
@@ -241,7 +261,10 @@ export class Controls {
   }
 
   private async setGate(gate: number) {
-    await this.call("policy/set_gate", { gate }, gate === 0 ? "Gate shut" : `Gate ${gate.toFixed(2)}`);
+    if (await this.call("policy/set_gate", { gate }, gate === 0 ? "Gate shut" : `Gate ${gate.toFixed(2)}`)) {
+      this.gateSet = { open: gate > 0, step: this.state?.plasticity?.step ?? -1, until: performance.now() + ON_THE_WAY };
+      this.labelGate();
+    }
   }
 
   private async togglePause() {
@@ -299,7 +322,7 @@ export class Controls {
     return made;
   }
 
-  private bind(element: HTMLButtonElement | HTMLInputElement | HTMLSelectElement, service: string, title: string) {
+  private bind(element: HTMLButtonElement | HTMLInputElement | HTMLSelectElement, service: string, title: Title) {
     this.bound.push({ element, service, title });
   }
 
@@ -308,7 +331,8 @@ export class Controls {
       const offered = this.offers(service);
       element.disabled = !offered;
       element.classList.toggle("absent", !offered);
-      element.title = offered ? title : `absent: no node offers ${service}`;
+      const what = typeof title === "string" ? title : title();
+      element.title = offered ? what : `absent: no node offers ${service}`;
     }
   }
 }
@@ -316,8 +340,8 @@ export class Controls {
 /** Names of grounds, and how SetTerrain.srv writes them. */
 const GROUNDS: [string, string][] = [
   ["flat", ""],
-  ["uneven, 2 cm", "{relief: {uneven: {height: 0.02}}}"],
-  ["uneven, 4 cm", "{relief: {uneven: {height: 0.04}}}"],
+  ["uneven, 2 cm", "{relief: {uneven: {height: 0.02, step: 0.005}}}"],
+  ["uneven, 4 cm", "{relief: {uneven: {height: 0.04, step: 0.005}}}"],
   ["steps of 2 cm", "{relief: {steps: {height: 0.02}}}"],
   ["slippery", "{friction: 0.3}"],
   ["soft", "{soft: {frequency: 8}}"],

@@ -2,6 +2,8 @@ import type { State, Weights } from "./protocol";
 
 /** How far back one can look [s]. */
 export const SPAN = 60;
+/** Who was not heard for longer than this may have been anywhere meanwhile [s]. */
+const SILENCE = 1.5;
 /** Most states and bytes of weights kept, whatever the rates are. */
 const MOST_STATES = 4000;
 const MOST_BYTES = 64e6;
@@ -10,17 +12,34 @@ const MOST_BYTES = 64e6;
 export class History {
   readonly states: State[] = [];
   readonly weights: Weights[] = [];
+  /** States before which the robot was silent. */
+  private readonly returns = new WeakSet<State>();
+  /** When the last instant was first heard of, by the page's clock [s]. */
+  private heard = 0;
 
   /** Takes a state; returns false when the robot's time jumped back, so that all before is forgotten. */
   addState(state: State): boolean {
     const last = this.states.at(-1);
     const continues = !last || state.time >= last.time;
     if (!continues) this.clear();
-    // The robot stands still in time (paused, or no sensors): only the newest view of that instant counts.
-    if (last && state.time === last.time) this.states.pop();
+    const now = performance.now() / 1000;
+    if (last && state.time === last.time) {
+      // The robot stands still in time (paused, or no sensors): only the newest view of that instant counts.
+      this.states.pop();
+      if (this.returns.has(last)) this.returns.add(state);
+    } else {
+      // By both clocks: a pause is none of the robot's time, and simulated time may fly.
+      if (last && continues && state.time - last.time > SILENCE && now - this.heard > SILENCE) this.returns.add(state);
+      this.heard = now;
+    }
     this.states.push(state);
     trim(this.states, state.time, MOST_STATES);
     return continues;
+  }
+
+  /** Whether the robot was silent before `state`, so that nothing is known of the way there. */
+  isAfterSilence(state: State): boolean {
+    return this.returns.has(state);
   }
 
   addWeights(weights: Weights) {
@@ -54,10 +73,9 @@ export class History {
 }
 
 function trim(items: { time: number }[], now: number, most: number) {
-  let old = 0;
-  while (old < items.length && (items[old]!.time < now - SPAN || items.length - old > most)) old++;
-  // Many at a time: removing from the front moves all the rest.
-  if (old > 32 || (old > 0 && items.length > most)) items.splice(0, old);
+  let old = Math.max(0, items.length - most);
+  while (old < items.length && items[old]!.time < now - SPAN) old++;
+  if (old > 0) items.splice(0, old);
 }
 
 /** Index of the last item at or before `time`; -1: none. Items are sorted by time. */

@@ -45,7 +45,7 @@ const connection = new Connection({
   connected: (up, reason) => {
     connected = up;
     showNodes();
-    if (!up) say(`The viewer's node is lost${reason ? ` (${reason})` : ""}; trying again …`, "bad", true);
+    if (!up) say(`${reason}; trying again …`, "bad", true);
     else if ($("notice").dataset.stays) $("notice").hidden = true;
   },
   text: (message) => {
@@ -75,7 +75,7 @@ const connection = new Connection({
         stage.setGround(message.shapes);
         break;
       case "services":
-        controls.setServices(message.services);
+        controls.setServices(message.services, message.weights_file);
         for (const button of stopButtons) button.classList.toggle("absent", !controls.offers("policy/emergency_stop"));
         break;
       case "state":
@@ -104,8 +104,9 @@ followTheme($<HTMLButtonElement>("theme"), (theme) => {
 function takeState(state: State) {
   const first = latest === null;
   latest = state;
+  const before = history.states.at(-1);
   if (!history.addState(state)) shownAt = null;
-  noteSpeed(history);
+  noteSpeed(history, before);
   showNodes();
   controls.show(state);
   // What is looked at must not slide out of what is kept.
@@ -286,7 +287,9 @@ addEventListener("keydown", (event) => {
   }
   if ($<HTMLDialogElement>("ask").open) return;
   const target = event.target as HTMLElement;
-  const types = target.matches("button, input, select, a");
+  // There a letter chooses an entry.
+  if (target.matches("select")) return;
+  const types = target.matches("button, input, a");
   const keys: Record<string, () => void> = {
     g: () => controls.offers("policy/set_gate") && void controls.toggleGate(),
     l: () => $("live").click(),
@@ -297,5 +300,6 @@ addEventListener("keydown", (event) => {
   const action = keys[event.key];
   if (!action) return;
   if (!types) event.preventDefault();
-  action();
+  // A key that is held says once what it says; only steps go on.
+  if (!event.repeat || event.key.startsWith("Arrow")) action();
 });

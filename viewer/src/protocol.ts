@@ -34,7 +34,7 @@ export interface State {
   nodes: Record<NodeName, { presence: Presence; age: number | null }>;
   joints: (number | null)[];
   feet: { contact: boolean[]; force: number[] };
-  base: { position: Vector; orientation: Quaternion; velocity: Vector } | null;
+  base: { link: string; position: Vector; orientation: Quaternion; velocity: Vector } | null;
   imu: Quaternion | null;
   plasticity: Plasticity | null;
   simulation: Simulation | null;
@@ -106,7 +106,7 @@ export type Text =
   | Layout
   | { type: "description"; urdf: string }
   | { type: "ground"; shapes: GroundShape[] }
-  | { type: "services"; services: Service[] }
+  | { type: "services"; services: Service[]; weights_file: string }
   | { type: "answer"; id: number; response?: Record<string, unknown>; error?: string };
 
 export type Binary = { kind: "weights"; weights: Weights } | { kind: "reference"; reference: Reference };

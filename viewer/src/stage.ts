@@ -11,6 +11,7 @@ import {
   LoadingManager,
   Line,
   LineBasicMaterial,
+  Matrix4,
   Mesh,
   MeshBasicMaterial,
   MeshStandardMaterial,
@@ -19,6 +20,7 @@ import {
   PerspectiveCamera,
   PlaneGeometry,
   Raycaster,
+  Quaternion,
   RepeatWrapping,
   RingGeometry,
   Scene,
@@ -199,9 +201,8 @@ export class Stage {
       const angle = state.joints[index];
       if (typeof angle === "number") robot.joints[name]?.setJointValue(angle);
     });
-    const orientation = state.base?.orientation ?? state.imu;
-    if (orientation) robot.quaternion.set(...orientation);
-    if (state.base) robot.position.set(...state.base.position);
+    if (state.base) place(robot, state.base);
+    else if (state.imu) robot.quaternion.set(...state.imu);
     robot.updateMatrixWorld(true);
     if (!state.base) this.standOnGround(robot);
     this.lightFeet(state);
@@ -209,16 +210,18 @@ export class Stage {
     this.dirty = true;
   }
 
-  /** The way of the base over the ground until `time`. */
+  /** The way of the base over the ground until `time`, since the robot was last silent. */
   drawTrail(history: History, time: number) {
     const positions = this.trail.geometry.getAttribute("position") as BufferAttribute;
     const states = history.states;
     const every = Math.max(1, Math.ceil(states.length / TRAIL_POINTS));
     let count = 0;
-    for (let index = 0; index < states.length && count < TRAIL_POINTS; index += every) {
-      const { base, time: at } = states[index]!;
-      if (at > time) break;
-      if (base) positions.setXYZ(count++, base.position[0], base.position[1], 0.002);
+    for (let index = 0; index < states.length && count < TRAIL_POINTS; index++) {
+      const state = states[index]!;
+      const { base } = state;
+      if (state.time > time) break;
+      if (history.isAfterSilence(state)) count = 0;
+      if (base && index % every === 0) positions.setXYZ(count++, base.position[0], base.position[1], 0.002);
     }
     positions.needsUpdate = true;
     this.trail.geometry.setDrawRange(0, count);
@@ -347,6 +350,17 @@ export class Stage {
     this.camera.updateProjectionMatrix();
     this.dirty = true;
   }
+}
+
+/** Puts `robot` so that the link of the odometry, which need not be the root of the description, is where that says. */
+function place(robot: URDFRobot, base: NonNullable<State["base"]>) {
+  const pose = new Matrix4().compose(new Vector3(...base.position), new Quaternion(...base.orientation), new Vector3(1, 1, 1));
+  const link = robot.links[base.link];
+  if (link && link !== robot) {
+    robot.updateMatrixWorld(true);
+    pose.multiply(link.matrixWorld.clone().invert()).multiply(robot.matrixWorld);
+  }
+  pose.decompose(robot.position, robot.quaternion, robot.scale);
 }
 
 function drawsInSoftware(): boolean {

@@ -1,8 +1,8 @@
-//! `hebb bag`: what is in a recording, whether it is sound, and saving what is readable.
+//! `hebb bag`: what is in a recording, whether it is sound, and saving what is.
 
 use std::path::PathBuf;
 
-use hebbian_locomotion::recording::{Bag, Integrity, repair};
+use hebbian_locomotion::recording::{Bag, Integrity, Repair, repair};
 
 use crate::Failure;
 use crate::report::write_json;
@@ -11,11 +11,11 @@ use crate::report::write_json;
 pub struct Arguments {
     /// Bag: its folder, or a .mcap file.
     bag: PathBuf,
-    /// Write what is readable into a new bag: for programs that refuse one that was cut short.
+    /// Write what is sound into a new bag: for programs that refuse one that was cut short or is damaged.
     #[arg(long, value_name = "FOLDER")]
     repair: Option<PathBuf>,
     /// Write the figures as JSON.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "repair")]
     json: Option<PathBuf>,
 }
 
@@ -24,10 +24,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(folder) = &arguments.repair {
         let repair = repair(&bag, folder)?;
         println!("{} messages saved in {}", repair.messages, folder.display());
-        if let Some(damage) = repair.damage {
-            println!("the rest is lost: {damage}");
-        }
-        return Ok(());
+        let lost = losses(&repair);
+        return match &repair.damage {
+            None => Ok(()),
+            Some(damage) if lost.is_empty() => Err(format!("{damage}; all that was found is saved").into()),
+            Some(damage) => Err(format!("{damage}; left out: {lost}").into()),
+        };
     }
     let summary = bag.verify()?;
     println!("{}", integrity(summary.integrity));
@@ -43,6 +45,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => write_json(path, &summary),
         None => Ok(()),
     }
+}
+
+/// What a repair left out, in words; empty: nothing.
+fn losses(repair: &Repair) -> String {
+    let parts = [
+        (repair.lost_chunks, "damaged chunks"),
+        (repair.nameless, "messages whose topic stood in a damaged chunk alone"),
+        (repair.lost_bytes, "bytes of which nothing says what they are"),
+    ];
+    let lost = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what} ({count})"));
+    lost.collect::<Vec<_>>().join(", ")
 }
 
 /// The soundness of a bag in words.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use hebbian_locomotion::config::Change;
 use hebbian_locomotion::evidence::{Trial, ablate};
-use hebbian_locomotion::evolution::{Continuation, Evaluator, Experiment, Generation, Run, evaluate_generation};
+use hebbian_locomotion::evolution::{
+    Continuation, EvaluatorPool, Experiment, FailureCounts, Generation, Run, evaluate_generation,
+};
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
 
@@ -54,7 +56,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(threads) = arguments.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
-    let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&experiment.name));
+    let out = match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => Run::default_folder(&experiment)?,
+    };
     let continuation = if arguments.resume { Continuation::Required } else { Continuation::Never };
     let options = Options {
         out: &out,
@@ -106,21 +111,22 @@ fn evolve(run: &mut Run, milestone: f32) -> Result<(), Failure> {
     let bar = progress_bar(left * settings.population as u64, "{bar:30.cyan} {percent:>3}%  {msg}  {eta} left");
     let start = Instant::now();
     let (mut reached, mut episodes) = (None, 0);
-    let mut evaluator = Evaluator::new(run.search(), run.robot().clone())?;
+    let mut evaluators = EvaluatorPool::new(run.search(), run.robot().clone())?;
     let reason = loop {
         if let Some(reason) = run.ended() {
             break reason;
         }
         for event in run.prepare()? {
-            evaluator = Evaluator::new(run.search(), run.robot().clone())?;
+            evaluators = EvaluatorPool::new(run.search(), run.robot().clone())?;
             bar.suspend(|| println!("generation {:>4}  {event}", run.search().strategy().generation()));
         }
         let began = Instant::now();
-        let outcomes = evaluate_generation(run.search(), &evaluator, || bar.inc(1));
+        let outcomes = evaluate_generation(run.search(), &evaluators, || bar.inc(1));
         episodes += outcomes.len() as u64 * u64::from(experiment.episodes_per_candidate());
         let generation = run.finish_generation(&outcomes, began.elapsed())?;
         let done = run.search().strategy().generation() - first;
-        let line = line(&generation, episodes as f64 / start.elapsed().as_secs_f64());
+        let failures = outcomes.iter().filter_map(|outcome| outcome.err()).collect();
+        let line = line(&generation, failures, episodes as f64 / start.elapsed().as_secs_f64());
         if std::io::stderr().is_terminal() {
             bar.set_message(line);
         } else {
@@ -158,9 +164,11 @@ fn policy(run: &Run, ablation_episodes: u32) -> Result<PolicyFile, Failure> {
     Ok(file)
 }
 
-fn line(g: &Generation, rate: f64) -> String {
+fn line(g: &Generation, failures: FailureCounts, rate: f64) -> String {
+    let failed = if failures.total() > 0 { format!("  {failures}") } else { String::new() };
     format!(
-        "generation {:>4}  fitness {:>7.1} best {:>7.1}  speed {:>6.3} best {:>6.3} m/s  falls {:>3.0}%  {rate:.1} episodes/s",
+        "generation {:>4}  fitness {:>7.1} best {:>7.1}  speed {:>6.3} best {:>6.3} m/s  falls {:>3.0}%{failed}  \
+         {rate:.1} episodes/s",
         g.generation,
         g.mean,
         g.best,

@@ -57,10 +57,11 @@ fn print_report(report: &ReplayReport) {
         println!("           the recorder lost {} steps on their way into the bag", report.dropped);
     }
     for gap in &report.gaps {
-        let why = match gap.reason {
+        let why = match &gap.reason {
             GapReason::BeginsLate => "the recording begins here, after the episode did".to_owned(),
             GapReason::Lost { steps } => format!("{steps} steps before it are missing in the recording"),
             GapReason::Intervention => "weights or state were put in from outside".to_owned(),
+            GapReason::OtherPolicy { policy, hash } => format!("the policy `{policy}`, sha256 {hash}, ran from here on"),
         };
         println!("           step {}: {why}; {} steps not replayed", gap.first_step, gap.steps);
     }

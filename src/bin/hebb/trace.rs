@@ -24,13 +24,17 @@ pub struct Arguments {
     /// Plasticity gate, 0 to 1.
     #[arg(long, default_value_t = 1.0)]
     gate: f32,
-    /// Keep all weights of every step, and what the rule did.
+    /// Keep all weights of every step, and what the rule did; of plastic networks only.
     #[arg(long)]
     weights: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (file, _) = PolicyFile::load(&arguments.policy)?;
+    let network = &file.metadata.network;
+    if arguments.weights && network.plastic().is_none() {
+        return Err(format!("--weights: the weights of a network of kind {} do not change in life", network.kind()).into());
+    }
     let robot = arguments.world.robot(&arguments.policy, &file)?;
     let mut policy = file.policy()?;
     let mut episode = Episode::new(robot, arguments.world.settings(&file)?)?;

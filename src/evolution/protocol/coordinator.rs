@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::leases::LeaseBook;
-use super::messages::{ExperimentKey, Heartbeat, MessageError, PROTOCOL_VERSION, Refusal, Results, Work, WorkerId};
+use super::messages::{
+    Distribution, DistributionChecksum, ExperimentKey, Heartbeat, MessageError, Refusal, Results, Work, WorkerId,
+    protocol_version,
+};
 use crate::evolution::outcome::{Failure, Outcome};
 
 /// Shortest time between two messages, so that many heartbeats get one answer.
@@ -17,6 +20,8 @@ const LATE: Duration = Duration::from_secs(1);
 const REFUSAL_LASTS: Duration = Duration::from_secs(5);
 /// Refused workers that are answered at a time.
 const MOST_REFUSALS: usize = 64;
+/// Messages by which two coordinators may differ and count as begun at the same time: those of five seconds in which nothing happens.
+const CLOSE: u64 = 20;
 
 /// How a coordinator deals with workers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +45,7 @@ pub struct Coordinator {
     experiment: ExperimentKey,
     node: u64,
     generation: u64,
+    distribution: DistributionChecksum,
     began: Duration,
     book: LeaseBook,
     workers: BTreeMap<WorkerId, WorkerState>,
@@ -51,6 +57,8 @@ pub struct Coordinator {
     news: bool,
     distribution_wanted: bool,
     doubled: u64,
+    /// Outcomes that each worker was the first to send, also of those that are gone.
+    results: BTreeMap<WorkerId, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,7 +68,6 @@ struct WorkerState {
     threads: u16,
     capacity: u16,
     load: f32,
-    results: u64,
 }
 
 /// A worker as the coordinator knows it.
@@ -84,6 +91,7 @@ impl Coordinator {
             experiment,
             node,
             generation: 0,
+            distribution: 0,
             began: Duration::ZERO,
             book: LeaseBook::new(0, settings.lease, settings.most_losses),
             workers: BTreeMap::new(),
@@ -95,14 +103,16 @@ impl Coordinator {
             news: false,
             distribution_wanted: false,
             doubled: 0,
+            results: BTreeMap::new(),
         }
     }
 
-    /// Begins a generation of `population` candidates.
-    pub fn begin(&mut self, generation: u64, population: usize, now: Duration) {
-        self.generation = generation;
+    /// Begins the generation of `distribution`.
+    pub fn begin(&mut self, distribution: &Distribution, now: Duration) {
+        self.generation = distribution.population.generation;
+        self.distribution = distribution.checksum();
         self.began = now;
-        self.book = LeaseBook::new(population, self.settings.lease, self.settings.most_losses);
+        self.book = LeaseBook::new(distribution.population.size, self.settings.lease, self.settings.most_losses);
         self.grants.clear();
         self.news = true;
     }
@@ -118,24 +128,36 @@ impl Coordinator {
         self.paused
     }
 
+    /// Whether this coordinator is to end because another one, of the number `node`, speaks too and is at its message `sequence`: the one that
+    /// has said less ends, so that none ends what has been running for hours. Of two that began at about the same time, the one with the
+    /// larger number stays. Never do both of them end.
+    pub fn yields_to(&self, node: u64, sequence: u64) -> bool {
+        let close = self.sequence.abs_diff(sequence) <= CLOSE;
+        if close { node > self.node } else { sequence > self.sequence }
+    }
+
     /// Takes note of a worker and of what it holds, and leases it what it asks for.
     ///
     /// # Errors
-    /// [`MessageError`] when the message cannot be; nothing has changed then, but a refused worker will be told why.
+    /// [`MessageError`] when the message cannot be; nothing has changed then, but a refused worker is none any more and will be told why.
     pub fn heartbeat(&mut self, message: &Heartbeat, now: Duration) -> Result<(), MessageError> {
-        self.admit(message.protocol_version, message.experiment, message.worker, now)?;
-        let present = message.experiment == self.experiment && message.generation == self.generation;
+        if let Err(refused) = self.admit(message.protocol_version, message.experiment, message.worker, now) {
+            // Until it heard of an experiment it counted as one that can take part.
+            if self.workers.get(&message.worker).is_some_and(|known| known.sequence < message.sequence) {
+                self.remove(message.worker, false);
+            }
+            return Err(refused);
+        }
+        let present = self.is_present(message.experiment, message.generation, message.distribution);
         if present {
             message.check(self.book.population())?;
         }
-        let results = match self.workers.get(&message.worker) {
+        if self.workers.get(&message.worker).is_some_and(|known| known.sequence >= message.sequence) {
             // Doubled or overtaken by a later one.
-            Some(known) if known.sequence >= message.sequence => return Ok(()),
-            Some(known) => known.results,
-            None => 0,
-        };
+            return Ok(());
+        }
         let &Heartbeat { worker, sequence, threads, capacity, load, .. } = message;
-        let state = WorkerState { sequence, heard: now, threads, capacity, load, results };
+        let state = WorkerState { sequence, heard: now, threads, capacity, load };
         if threads == 0 {
             self.remove(worker, false);
             return Ok(());
@@ -183,7 +205,7 @@ impl Coordinator {
     /// [`MessageError`] when the message cannot be: then none of it counts, and a refused worker will be told why.
     pub fn results(&mut self, message: &Results, now: Duration) -> Result<Vec<u32>, MessageError> {
         self.admit(message.protocol_version, message.experiment, message.worker, now)?;
-        if message.experiment != self.experiment || message.generation != self.generation {
+        if !self.is_present(message.experiment, message.generation, message.distribution) {
             return Ok(Vec::new());
         }
         let outcomes = message.outcomes(self.book.population())?;
@@ -192,18 +214,23 @@ impl Coordinator {
             .filter(|&(candidate, outcome)| self.book.finish(candidate, outcome))
             .map(|(candidate, _)| candidate)
             .collect();
-        if let Some(state) = self.workers.get_mut(&message.worker) {
-            state.results += new.len() as u64;
+        if !new.is_empty() {
+            *self.results.entry(message.worker).or_default() += new.len() as u64;
         }
         // The known ones too: the worker has not heard that they are done.
         self.news |= !message.candidates.is_empty();
         Ok(new)
     }
 
+    /// Whether a message with these is about the present candidates. Another run may have come to the same generation with others.
+    fn is_present(&self, experiment: ExperimentKey, generation: u64, distribution: DistributionChecksum) -> bool {
+        (experiment, generation, distribution) == (self.experiment, self.generation, self.distribution)
+    }
+
     /// Refuses who cannot take part.
     fn admit(&mut self, protocol: u16, experiment: ExperimentKey, worker: WorkerId, now: Duration) -> Result<(), MessageError> {
-        let refusal = if protocol != PROTOCOL_VERSION {
-            Refusal::Protocol { worker: protocol, node: PROTOCOL_VERSION }
+        let refusal = if let Some(refusal) = Refusal::of_versions(protocol, protocol_version()) {
+            refusal
         } else if experiment != 0 && experiment != self.experiment {
             Refusal::Experiment { worker: experiment, node: self.experiment }
         } else {
@@ -250,11 +277,12 @@ impl Coordinator {
         self.last_work = Some(now);
         self.sequence += 1;
         let mut work = Work {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: protocol_version(),
             experiment: self.experiment,
             node: self.node,
             sequence: self.sequence,
             generation: self.generation,
+            distribution: self.distribution,
             paused: self.paused,
             done: self.book.done().clone(),
             ..Work::default()
@@ -303,13 +331,18 @@ impl Coordinator {
         self.doubled
     }
 
+    /// Outcomes that counted so far, in this run of the node, of all workers that there were.
+    pub fn results_so_far(&self) -> u64 {
+        self.results.values().sum()
+    }
+
     /// The workers.
     pub fn workers(&self) -> impl Iterator<Item = WorkerSummary> + '_ {
         self.workers.iter().map(|(&worker, state)| WorkerSummary {
             worker,
             threads: state.threads,
             load: state.load,
-            results: state.results,
+            results: self.results.get(&worker).copied().unwrap_or(0),
         })
     }
 
@@ -327,22 +360,16 @@ impl Coordinator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evolution::outcome::CandidateResult;
-
-    const KEY: ExperimentKey = 7;
-
-    fn ms(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
-    }
+    use crate::evolution::protocol::samples::{KEY, distribution, ms, outcome};
 
     fn coordinator() -> Coordinator {
         let mut coordinator = Coordinator::new(CoordinatorSettings::default(), KEY, 1);
-        coordinator.begin(3, 16, ms(0));
+        coordinator.begin(&distribution(3, 16), ms(0));
         coordinator
     }
 
     fn heartbeat(worker: WorkerId, sequence: u64, held: &[u32]) -> Heartbeat {
-        let (protocol_version, running) = (PROTOCOL_VERSION, held.len().min(2) as u16);
+        let (protocol_version, running) = (protocol_version(), held.len().min(2) as u16);
         let (generation, held) = (3, held.to_vec());
         Heartbeat {
             protocol_version,
@@ -350,6 +377,7 @@ mod tests {
             worker,
             sequence,
             generation,
+            distribution: distribution(3, 16).checksum(),
             threads: 2,
             capacity: 4,
             held,
@@ -359,9 +387,10 @@ mod tests {
     }
 
     fn results(worker: WorkerId, candidates: &[u32]) -> Results {
+        let (protocol_version, distribution) = (protocol_version(), distribution(3, 16).checksum());
         let mut results =
-            Results { protocol_version: PROTOCOL_VERSION, experiment: KEY, worker, generation: 3, ..Results::default() };
-        candidates.iter().for_each(|&candidate| results.push(candidate, CandidateResult::default().checked()));
+            Results { protocol_version, experiment: KEY, worker, generation: 3, distribution, ..Results::default() };
+        candidates.iter().for_each(|&candidate| results.push(candidate, outcome()));
         results
     }
 
@@ -421,6 +450,20 @@ mod tests {
         assert_eq!(coordinator.tick(ms(5_100)), [5]);
         coordinator.heartbeat(&heartbeat(7, 2, &[4, 5, 6]), ms(5_100)).unwrap();
         assert_eq!(leases(&mut coordinator, 7, 5_100), [0]);
+    }
+
+    #[test]
+    fn what_a_worker_has_done_counts_when_it_is_gone_and_when_it_is_back() {
+        let mut coordinator = coordinator();
+        coordinator.heartbeat(&heartbeat(5, 1, &[]), ms(0)).unwrap();
+        coordinator.results(&results(5, &[0, 1, 2]), ms(10)).unwrap();
+        coordinator.tick(ms(6_000));
+        coordinator.results(&results(6, &[3]), ms(6_000)).unwrap();
+        assert_eq!((coordinator.workers().count(), coordinator.results_so_far()), (0, 4));
+        coordinator.heartbeat(&heartbeat(5, 2, &[]), ms(6_000)).unwrap();
+        coordinator.results(&results(5, &[3, 4]), ms(6_000)).unwrap();
+        assert_eq!(coordinator.workers().map(|worker| worker.results).collect::<Vec<_>>(), [4]);
+        assert_eq!(coordinator.results_so_far(), 5);
     }
 
     #[test]

@@ -3,22 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use crate::episode::{EPISODE_VERSION, FIRST_EPISODE_VERSION};
 use crate::evolution::outcome::{CandidateResult, Failure, Outcome};
 use crate::evolution::settings::LARGEST_POPULATION;
 use crate::evolution::{Experiment, Population, Search};
-use crate::plasticity::Clusters;
+use crate::plasticity::{Clusters, Instructions};
 use crate::robot::RobotModel;
 
 /// Version of the messages and of what they mean, from 1 to 255.
-const MESSAGES: u16 = 1;
+const MESSAGES: u16 = 2;
 
-/// Version of the messages and of what they mean, and of the bits that a candidate comes to ([`EPISODE_VERSION`]). Both sides must have the same.
-pub const PROTOCOL_VERSION: u16 = protocol_version(MESSAGES, EPISODE_VERSION);
+/// Added to the version on machines without fused multiply-add.
+const UNFUSED: u16 = 1 << 15;
+
+const _: () = assert!(version(MESSAGES, EPISODE_VERSION, true) < UNFUSED, "the version of episodes leaves no room for `UNFUSED`");
+
+/// Version of the messages and of what they mean, and of the bits that a candidate comes to here: of [`EPISODE_VERSION`], and of whether this
+/// machine has fused multiply-add ([`Instructions::is_fused`]). Both sides must have the same.
+pub fn protocol_version() -> u16 {
+    version(MESSAGES, EPISODE_VERSION, Instructions::detect().is_fused())
+}
 
 /// As no version of the messages is larger than 255, other bits are always another version.
-const fn protocol_version(messages: u16, episodes: u16) -> u16 {
-    messages + 256 * (episodes - FIRST_EPISODE_VERSION)
+const fn version(messages: u16, episodes: u16, is_fused: bool) -> u16 {
+    messages + 256 * (episodes - FIRST_EPISODE_VERSION) + if is_fused { 0 } else { UNFUSED }
 }
 
 /// A worker process, by a number that it drew at its start.
@@ -26,6 +36,10 @@ pub type WorkerId = u64;
 
 /// The first 64 bits of an experiment's hash: enough to tell experiments apart in small messages. 0: none yet.
 pub type ExperimentKey = u64;
+
+/// The first 64 bits of the hash of a [`Distribution`]: what tells its candidates from those of another run that came to the same generation.
+/// 0: none yet.
+pub type DistributionChecksum = u64;
 
 /// The key of the hash of an experiment.
 pub fn experiment_key(hash: &str) -> ExperimentKey {
@@ -47,6 +61,17 @@ pub enum Refusal {
         /// Version of the node.
         node: u16,
     },
+    /// A machine that rounds otherwise.
+    #[error(
+        "the {with}'s machine has fused multiply-add (FMA) and the {without}'s has not, so the same candidates come to other bits; use machines \
+         of one kind"
+    )]
+    Rounding {
+        /// The side whose machine has it.
+        with: &'static str,
+        /// The side whose machine has not.
+        without: &'static str,
+    },
     /// Another experiment.
     #[error(
         "the worker's experiment, robot or seed is another one (hash {worker:016x}…, here {node:016x}…); give both the same files"
@@ -57,6 +82,18 @@ pub enum Refusal {
         /// Key of the node's experiment.
         node: ExperimentKey,
     },
+}
+
+impl Refusal {
+    /// Why a worker and a node of these versions ([`protocol_version`]) do not work together, if they do not.
+    pub fn of_versions(worker: u16, node: u16) -> Option<Self> {
+        match worker ^ node {
+            0 => None,
+            UNFUSED if worker < node => Some(Self::Rounding { with: "worker", without: "evolution node" }),
+            UNFUSED => Some(Self::Rounding { with: "evolution node", without: "worker" }),
+            _ => Some(Self::Protocol { worker, node }),
+        }
+    }
 }
 
 /// A message that cannot be true.
@@ -92,7 +129,7 @@ pub enum MessageError {
 /// The search distribution of a generation: all that a worker needs besides the experiment. Sent once per generation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
-    /// [`PROTOCOL_VERSION`] of the sender.
+    /// [`protocol_version`] of the sender.
     pub protocol_version: u16,
     /// The sender: a number that it drew at its start.
     pub node: u64,
@@ -121,7 +158,7 @@ pub enum DistributionError {
 /// What the coordinator says several times a second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// [`PROTOCOL_VERSION`] of the sender.
+    /// [`protocol_version`] of the sender.
     pub protocol_version: u16,
     /// Key of the experiment.
     pub experiment: ExperimentKey,
@@ -131,6 +168,8 @@ pub struct Work {
     pub sequence: u64,
     /// The generation.
     pub generation: u64,
+    /// [`Distribution::checksum`] of the generation.
+    pub distribution: DistributionChecksum,
     /// Whether workers must not begin another candidate.
     pub paused: bool,
     /// Which candidates are done.
@@ -150,9 +189,9 @@ pub struct Work {
 /// What a worker says several times a second.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heartbeat {
-    /// [`PROTOCOL_VERSION`] of the sender.
+    /// [`protocol_version`] of the sender.
     pub protocol_version: u16,
-    /// Key of the experiment; 0 before a distribution was heard.
+    /// Key of the experiment that it takes part in, or of its own where it cannot take part; 0 before a distribution was heard.
     pub experiment: ExperimentKey,
     /// The sender.
     pub worker: WorkerId,
@@ -160,6 +199,8 @@ pub struct Heartbeat {
     pub sequence: u64,
     /// The generation that it works on.
     pub generation: u64,
+    /// [`Distribution::checksum`] of the generation.
+    pub distribution: DistributionChecksum,
     /// Threads that try candidates. 0: the worker leaves.
     pub threads: u16,
     /// How many candidates it would hold at a time.
@@ -175,7 +216,7 @@ pub struct Heartbeat {
 /// Outcomes that are not yet known to be done. Arrays in parallel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Results {
-    /// [`PROTOCOL_VERSION`] of the sender.
+    /// [`protocol_version`] of the sender.
     pub protocol_version: u16,
     /// Key of the experiment.
     pub experiment: ExperimentKey,
@@ -183,6 +224,8 @@ pub struct Results {
     pub worker: WorkerId,
     /// The generation.
     pub generation: u64,
+    /// [`Distribution::checksum`] of the generation.
+    pub distribution: DistributionChecksum,
     /// The candidates.
     pub candidates: Vec<u32>,
     /// Fitness of each; 0 for a failed one.
@@ -301,7 +344,7 @@ impl Distribution {
     pub fn new(node: u64, experiment_hash: &str, search: &Search, time_limit: f32) -> Self {
         let shared = |clusters: &Arc<Clusters>| (clusters.assignment().to_vec(), clusters.count() as u32);
         Self {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: protocol_version(),
             node,
             experiment_hash: experiment_hash.to_owned(),
             population: search.strategy().population(),
@@ -313,6 +356,26 @@ impl Distribution {
     /// Key of its experiment.
     pub fn key(&self) -> ExperimentKey {
         experiment_key(&self.experiment_hash)
+    }
+
+    /// Checksum of what outcomes follow from: the candidates, and how long they may run.
+    pub fn checksum(&self) -> DistributionChecksum {
+        let hash = Sha256::new().chain_update(self.candidates_checksum().to_le_bytes());
+        first_bits(hash.chain_update(self.time_limit.to_le_bytes()))
+    }
+
+    /// Checksum of what candidates are built from. A run that went another way has others in a generation of the same number.
+    pub(super) fn candidates_checksum(&self) -> u64 {
+        let Population { generation, size, seed, mirrored, mean, deviation } = &self.population;
+        let (assignment, rules) = &self.clusters;
+        let lengths = [*size as u64, mean.len() as u64, deviation.len() as u64, assignment.len() as u64];
+        let mut hash = Sha256::new();
+        for number in [*generation, *seed, u64::from(*mirrored), u64::from(*rules)].into_iter().chain(lengths) {
+            hash.update(number.to_le_bytes());
+        }
+        mean.iter().chain(deviation).for_each(|value| hash.update(value.to_le_bytes()));
+        assignment.iter().for_each(|rule| hash.update(rule.to_le_bytes()));
+        first_bits(hash)
     }
 
     /// Checks the numbers in it.
@@ -348,8 +411,8 @@ impl Distribution {
     /// [`DistributionError`] when it is of another protocol or experiment, or does not fit the experiment.
     pub fn search(&self, experiment: &Experiment, robot: &RobotModel) -> Result<Search, DistributionError> {
         let malformed = |problem: String| DistributionError::Malformed(problem);
-        if self.protocol_version != PROTOCOL_VERSION {
-            return Err(Refusal::Protocol { worker: PROTOCOL_VERSION, node: self.protocol_version }.into());
+        if let Some(refusal) = Refusal::of_versions(protocol_version(), self.protocol_version) {
+            return Err(refusal.into());
         }
         let mut experiment = experiment.clone();
         experiment.seed = self.population.seed;
@@ -373,6 +436,10 @@ impl Distribution {
     }
 }
 
+fn first_bits(hash: Sha256) -> u64 {
+    hash.finalize().iter().take(8).fold(0, |bits, &byte| (bits << 8) | u64::from(byte))
+}
+
 fn length(what: &'static str, given: usize, expected: usize) -> MessageError {
     MessageError::Length { what, given, expected }
 }
@@ -394,9 +461,21 @@ mod tests {
 
     #[test]
     fn episodes_of_other_bits_are_another_version_of_the_protocol() {
-        assert_eq!(protocol_version(1, 1), 1, "of before episodes had a version");
+        assert_eq!(version(1, 1, true), 1, "of before episodes had a version");
         let versions = [(1, 1), (2, 1), (255, 1), (1, 2), (255, 2), (1, 3)];
-        let versions = versions.map(|(messages, episodes)| protocol_version(messages, episodes));
+        let versions = versions.map(|(messages, episodes)| version(messages, episodes, true));
         assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+    }
+
+    #[test]
+    fn machines_that_round_otherwise_do_not_work_together_and_are_told_so() {
+        let [fused, unfused] = [true, false].map(|is_fused| version(2, 3, is_fused));
+        assert_eq!((Refusal::of_versions(fused, fused), Refusal::of_versions(unfused, unfused)), (None, None));
+        let said = |worker, node| Refusal::of_versions(worker, node).unwrap().to_string();
+        assert!(said(fused, unfused).starts_with("the worker's machine has fused multiply-add (FMA)"));
+        assert!(said(unfused, fused).starts_with("the evolution node's machine has fused multiply-add (FMA)"));
+        // Another version is another one first of all.
+        assert!(matches!(Refusal::of_versions(version(1, 3, true), unfused), Some(Refusal::Protocol { .. })));
+        assert_eq!(protocol_version() & UNFUSED == 0, Instructions::detect().is_fused());
     }
 }

@@ -13,15 +13,22 @@
 
 mod coordinator;
 mod leases;
+mod load;
 mod messages;
 mod worker;
 
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod simulated_network;
+#[cfg(test)]
+mod time_limit;
 
 pub use coordinator::{Coordinator, CoordinatorSettings, WorkerSummary};
 pub use messages::{
-    Distribution, DistributionError, DoneSet, ExperimentKey, Heartbeat, MessageError, PROTOCOL_VERSION, Refusal, Results, Work,
-    WorkerId, experiment_key,
+    Distribution, DistributionChecksum, DistributionError, DoneSet, ExperimentKey, Heartbeat, MessageError, Refusal, Results,
+    Work, WorkerId, experiment_key, protocol_version,
 };
 pub use worker::{Job, Worker};

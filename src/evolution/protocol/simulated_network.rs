@@ -94,6 +94,12 @@ fn settings(method: Method) -> EvolutionSettings {
     }
 }
 
+/// What the node says of a generation.
+fn distribution(population: &Population) -> Distribution {
+    let (experiment_hash, population, clusters) = (format!("{EXPERIMENT:016x}"), population.clone(), (Vec::new(), 0));
+    Distribution { protocol_version: protocol_version(), node: 1, experiment_hash, population, time_limit: 0.0, clusters }
+}
+
 fn stretches() -> SearchStretches {
     settings(Method::OpenEs).genome.stretches(&[GenomeBlock::new("all", "A", &[7])]).unwrap()
 }
@@ -178,7 +184,7 @@ impl Network {
     fn begin_generation(&mut self) {
         let Some(node) = &mut self.node else { return };
         let population = node.strategy.population();
-        node.coordinator.begin(population.generation, population.size, self.now);
+        node.coordinator.begin(&distribution(&population), self.now);
         self.latched = Some(population.clone());
         self.broadcast(&Message::Distribution(population));
     }
@@ -202,7 +208,7 @@ impl Network {
                     match message {
                         Message::Distribution(population) => {
                             if peer.population.as_ref().is_none_or(|present| present.generation <= population.generation) {
-                                peer.worker.begin(EXPERIMENT, population.generation, population.size, Duration::MAX);
+                                peer.worker.begin(&distribution(&population));
                                 peer.population = Some(population);
                             }
                         }

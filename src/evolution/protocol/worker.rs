@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::messages::{DoneSet, ExperimentKey, Heartbeat, MessageError, PROTOCOL_VERSION, Results, Work, WorkerId};
+use super::load::Load;
+use super::messages::{
+    Distribution, DistributionChecksum, DoneSet, ExperimentKey, Heartbeat, MessageError, Results, Work, WorkerId,
+    protocol_version,
+};
+use crate::evolution::Population;
 use crate::evolution::outcome::{Failure, Outcome};
 
 /// Longest time between two heartbeats; shorter than any lease.
@@ -30,6 +35,10 @@ pub struct Worker {
     threads: u16,
     experiment: ExperimentKey,
     generation: u64,
+    distribution: DistributionChecksum,
+    /// [`Distribution::candidates_checksum`] of the generation.
+    candidates: u64,
+    /// 0: it takes part in nothing.
     population: usize,
     done: DoneSet,
     /// Sender and number of the last message of work.
@@ -41,6 +50,8 @@ pub struct Worker {
     stray: BTreeMap<Job, Running>,
     /// Jobs that took too long and still run.
     given_up: BTreeSet<Job>,
+    /// Jobs so far.
+    jobs: u64,
     time_limit: Duration,
     last_look: Duration,
     outcomes: BTreeMap<u32, Finished>,
@@ -61,6 +72,7 @@ struct Finished {
 
 #[derive(Clone, Copy, Debug)]
 struct Running {
+    job: Job,
     start: Duration,
     /// As seen by [`Worker::give_up`].
     ran: Duration,
@@ -69,36 +81,12 @@ struct Running {
 /// A candidate to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job {
-    /// Experiment that it belongs to.
-    pub experiment: ExperimentKey,
     /// Its generation.
     pub generation: u64,
     /// Its number.
     pub candidate: u32,
-}
-
-/// How busy the threads are, over windows of a second.
-#[derive(Debug, Default)]
-struct Load {
-    since: Duration,
-    last: Duration,
-    busy: f64,
-    share: f32,
-}
-
-impl Load {
-    const WINDOW: Duration = Duration::from_secs(1);
-
-    fn pass(&mut self, now: Duration, running: usize, threads: u16) {
-        self.busy += now.saturating_sub(self.last).as_secs_f64() * running as f64;
-        self.last = now;
-        let window = now.saturating_sub(self.since);
-        if window >= Self::WINDOW {
-            self.share = (self.busy / (window.as_secs_f64() * f64::from(threads.max(1)))).min(1.0) as f32;
-            self.since = now;
-            self.busy = 0.0;
-        }
-    }
+    /// Which of the worker's jobs it is: a candidate may be tried again, and in another run the same number is another candidate.
+    number: u64,
 }
 
 impl Worker {
@@ -109,6 +97,8 @@ impl Worker {
             threads: threads.max(1),
             experiment: 0,
             generation: 0,
+            distribution: 0,
+            candidates: 0,
             population: 0,
             done: DoneSet::default(),
             heard: None,
@@ -117,6 +107,7 @@ impl Worker {
             running: BTreeMap::new(),
             stray: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            jobs: 0,
             time_limit: Duration::MAX,
             last_look: Duration::ZERO,
             outcomes: BTreeMap::new(),
@@ -129,22 +120,38 @@ impl Worker {
         }
     }
 
-    /// Takes part in `generation` of an experiment, of `population` candidates that may run for `time_limit` each. One that is going on goes
-    /// on.
-    pub fn begin(&mut self, experiment: ExperimentKey, generation: u64, population: usize, time_limit: Duration) {
-        self.time_limit = time_limit;
-        if (experiment, generation, population) == (self.experiment, self.generation, self.population) {
+    /// Takes part in the generation of `distribution`. One that is going on goes on; if its candidates may run longer now, those that took too
+    /// long may be tried again.
+    pub fn begin(&mut self, distribution: &Distribution) {
+        let time_limit = distribution.time_limit();
+        let longer = time_limit > std::mem::replace(&mut self.time_limit, time_limit);
+        let checksum = distribution.checksum();
+        self.news |= std::mem::replace(&mut self.distribution, checksum) != checksum;
+        let (experiment, candidates) = (distribution.key(), distribution.candidates_checksum());
+        if (experiment, candidates) == (self.experiment, self.candidates) {
+            if longer {
+                self.outcomes.retain(|_, finished| finished.outcome != Err(Failure::TooLong));
+            }
             return;
         }
         let running = std::mem::take(&mut self.running);
-        let (old_experiment, old_generation) = (self.experiment, self.generation);
-        let job = |candidate| Job { experiment: old_experiment, generation: old_generation, candidate };
-        self.stray.extend(running.into_iter().map(|(candidate, running)| (job(candidate), running)));
+        self.stray.extend(running.into_values().map(|running| (running.job, running)));
         self.waiting.clear();
         self.outcomes.clear();
-        self.done = DoneSet::empty(population);
-        (self.experiment, self.generation, self.population) = (experiment, generation, population);
+        let Population { generation, size, .. } = distribution.population;
+        self.done = DoneSet::empty(size);
+        (self.experiment, self.candidates) = (experiment, candidates);
+        (self.generation, self.population) = (generation, size);
         self.news = true;
+    }
+
+    /// Says from now on that its experiment is `own`, so that the node, whose experiment is another one, refuses it. A worker that takes part
+    /// in an experiment says already which.
+    pub fn stay_out(&mut self, own: ExperimentKey) {
+        if self.population == 0 {
+            self.news |= self.experiment != own;
+            self.experiment = own;
+        }
     }
 
     /// Takes what the coordinator says.
@@ -153,10 +160,11 @@ impl Worker {
     /// [`MessageError`] when it cannot be; nothing has changed then. What is of another generation, or older than what was heard, is passed
     /// over.
     pub fn work(&mut self, message: &Work) -> Result<(), MessageError> {
-        let present = message.protocol_version == PROTOCOL_VERSION
-            && (message.experiment, message.generation) == (self.experiment, self.generation);
+        let present = message.protocol_version == protocol_version()
+            && (message.experiment, message.generation, message.distribution)
+                == (self.experiment, self.generation, self.distribution);
         let old = self.heard.is_some_and(|(node, sequence)| node == message.node && message.sequence <= sequence);
-        if !present || old || self.experiment == 0 {
+        if !present || old || self.population == 0 {
             return Ok(());
         }
         let leases = message.leases_of(self.id, self.population)?;
@@ -190,9 +198,11 @@ impl Worker {
         }
         let candidate = self.waiting.pop_front()?;
         self.pass(now);
-        self.running.insert(candidate, Running { start: now, ran: Duration::ZERO });
+        self.jobs += 1;
+        let job = Job { generation: self.generation, candidate, number: self.jobs };
+        self.running.insert(candidate, Running { job, start: now, ran: Duration::ZERO });
         self.news |= self.waiting.len() <= self.stock() / 2;
-        Some(self.job(candidate))
+        Some(job)
     }
 
     /// Takes what `job` came to. Returns false for a job that was given up, whose thread has been replaced.
@@ -201,7 +211,7 @@ impl Worker {
         if self.given_up.remove(&job) {
             return false;
         }
-        if self.stray.remove(&job).is_some() || job != self.job(job.candidate) {
+        if self.stray.remove(&job).is_some() || self.running.get(&job.candidate).is_none_or(|running| running.job != job) {
             return true;
         }
         if let Some(Running { start, .. }) = self.running.remove(&job.candidate) {
@@ -223,19 +233,19 @@ impl Worker {
             running.ran = (running.ran + passed).min(now.saturating_sub(running.start));
             running.ran > limit
         };
-        let late: Vec<u32> =
-            self.running.extract_if(.., |_, running| too_long(running)).map(|(candidate, _)| candidate).collect();
-        for &candidate in &late {
-            self.outcomes.insert(candidate, Finished { outcome: Err(Failure::TooLong), sent: None });
+        let mut jobs: Vec<Job> =
+            self.running.extract_if(.., |_, running| too_long(running)).map(|(_, running)| running.job).collect();
+        for job in &jobs {
+            self.outcomes.insert(job.candidate, Finished { outcome: Err(Failure::TooLong), sent: None });
         }
-        let mut jobs: Vec<Job> = late.into_iter().map(|candidate| self.job(candidate)).collect();
         jobs.extend(self.stray.extract_if(.., |_, running| too_long(running)).map(|(job, _)| job));
         self.given_up.extend(&jobs);
         jobs
     }
 
-    fn job(&self, candidate: u32) -> Job {
-        Job { experiment: self.experiment, generation: self.generation, candidate }
+    /// Jobs that were given up and still run, each in a thread that has been replaced.
+    pub fn hanging(&self) -> usize {
+        self.given_up.len()
     }
 
     /// How long there will be nothing to say, if nothing happens.
@@ -247,7 +257,7 @@ impl Worker {
     }
 
     fn heartbeat_pause(&self) -> Duration {
-        let idle = self.busy() < usize::from(self.threads) && self.experiment != 0 && !self.paused;
+        let idle = self.busy() < usize::from(self.threads) && self.population != 0 && !self.paused;
         match (self.news, idle) {
             (true, _) => SHORTEST_PAUSE,
             (false, true) => IDLE_HEARTBEAT,
@@ -267,16 +277,17 @@ impl Worker {
         // Threads that are busy with what nobody waits for cannot take on anything.
         let capacity = (usize::from(self.threads) + self.stock()).saturating_sub(self.stray.len());
         Some(Heartbeat {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: protocol_version(),
             experiment: self.experiment,
             worker: self.id,
             sequence: self.sequence,
             generation: self.generation,
+            distribution: self.distribution,
             threads: self.threads,
             capacity: capacity.min(usize::from(u16::MAX)) as u16,
             held: self.running.keys().chain(&self.waiting).copied().collect(),
             running: self.running.len() as u16,
-            load: self.load.share,
+            load: self.load.share(),
         })
     }
 
@@ -286,10 +297,11 @@ impl Worker {
             return None;
         }
         let mut message = Results {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: protocol_version(),
             experiment: self.experiment,
             worker: self.id,
             generation: self.generation,
+            distribution: self.distribution,
             ..Results::default()
         };
         let done = &self.done;
@@ -312,11 +324,12 @@ impl Worker {
     pub fn farewell(&mut self) -> Heartbeat {
         self.sequence += 1;
         Heartbeat {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: protocol_version(),
             experiment: self.experiment,
             worker: self.id,
             sequence: self.sequence,
             generation: self.generation,
+            distribution: self.distribution,
             ..Heartbeat::default()
         }
     }
@@ -355,40 +368,12 @@ fn left(last: Option<Duration>, pause: Duration, now: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evolution::outcome::CandidateResult;
-
-    const KEY: ExperimentKey = 7;
-
-    fn ms(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
-    }
+    use crate::evolution::protocol::samples::{distribution, ms, outcome, work};
 
     fn worker() -> Worker {
         let mut worker = Worker::new(1, 1);
-        worker.begin(KEY, 3, 8, ms(2_000));
+        worker.begin(&distribution(3, 8));
         worker
-    }
-
-    /// Work number `sequence` of the node 5, with leases of several workers.
-    fn work(sequence: u64, leases: &[(WorkerId, &[u32])], done: &[u32]) -> Work {
-        let mut set = DoneSet::empty(8);
-        done.iter().for_each(|&candidate| set.insert(candidate));
-        Work {
-            protocol_version: PROTOCOL_VERSION,
-            experiment: KEY,
-            node: 5,
-            sequence,
-            generation: 3,
-            done: set,
-            workers: leases.iter().map(|(worker, _)| *worker).collect(),
-            counts: leases.iter().map(|(_, candidates)| candidates.len() as u16).collect(),
-            candidates: leases.iter().flat_map(|(_, candidates)| candidates.iter().copied()).collect(),
-            ..Work::default()
-        }
-    }
-
-    fn outcome() -> Outcome {
-        CandidateResult::default().checked()
     }
 
     #[test]
@@ -417,39 +402,6 @@ mod tests {
         // A node that has forgotten.
         worker.work(&Work { node: 6, ..work(1, &[], &[]) }).unwrap();
         assert_eq!(worker.results(ms(4000)).unwrap().candidates, [2]);
-    }
-
-    #[test]
-    fn what_runs_too_long_fails_and_its_thread_is_replaced() {
-        let mut worker = worker();
-        worker.give_up(ms(0));
-        worker.work(&work(1, &[(1, &[2])], &[])).unwrap();
-        let job = worker.next(ms(0)).unwrap();
-        assert!(worker.give_up(ms(1_000)).is_empty());
-        // An hour in which the whole process was stopped.
-        assert!(worker.give_up(ms(3_600_000)).is_empty());
-        assert_eq!(worker.give_up(ms(3_601_000)), [job]);
-        assert_eq!(worker.results(ms(3_601_000)).unwrap().failure, [Failure::TooLong.code()]);
-        assert!(!worker.finish(job, outcome(), ms(3_700_000)));
-        assert_eq!(worker.results(ms(3_700_000)).unwrap().failure, [Failure::TooLong.code()]);
-    }
-
-    #[test]
-    fn a_candidate_of_a_generation_before_that_hangs_is_given_up_too() {
-        let mut worker = worker();
-        worker.give_up(ms(0));
-        worker.work(&work(1, &[(1, &[2])], &[])).unwrap();
-        let job = worker.next(ms(0)).unwrap();
-        assert!(worker.give_up(ms(900)).is_empty());
-        worker.begin(KEY, 4, 8, ms(2_000));
-        // The thread is busy with what nobody waits for.
-        assert_eq!(worker.heartbeat(ms(1_000)).unwrap().capacity, 1);
-        assert!(worker.give_up(ms(1_900)).is_empty());
-        assert_eq!(worker.give_up(ms(2_100)), [job], "the time before the new generation counts");
-        assert_eq!(worker.heartbeat(ms(3_000)).unwrap().capacity, 2);
-        assert_eq!(worker.results(ms(3_000)), None);
-        assert!(!worker.finish(job, outcome(), ms(9_000)));
-        assert_eq!(worker.results(ms(9_000)), None);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::lanes::{Aligned, LANES, Lanes, Row, lanes, multiply_add, tanh};
 #[derive(Clone, Copy, Debug)]
 pub struct Instructions(Option<pulp::Arch>);
 
+/// Whether the instructions of the build's target are fused: on aarch64 anyway.
+const TARGET_IS_FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+
 impl Instructions {
     /// The widest that this machine has: AVX2 with FMA on x86-64, NEON on aarch64.
     pub fn detect() -> Self {
@@ -18,6 +21,11 @@ impl Instructions {
     /// Those of the build's target, for comparison. Results differ in the last bits: sums and products are rounded apart.
     pub fn portable() -> Self {
         Self(None)
+    }
+
+    /// Whether they multiply and add in one, rounded once (fused multiply-add). With others, results differ in the last bits.
+    pub fn is_fused(self) -> bool {
+        self.0.is_some() || TARGET_IS_FUSED
     }
 }
 
@@ -102,8 +110,7 @@ pub(super) trait Pass: Sized {
     fn dispatch(self, rows: usize, instructions: Instructions) {
         match instructions.0 {
             Some(arch) => arch.dispatch(Wide(self, rows)),
-            // On aarch64 the build's target has fused instructions anyway.
-            None => self.run::<{ cfg!(any(target_arch = "aarch64", target_feature = "fma")) }>(rows),
+            None => self.run::<TARGET_IS_FUSED>(rows),
         }
     }
 }

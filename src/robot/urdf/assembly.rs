@@ -1,7 +1,7 @@
 //! Bodies and joints, put together from links and a description.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nalgebra::{Isometry3, Translation3, Unit, UnitQuaternion, Vector3};
 use urdf_rs::JointType;
@@ -11,8 +11,8 @@ use super::inertia::MassSum;
 use super::tree::Tree;
 use crate::robot::mesh::Meshes;
 use crate::robot::{
-    Body, Follower, Foot, Geometry, Joint, JointActuator, JointKind, RobotDescription, RobotError, RobotModel, RobotWarning,
-    Shape,
+    Body, Follower, Foot, Geometry, Joint, JointActuator, JointKind, LockedJoint, RobotDescription, RobotError, RobotModel,
+    RobotWarning, Shape,
 };
 
 /// Range of a `continuous` joint, and of one that turns and has no limits \[rad\], …
@@ -95,19 +95,21 @@ pub(super) struct Assembly<'a> {
     meshes: Meshes<'a>,
     bodies: Vec<Body>,
     joints: BTreeMap<&'a str, Joint>,
+    locked: Vec<LockedJoint>,
     /// Body and pose in it, for every link.
     poses: BTreeMap<&'a str, (usize, Isometry3<f64>)>,
     warnings: Vec<RobotWarning>,
 }
 
 impl<'a> Assembly<'a> {
-    pub fn new(description: &'a RobotDescription, tree: &'a Tree<'a>, path: &'a Path) -> Self {
+    pub fn new(description: &'a RobotDescription, tree: &'a Tree<'a>, path: &'a Path, packages: &'a [PathBuf]) -> Self {
         Self {
             description,
             tree,
-            meshes: Meshes::of(path),
+            meshes: Meshes::of(path, packages),
             bodies: Vec::new(),
             joints: BTreeMap::new(),
+            locked: Vec::new(),
             poses: BTreeMap::new(),
             warnings: Vec::new(),
         }
@@ -129,7 +131,7 @@ impl<'a> Assembly<'a> {
         let mut mass = MassSum::default();
         let mut shapes = Vec::new();
         let mut below = Vec::new();
-        let mut open = vec![(root, Isometry3::identity())];
+        let mut open = vec![if moved_by.is_some() { (root, Isometry3::identity()) } else { self.top()? }];
         while let Some((name, pose)) = open.pop() {
             self.poses.insert(name, (index, pose));
             let link = self.tree.links[name];
@@ -144,6 +146,7 @@ impl<'a> Assembly<'a> {
                     _ if self.description.locked.contains(&joint.name) => {
                         let welded = self.joint(joint, index, index, &Isometry3::identity())?;
                         open.push((child, child_pose * welded.motion(welded.nominal).cast::<f64>()));
+                        self.locked.push(LockedJoint { name: welded.name, position: welded.nominal });
                     }
                     _ => below.push(Open { link: child, moved_by: Some((index, child_pose, joint)) }),
                 }
@@ -160,6 +163,16 @@ impl<'a> Assembly<'a> {
         }
         self.bodies.push(mass.body(root, shapes, &mut self.warnings)?);
         Ok(below)
+    }
+
+    /// The topmost link that the base link is fixed to, with its pose in the base link's frame; the base link itself where it is the root.
+    fn top(&self) -> Result<(&'a str, Isometry3<f64>), RobotError> {
+        let mut top = (self.description.base_link.as_str(), Isometry3::identity());
+        for joint in self.tree.above(&self.description.base_link) {
+            let pose = isometry("joint", &joint.name, &joint.origin)?;
+            top = (joint.parent.link.as_str(), top.1 * pose.inverse());
+        }
+        Ok(top)
     }
 
     /// Collision shapes of `link`, whose frame has the pose `at` in its body.
@@ -192,6 +205,10 @@ impl<'a> Assembly<'a> {
                 let hull = self.meshes.hull(link, filename, scale)?;
                 if hull.flat {
                     self.warnings.push(RobotWarning::FlatMesh { link: link.to_owned(), file: filename.clone() });
+                }
+                if let Some(found) = hull.elsewhere {
+                    let (link, file, found) = (link.to_owned(), filename.clone(), found.display().to_string());
+                    self.warnings.push(RobotWarning::MeshElsewhere { link, file, found });
                 }
                 return Ok(Some(hull.geometry));
             }
@@ -233,7 +250,9 @@ impl<'a> Assembly<'a> {
             _ if without_range => (-CONTINUOUS_RANGE, CONTINUOUS_RANGE),
             _ => (joint.limit.lower, joint.limit.upper),
         };
-        if without_range && joint.joint_type != JointType::Continuous {
+        // What follows another goes as far as that takes it.
+        let is_led = joint.mimic.is_some() && parent != child && !has_range(joint);
+        if without_range && joint.joint_type != JointType::Continuous && !is_led {
             self.warnings.push(RobotWarning::RangeAssumed { joint: joint.name.clone() });
         }
         if lower >= upper || lower.is_nan() || upper.is_nan() {
@@ -333,6 +352,16 @@ impl<'a> Assembly<'a> {
             let usable = |own: f32, of_master: f32| if own > 0.0 { own } else { of_master };
             joint.effort_limit = usable(joint.effort_limit, master.effort_limit);
             joint.velocity_limit = usable(joint.velocity_limit, master.velocity_limit);
+            if self.tree.joints.get(joint.name.as_str()).is_some_and(|own| !has_range(own)) {
+                let [one, other] = [master.lower, master.upper].map(|end| multiplier * end + offset);
+                (joint.lower, joint.upper) = (one.min(other), one.max(other));
+                if one.abs().max(other.abs()) > MAX_LENGTH as f32 {
+                    return Err(unusable(format!(
+                        "mimics `{name}`, which takes it from {one} to {other}; limits must lie between -{MAX_LENGTH} and \
+                         {MAX_LENGTH}. Correct the factor in the URDF, or give the joint limits there"
+                    )));
+                }
+            }
             joint.nominal = (multiplier * master.nominal + offset).clamp(joint.lower, joint.upper);
         }
         Ok(Follower { joint, master, multiplier, offset })
@@ -370,11 +399,12 @@ impl<'a> Assembly<'a> {
             Some((0, pose)) => pose.cast(),
             _ => return Err(RobotError::unusable("IMU link", &imu_link, "must be fixed to the base link")),
         };
-        Ok(RobotModel {
+        let mut robot = RobotModel {
             name: description.name.clone(),
             bodies: self.bodies,
             joints,
             followers,
+            locked: self.locked,
             feet,
             imu,
             base_link: description.base_link.clone(),
@@ -383,8 +413,17 @@ impl<'a> Assembly<'a> {
             friction: description.friction,
             urdf,
             warnings: self.warnings,
-        })
+        };
+        let of_the_whole = [robot.effort_out_of_reach(), robot.low_base()];
+        robot.warnings.extend(of_the_whole.into_iter().flatten());
+        Ok(robot)
     }
+}
+
+/// Whether the URDF says how far `joint` goes, by limits or by soft limits. Its defaults, 0 and 0, are none.
+fn has_range(joint: &urdf_rs::Joint) -> bool {
+    let is_limited = joint.joint_type != JointType::Continuous && (joint.limit.lower != 0.0 || joint.limit.upper != 0.0);
+    is_limited || joint.safety_controller.as_ref().is_some_and(|safety| safety.soft_upper_limit > safety.soft_lower_limit)
 }
 
 /// `pose` of the `subject` called `name`, if it is within reach.

@@ -9,7 +9,7 @@ mod tree;
 pub use outline::Outline;
 pub(super) use text::check_nesting;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{RobotDescription, RobotError, RobotModel};
 use assembly::Assembly;
@@ -27,13 +27,18 @@ pub fn read_urdf(path: &Path) -> Result<String, RobotError> {
     std::fs::read_to_string(path).map_err(|source| RobotError::Read { path: path.into(), source })
 }
 
-pub(super) fn assemble(description: &RobotDescription, text: String, path: &Path) -> Result<RobotModel, RobotError> {
+pub(super) fn assemble(
+    description: &RobotDescription,
+    text: String,
+    path: &Path,
+    packages: &[PathBuf],
+) -> Result<RobotModel, RobotError> {
     assembly::check_description(description)?;
     let urdf = parse(&text, path)?;
     let tree = Tree::new(&urdf)?;
     tree.check_names(description)?;
     tree.check_root(&description.base_link)?;
-    let mut assembly = Assembly::new(description, &tree, path);
+    let mut assembly = Assembly::new(description, &tree, path, packages);
     assembly.add_bodies()?;
     assembly.finish(text)
 }

@@ -12,7 +12,8 @@ use crate::robot::RobotError;
 pub struct Outline {
     /// Name of the robot in the URDF.
     pub name: String,
-    /// Link whose pose is the robot's: the root, or what a floating joint of the root moves.
+    /// Link whose pose is the robot's: the root, or what a floating joint of the root moves; or, where that has neither mass nor collision
+    /// shape and nothing but one link fixed to it (as a `base_footprint` has), that link, and so on.
     pub base_link: String,
     /// Joints that can be driven, in the file's order: those that turn or shift and mimic no other.
     pub joints: Vec<String>,
@@ -36,10 +37,16 @@ impl Outline {
         let tree = Tree::new(&urdf)?;
         let root = urdf.links.iter().map(|link| link.name.as_str()).find(|link| !tree.parents.contains_key(link));
         let root = root.ok_or_else(|| RobotError::unusable("robot", &urdf.name, "has no root: its joints form a ring"))?;
-        let base_link = match tree.children.get(root).map(Vec::as_slice) {
+        let mut base_link = match tree.children.get(root).map(Vec::as_slice) {
             Some([joint]) if joint.joint_type == JointType::Floating => joint.child.link.as_str(),
             _ => root,
         };
+        while let Some([joint]) = tree.children.get(base_link).map(Vec::as_slice)
+            && joint.joint_type == JointType::Fixed
+            && is_empty(&tree, base_link)
+        {
+            base_link = joint.child.link.as_str();
+        }
         tree.check_root(base_link)?;
         let driven: Vec<&urdf_rs::Joint> = urdf
             .joints
@@ -62,6 +69,11 @@ impl Outline {
             without_velocity,
         })
     }
+}
+
+/// Whether `link` has neither mass nor collision shape.
+fn is_empty(tree: &Tree<'_>, link: &str) -> bool {
+    tree.links.get(link).is_none_or(|link| link.inertial.mass.value == 0.0 && link.collision.is_empty())
 }
 
 fn imu_link(tree: &Tree<'_>, base: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The text of a URDF before it is parsed: bounded, without what physics does not need, and with the elements that the parser insists on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, Writer};
@@ -15,6 +15,8 @@ const MAX_NESTING: u64 = 64;
 const MAX_ELEMENTS: u64 = 200_000;
 /// Elements that say nothing about the physics.
 const IGNORED: [&[u8]; 5] = [b"visual", b"transmission", b"gazebo", b"sensor", b"ros2_control"];
+/// Most characters of an element that a message shows.
+const SHOWN: usize = 60;
 
 /// Why a text was refused.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub(in crate::robot) enum TextError {
     /// Not well-formed.
     #[error("{0}")]
     Malformed(String),
+    /// Holds this element of xacro.
+    #[error("`{0}` is xacro, which has to be expanded first")]
+    Xacro(String),
 }
 
 impl TextError {
@@ -34,8 +39,18 @@ impl TextError {
                 RobotError::TooLarge { what: format!("{what} of {}", path.display()), given, limit }
             }
             Self::Malformed(message) => RobotError::MalformedUrdf { path: path.into(), message },
+            Self::Xacro(found) => RobotError::Xacro { path: path.into(), found, expanded: expanded(path) },
         }
     }
+}
+
+/// The file into which to expand `path`: beside it, so that what is relative to it stays the same.
+fn expanded(path: &Path) -> PathBuf {
+    let is_xacro = path.extension().is_some_and(|extension| extension == "xacro");
+    // Of `a.urdf.xacro` and `a.xacro` comes `a.urdf`, and nothing goes over itself.
+    let bare = if is_xacro { path.with_extension("") } else { path.to_path_buf() };
+    let urdf = bare.with_extension("urdf");
+    if urdf == path { bare.with_extension("expanded.urdf") } else { urdf }
 }
 
 impl From<quick_xml::Error> for TextError {
@@ -109,6 +124,8 @@ pub(super) fn prepare(text: &str) -> Result<String, TextError> {
             Event::Eof => break,
             // Neither says anything about a robot, and a document type could define entities.
             Event::DocType(_) | Event::Comment(_) | Event::PI(_) => continue,
+            // The parser passes over what it does not know, and masses and links would be missing without a word.
+            Event::Start(element) | Event::Empty(element) if is_xacro(element) => return Err(TextError::Xacro(shown(element))),
             Event::Empty(element) if IGNORED.contains(&element.name().as_ref()) => continue,
             Event::Start(element) if IGNORED.contains(&element.name().as_ref()) => {
                 let outside = events.depth - 1;
@@ -146,6 +163,21 @@ pub(super) fn prepare(text: &str) -> Result<String, TextError> {
         write(&mut writer, event)?;
     }
     String::from_utf8(writer.into_inner()).map_err(|error| TextError::Malformed(error.to_string()))
+}
+
+/// Whether `element` is one of xacro's, or has an attribute with an expression of xacro's.
+fn is_xacro(element: &BytesStart<'_>) -> bool {
+    let has_expression = |text: &[u8]| text.windows(2).any(|two| two == b"${" || two == b"$(");
+    element.starts_with(b"xacro:") || has_expression(element.attributes_raw())
+}
+
+/// The beginning of `element`, for a message.
+fn shown(element: &BytesStart<'_>) -> String {
+    let text = String::from_utf8_lossy(element);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let beginning: String = words.chars().take(SHOWN).collect();
+    let rest = if beginning.len() < words.len() { "…" } else { "" };
+    format!("<{beginning}{rest}>")
 }
 
 /// What an `<inertial>` has shown so far.
@@ -188,6 +220,26 @@ mod tests {
         assert!(prepared.contains("<mass value='2'/><inertia ixx=\"0\"") && !prepared.contains("mesh"), "{prepared}");
         assert!(prepared.contains("velocity='3' effort=\"0\""), "{prepared}");
         assert!(prepared.contains("soft_upper_limit='1' k_velocity=\"0\""), "{prepared}");
+    }
+
+    #[test]
+    fn xacro_is_refused_with_the_element_and_a_file_to_expand_it_into() {
+        for (text, element) in [
+            ("<robot><xacro:include filename='legs.xacro'/></robot>", "<xacro:include filename='legs.xacro'>"),
+            ("<robot><link name='a'><xacro:box_inertia m='1'></xacro:box_inertia></link></robot>", "<xacro:box_inertia m='1'>"),
+            ("<robot><link name='a'><inertial><mass\n value='${m}'/></inertial></link></robot>", "<mass value='${m}'>"),
+            ("<robot><link name='a'><geometry><mesh filename='$(find a)/b'/></geometry></link></robot>", "$(find a)/b"),
+        ] {
+            let error = prepare(text).unwrap_err();
+            assert!(matches!(&error, TextError::Xacro(found) if found.contains(element)), "{text}: {error}");
+        }
+        assert!(prepare("<robot xmlns:xacro='http://www.ros.org/wiki/xacro'><link name='$a {b} (c)'/></robot>").is_ok());
+        let long = prepare(&format!("<xacro:{}/>", "é".repeat(1000))).unwrap_err().to_string();
+        assert!(long.chars().count() < 150 && long.contains("é…>"), "{long}");
+        let files = [("a.urdf.xacro", "a.urdf"), ("b/a.xacro", "b/a.urdf"), ("a.urdf", "a.expanded.urdf"), ("a.xml", "a.urdf")];
+        for (path, into) in files {
+            assert_eq!(expanded(Path::new(path)), Path::new(into));
+        }
     }
 
     #[test]

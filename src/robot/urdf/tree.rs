@@ -25,6 +25,9 @@ pub(super) struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     pub fn new(urdf: &'a urdf_rs::Robot) -> Result<Self, RobotError> {
+        if urdf.links.is_empty() {
+            return Err(RobotError::unusable("robot", &urdf.name, "has no link; a URDF has at least one"));
+        }
         let moving = urdf.joints.iter().filter(|joint| joint.joint_type != JointType::Fixed).count();
         let shapes = urdf.links.iter().map(|link| link.collision.len()).sum::<usize>();
         for (what, given, limit) in [
@@ -83,25 +86,42 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Checks that `base` is the root, or hangs on the root by a floating joint only, and that every link hangs on it.
+    /// The fixed joints above `base`, the nearest first, up to one that moves or to the root: what they join is one body with it.
+    pub fn above(&self, base: &str) -> Vec<&'a urdf_rs::Joint> {
+        let mut above = Vec::new();
+        let mut link = base;
+        // As many as there are joints: more would be a ring.
+        while let Some(&joint) = self.parents.get(link)
+            && joint.joint_type == JointType::Fixed
+            && above.len() < self.joints.len()
+        {
+            above.push(joint);
+            link = joint.parent.link.as_str();
+        }
+        above
+    }
+
+    /// Checks that `base` is the root, or hangs on it by fixed joints only, above which there may be a floating one, and that every other link
+    /// hangs on what is one body with it.
     ///
     /// Also what rules out a cycle, so that every descent from the base ends.
     pub fn check_root(&self, base: &str) -> Result<(), RobotError> {
         let mut outside = BTreeSet::new();
-        if let Some(joint) = self.parents.get(base) {
+        let top = self.above(base).last().copied().map_or(base, |joint| joint.parent.link.as_str());
+        if let Some(joint) = self.parents.get(top) {
             let world = joint.parent.link.as_str();
             let alone = self.children[world].len() == 1 && !self.parents.contains_key(world);
             if joint.joint_type != JointType::Floating || !alone {
                 return Err(RobotError::unusable(
                     "base link",
                     base,
-                    format!("is not the root of the URDF: the joint `{}` moves it", joint.name),
+                    format!("is not the root of the URDF, nor fixed to it: the joint `{}` is between them", joint.name),
                 ));
             }
             outside.insert(world);
         }
         let mut reached = outside;
-        let mut open = vec![base];
+        let mut open = vec![top];
         while let Some(link) = open.pop() {
             reached.insert(link);
             open.extend(self.children.get(link).into_iter().flatten().map(|joint| joint.child.link.as_str()));

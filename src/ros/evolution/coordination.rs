@@ -25,8 +25,13 @@ pub enum Event {
     Heartbeat(Heartbeat),
     /// A worker's outcomes.
     Results(Results),
-    /// A message of the evolution node with this number, maybe this one.
-    Node(u64),
+    /// A message of an evolution node, maybe this one.
+    Node {
+        /// Its number.
+        node: u64,
+        /// Messages on `evolution/work` that it has sent, as far as this one tells.
+        sequence: u64,
+    },
     /// What a service asks for, and where its answer goes.
     Command(Command, oneshot::Sender<(bool, String)>),
 }
@@ -73,6 +78,17 @@ impl Coordination {
     /// [`NodeError`] when the evolution cannot go on; its last checkpoint is in the folder.
     pub fn run(mut self) -> Result<(), NodeError> {
         self.listen_for_others()?;
+        let result = self.evolve();
+        // With a twin the evolution does not end: the other node says how it goes on.
+        if let Err(error) = &result
+            && !matches!(error, NodeError::Twin)
+        {
+            self.say_farewell(State::Stopped, &error.to_string());
+        }
+        result
+    }
+
+    fn evolve(&mut self) -> Result<(), NodeError> {
         loop {
             if let Some(reason) = self.run.ended() {
                 tracing::info!("{reason}; {} has the result", self.run.folder().display());
@@ -82,8 +98,8 @@ impl Coordination {
             for event in self.run.prepare()? {
                 tracing::info!("generation {}: {event}", self.run.search().strategy().generation());
             }
-            let population = self.run.search().strategy().population_size();
-            self.coordinator.begin(self.run.search().strategy().generation(), population, self.clock.elapsed());
+            let distribution = self.distribution();
+            self.coordinator.begin(&distribution, self.clock.elapsed());
             self.publish_distribution();
             self.report.begin_generation(self.clock.elapsed());
             match self.await_outcomes()? {
@@ -109,8 +125,8 @@ impl Coordination {
     fn listen_for_others(&mut self) -> Result<(), NodeError> {
         let end = self.clock.elapsed() + self.listen;
         while self.clock.elapsed() < end && !self.stop.is_requested() {
-            if let Ok(Event::Node(other)) = self.events.recv_timeout(LONGEST_WAIT)
-                && other != self.node
+            if let Ok(Event::Node { node, .. }) = self.events.recv_timeout(LONGEST_WAIT)
+                && node != self.node
             {
                 return Err(NodeError::Twin);
             }
@@ -156,9 +172,8 @@ impl Coordination {
         let taken = match event {
             Event::Heartbeat(heartbeat) => self.coordinator.heartbeat(&heartbeat, now),
             Event::Results(results) => self.coordinator.results(&results, now).map(|_| ()),
-            // Of two that began to speak at the same time the one with the larger number stays.
-            Event::Node(other) if other > self.node => return Err(NodeError::Twin),
-            Event::Node(_) => Ok(()),
+            Event::Node { node, sequence } if self.coordinator.yields_to(node, sequence) => return Err(NodeError::Twin),
+            Event::Node { .. } => Ok(()),
             Event::Command(command, answer) => {
                 // Who asked may have gone.
                 let _ = answer.send((true, self.obey(command)));
@@ -192,9 +207,12 @@ impl Coordination {
         answer
     }
 
+    fn distribution(&self) -> Distribution {
+        Distribution::new(self.node, self.run.hash(), self.run.search(), self.time_limit)
+    }
+
     fn publish_distribution(&self) {
-        let distribution = Distribution::new(self.node, self.run.hash(), self.run.search(), self.time_limit);
-        warn("evolution/distribution", self.distributions.publish(&(&distribution).into()));
+        warn("evolution/distribution", self.distributions.publish(&(&self.distribution()).into()));
     }
 
     fn say_farewell(&mut self, state: State, reason: &str) {

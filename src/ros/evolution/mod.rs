@@ -4,5 +4,6 @@ mod convert;
 mod coordination;
 mod node;
 mod report;
+mod work_time;
 
 pub use node::build;

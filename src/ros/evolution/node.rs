@@ -61,11 +61,12 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let rejected = RejectionCount::default();
     let (sender, events) = sync_channel(WAITING_MESSAGES);
     let experiment = run.search().experiment().clone();
+    let population = run.search().strategy().population_size();
     tracing::info!(
         "{}: {} numbers, population {}, generation {} of {}, into {}, sha256 {:.12}…",
         experiment.name,
         run.search().strategy().state().mean.len(),
-        run.search().strategy().population_size(),
+        population,
         run.search().strategy().generation(),
         experiment.evolution.generations,
         run.folder().display(),
@@ -80,7 +81,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         events,
         distributions: shell.publisher("evolution/distribution", qos::latched())?,
         works: shell.publisher("evolution/work", qos::evolution())?,
-        report: Report::new(shell.publisher("evolution/progress", qos::latched())?, rejected.clone()),
+        report: Report::new(shell.publisher("evolution/progress", qos::latched())?, rejected.clone(), population),
         rejections: Rejections::new("evolution", &rejected),
         stop: shell.stop().clone(),
         clock: Instant::now(),
@@ -102,7 +103,7 @@ fn open(parameters: &Parameters) -> Result<Run, NodeError> {
         experiment.evolution.generations = generations as u64;
     }
     let folder = match parameters.string("out") {
-        "" => Path::new("runs").join(&experiment.name),
+        "" => Run::default_folder(&experiment)?,
         folder => PathBuf::from(folder),
     };
     let continuation = if parameters.bool("resume") { Continuation::IfThere } else { Continuation::Never };
@@ -121,11 +122,12 @@ fn subscribe(shell: &mut Shell, sender: &SyncSender<Event>) -> Result<(), NodeEr
     // What this node says, and what another one with the same names would say.
     let events = sender.clone();
     shell.subscribe("evolution/work", qos::evolution(), move |message: EvolutionWork| {
-        send(&events, Event::Node(message.node));
+        send(&events, Event::Node { node: message.node, sequence: message.sequence });
     })?;
     let events = sender.clone();
     shell.subscribe("evolution/distribution", qos::latched(), move |message: EvolutionDistribution| {
-        send(&events, Event::Node(message.node));
+        // It has no number, which that on evolution/work will have.
+        send(&events, Event::Node { node: message.node, sequence: 0 });
     })
 }
 

@@ -7,8 +7,9 @@ use r2r::Publisher;
 use r2r::hebbian_locomotion::msg::EvolutionProgress;
 
 use super::coordination::warn;
+use super::work_time::WorkTime;
 use crate::evolution::protocol::{Coordinator, WorkerId};
-use crate::evolution::{Generation, Run};
+use crate::evolution::{FailureCounts, Generation, Run};
 use crate::ros::rejection::RejectionCount;
 
 /// Generations from which the time left is estimated.
@@ -47,34 +48,40 @@ pub struct Report {
     rejected: RejectionCount,
     /// What was said last.
     said: Option<(State, Vec<WorkerId>, usize, u64)>,
-    began: Duration,
+    work_time: WorkTime,
     times: VecDeque<Duration>,
+    /// Of the last generation. The present one may have more.
+    candidates: usize,
 }
 
 impl Report {
-    pub fn new(publisher: Publisher<EvolutionProgress>, rejected: RejectionCount) -> Self {
-        Self { publisher, rejected, said: None, began: Duration::ZERO, times: VecDeque::new() }
+    /// Of a run whose last generation had so many candidates.
+    pub fn new(publisher: Publisher<EvolutionProgress>, rejected: RejectionCount, candidates: usize) -> Self {
+        Self { publisher, rejected, said: None, work_time: WorkTime::default(), times: VecDeque::new(), candidates }
     }
 
     pub fn begin_generation(&mut self, now: Duration) {
-        self.began = now;
+        self.work_time.begin(now);
     }
 
     /// How long work on the present generation has gone on.
     pub fn generation_time(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.began)
+        self.work_time.passed(now)
     }
 
     pub fn end_generation(&mut self, generation: &Generation, took: Duration, run: &Run, coordinator: &Coordinator) {
+        (_, self.candidates) = coordinator.progress();
         self.times.push_back(took);
         if self.times.len() > REMEMBERED {
             self.times.pop_front();
         }
         let message = self.message(present_state(coordinator), "", run, coordinator);
         let loads: Vec<String> = message.loads.iter().map(|load| format!("{:.0}%", 100.0 * load)).collect();
+        let failures: FailureCounts = coordinator.failures().map(|(_, failure)| failure).collect();
+        let failed = if failures.total() > 0 { format!("  {failures}") } else { String::new() };
         tracing::info!(
-            "generation {:>4} of {}  fitness {:.1} best {:.1}  speed {:.3} best {:.3} m/s  falls {:.0}%  {:.1} episodes/s  \
-             {} workers ({})  {} left",
+            "generation {:>4} of {}  fitness {:.1} best {:.1}  speed {:.3} best {:.3} m/s  falls {:.0}%{failed}  \
+             {:.1} episodes/s  {} workers ({})  {} left",
             generation.generation,
             message.generations,
             generation.mean,
@@ -93,10 +100,7 @@ impl Report {
     /// Publishes if the state or the workers have changed.
     pub fn look(&mut self, run: &Run, coordinator: &Coordinator, now: Duration) {
         let state = present_state(coordinator);
-        if state != State::Running {
-            // Time without work says nothing about the speed.
-            self.began = self.began.max(now.saturating_sub(Duration::from_secs(1)));
-        }
+        self.work_time.look(now, state == State::Running);
         let workers: Vec<WorkerId> = coordinator.workers().map(|worker| worker.worker).collect();
         let present = Some((state, workers, coordinator.refused(), run.search().strategy().generation()));
         if self.said != present {
@@ -119,9 +123,9 @@ impl Report {
         let (search, last) = (run.search(), run.history().last().copied().unwrap_or_default());
         let (strategy, settings) = (search.strategy(), &search.experiment().evolution);
         let workers: Vec<_> = coordinator.workers().collect();
-        let results: u64 = workers.iter().map(|worker| worker.results).sum();
+        let results = coordinator.results_so_far();
         let mean_time = self.times.iter().sum::<Duration>().as_secs_f32() / self.times.len().max(1) as f32;
-        let episodes = strategy.population_size() as f32 * search.experiment().episodes_per_candidate() as f32;
+        let episodes = self.candidates as f32 * search.experiment().episodes_per_candidate() as f32;
         let per_second = self.times.back().map_or(0.0, |time| episodes / time.as_secs_f32().max(1e-6));
         let left = settings.generations.saturating_sub(strategy.generation()) as f32 * mean_time;
         EvolutionProgress {
@@ -138,7 +142,7 @@ impl Report {
             best_speed: last.best_speed,
             mean_speed: last.mean_speed,
             falls: last.falls,
-            failed: last.failed as f32 / strategy.population_size() as f32,
+            failed: last.failed as f32 / self.candidates as f32,
             sigma: strategy.sigma(),
             learning_rate: strategy.learning_rate(),
             episodes_per_second: per_second,

@@ -1,7 +1,9 @@
 //! Which of the wanted topics exist, and subscribing them with a QoS that fits their publishers, also those that come later.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::LocalBoxFuture;
@@ -17,18 +19,37 @@ use crate::ros::clock::ros_time;
 
 /// How often topics that were not there yet are looked for.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
-/// How often publishers that offer less than those before them are.
+/// How often publishers that offer less than those before them are, and topics that could not be recorded.
 const LOOK_AGAIN_PERIOD: Duration = Duration::from_secs(1);
+/// How long a topic, or the time, may stay away before the log says so.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Messages that a topic may bring between two spins; as many as the policy latches steps.
 const DEPTH: usize = 1000;
 
 /// Looks for topics until all of them are subscribed, and at those that are.
 pub struct Discovery {
-    wanted: Vec<String>,
+    wanted: Vec<Wanted>,
+    /// Whether the wanted topics were named by somebody, and are not just those of the default.
+    are_named: bool,
+    missing: Missing,
     recorded: Vec<Recorded>,
     queue: Queue,
     next_look: Instant,
     next_look_again: Instant,
+    /// When to say that there is no time yet, or who is missing.
+    next_warning: Option<Instant>,
+    has_time: bool,
+}
+
+/// What the bag lacks so far, in words: for the end of the node, where one looks first.
+#[derive(Clone, Debug, Default)]
+pub struct Missing(Arc<Mutex<String>>);
+
+/// A topic that is not subscribed yet.
+struct Wanted {
+    name: String,
+    /// Why it is not, although somebody publishes it.
+    complaint: Option<String>,
 }
 
 /// A topic that is subscribed.
@@ -51,33 +72,81 @@ struct Offer {
 }
 
 impl Discovery {
-    /// For the topics `wanted`, by their full names.
-    pub fn new(wanted: Vec<String>, queue: Queue) -> Self {
+    /// For the topics `wanted`, by their full names. `are_named`: somebody expects each of them. `missing` will say what the bag lacks.
+    pub fn new(wanted: Vec<String>, are_named: bool, missing: Missing, queue: Queue) -> Self {
         let now = Instant::now();
-        Self { wanted, recorded: Vec::new(), queue, next_look: now, next_look_again: now }
+        let wanted = wanted.into_iter().map(|name| Wanted { name, complaint: None }).collect();
+        let next_warning = Some(now + PATIENCE);
+        let (recorded, next_look, next_look_again, has_time) = (Vec::new(), now, now, false);
+        Self { wanted, are_named, missing, recorded, queue, next_look, next_look_again, next_warning, has_time }
     }
 
     /// Subscribes what has come since the last look. The tasks take the messages.
     pub fn look(&mut self, node: &mut Node) -> Vec<LocalBoxFuture<'static, ()>> {
         let now = Instant::now();
-        // As `ros2 bag record`: with simulated time nothing is recorded before there is any.
-        if now < self.next_look || ros_time() == 0 {
+        if now < self.next_look {
             return Vec::new();
         }
         self.next_look = now + LOOK_PERIOD;
         let mut tasks = Vec::new();
-        if now >= self.next_look_again {
-            self.next_look_again = now + LOOK_AGAIN_PERIOD;
-            tasks.extend(self.recorded.iter_mut().filter_map(|topic| topic.look_again(node)));
-        }
-        for name in std::mem::take(&mut self.wanted) {
-            match self.subscribe(node, &name) {
-                Ok(Some(task)) => tasks.push(task),
-                Ok(None) => self.wanted.push(name),
-                Err(reason) => tracing::warn!("{name} is not recorded: {reason}"),
+        // As `ros2 bag record`: with simulated time nothing is recorded before there is any.
+        if ros_time() != 0 {
+            if !self.has_time {
+                (self.has_time, self.next_warning) = (true, Some(now + PATIENCE));
+            }
+            let is_second_look = now >= self.next_look_again;
+            if is_second_look {
+                self.next_look_again = now + LOOK_AGAIN_PERIOD;
+                tasks.extend(self.recorded.iter_mut().filter_map(|topic| topic.look_again(node)));
+            }
+            for mut wanted in std::mem::take(&mut self.wanted) {
+                if wanted.complaint.is_some() && !is_second_look {
+                    self.wanted.push(wanted);
+                    continue;
+                }
+                match self.subscribe(node, &wanted.name) {
+                    Ok(Some(task)) => tasks.push(task),
+                    Ok(None) => self.wanted.push(wanted),
+                    Err(reason) => {
+                        if wanted.complaint.as_ref() != Some(&reason) {
+                            tracing::warn!("{} is not recorded so far: {reason}", wanted.name);
+                            wanted.complaint = Some(reason);
+                        }
+                        self.wanted.push(wanted);
+                    }
+                }
             }
         }
+        self.missing.set(self.what_is_missing());
+        self.warn(now);
         tasks
+    }
+
+    /// Says once what nobody publishes, and again and again that there is no time.
+    fn warn(&mut self, now: Instant) {
+        if self.next_warning.is_none_or(|due| now < due) {
+            return;
+        }
+        self.next_warning = None;
+        if !self.has_time {
+            tracing::warn!("nothing is recorded so far: use_sim_time is set, and no /clock has come");
+            self.next_warning = Some(now + PATIENCE);
+        } else if self.are_named {
+            for Wanted { name, .. } in self.wanted.iter().filter(|wanted| wanted.complaint.is_none()) {
+                tracing::warn!("nobody publishes {name} so far; it is recorded as soon as somebody does");
+            }
+        }
+    }
+
+    fn what_is_missing(&self) -> String {
+        if !self.has_time {
+            return "nothing was recorded: use_sim_time is set, and no /clock came".to_owned();
+        }
+        let missing = self.wanted.iter().filter_map(|Wanted { name, complaint }| match complaint {
+            Some(reason) => Some(format!("{name} was not recorded: {reason}")),
+            None => self.are_named.then(|| format!("{name} was not recorded: nobody published it")),
+        });
+        missing.collect::<Vec<_>>().join("; ")
     }
 
     /// Subscribes `name`; None while nobody publishes it.
@@ -85,8 +154,11 @@ impl Discovery {
         let publishers = node.get_publishers_info_by_topic(name, false).map_err(|error| error.to_string())?;
         let Some(first) = publishers.first() else { return Ok(None) };
         let kind = first.topic_type.clone();
-        if let Some(other) = publishers.iter().find(|other| other.topic_type != kind) {
-            return Err(format!("its publishers disagree about its type: {kind} and {}", other.topic_type));
+        // In an order of their own: that of the publishers is not always the same.
+        let kinds: BTreeSet<&str> = publishers.iter().map(|publisher| publisher.topic_type.as_str()).collect();
+        if kinds.len() > 1 {
+            let kinds: Vec<&str> = kinds.into_iter().collect();
+            return Err(format!("its publishers disagree about its type: {}", kinds.join(" and ")));
         }
         let offers: Vec<Offer> = publishers.iter().map(|publisher| Offer::of(&publisher.qos_profile)).collect();
         let asked = offers.iter().copied().fold(Offer { is_reliable: true, is_latched: true }, Offer::and);
@@ -102,6 +174,17 @@ impl Discovery {
         let task = topic.record(0, messages);
         self.recorded.push(topic);
         Ok(Some(task))
+    }
+}
+
+impl Missing {
+    /// What the bag lacks, in words; empty: nothing.
+    pub fn said(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, text: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 }
 

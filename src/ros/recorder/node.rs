@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::discovery::Discovery;
+use super::discovery::{Discovery, Missing};
 use super::queue::queue;
 use crate::recording::{BagError, BagWriter, Compression, WriterOptions};
 use crate::ros::node::{NodeError, Shell, run_node};
@@ -55,11 +55,15 @@ fn declarations() -> Vec<Declaration> {
     ]
 }
 
-/// The life of the recorder node. Exit code 1 also when the bag could not be written to its end.
+/// The life of the recorder node. Exit code 1 also when the bag could not be written to its end. What is missing in the bag is named.
 pub fn run() -> ExitCode {
-    let failure = Arc::new(OnceLock::new());
-    let of_thread = failure.clone();
-    let code = run_node("recorder", move |shell| build(shell, of_thread));
+    let (failure, missing) = (Arc::new(OnceLock::new()), Missing::default());
+    let (of_thread, of_discovery) = (failure.clone(), missing.clone());
+    let code = run_node("recorder", move |shell| build(shell, of_thread, of_discovery));
+    let missing = missing.said();
+    if !missing.is_empty() {
+        eprintln!("recorder: {missing}");
+    }
     match failure.get() {
         None => code,
         Some(failure) => {
@@ -69,7 +73,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn build(shell: &mut Shell, failure: Arc<OnceLock<BagError>>) -> Result<(), NodeError> {
+fn build(shell: &mut Shell, failure: Arc<OnceLock<BagError>>, missing: Missing) -> Result<(), NodeError> {
     let parameters = shell.parameters(declarations(), |_, _, _| ())?;
     let parameters = parameters.read();
     let options = WriterOptions {
@@ -98,7 +102,7 @@ fn build(shell: &mut Shell, failure: Arc<OnceLock<BagError>>) -> Result<(), Node
     };
     topics.sort();
     topics.dedup();
-    let mut discovery = Discovery::new(topics, queue);
+    let mut discovery = Discovery::new(topics, !given.is_empty(), missing, queue);
     shell.watch(move |node| discovery.look(node));
     Ok(())
 }

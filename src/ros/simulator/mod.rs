@@ -1,5 +1,6 @@
 //! The simulator node: the world as a robot's driver would show it.
 
+mod commands;
 mod diagnostics;
 mod node;
 mod pace;

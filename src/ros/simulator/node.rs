@@ -8,13 +8,13 @@ use std::time::Duration;
 use r2r::sensor_msgs::msg::JointState;
 use serde::de::DeserializeOwned;
 
+use super::commands::{Collector, Command, Epoch};
 use super::pace::Mode;
 use super::requests::serve;
 use super::sensors::SensorPublishers;
-use super::simulation::{Command, Simulation};
+use super::simulation::Simulation;
 use crate::config::parse_description;
-use crate::robot::{NameMap, RobotModel};
-use crate::ros::convert;
+use crate::robot::RobotModel;
 use crate::ros::logging::robot_warnings;
 use crate::ros::node::{NodeError, Shell};
 use crate::ros::parameters::{Declaration, ParameterError, Parameters};
@@ -111,8 +111,9 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         .map_err(|source| NodeError::Ros { what: "cannot publish robot_description".to_owned(), source })?;
 
     let joints: Vec<String> = robot.joint_names().map(str::to_owned).collect();
-    let no_command = Command { stamp: 0, targets: vec![f32::NAN; joints.len()], number: 0 };
-    let (commands_in, commands) = triple_buffer::TripleBuffer::new(&no_command).split();
+    let epoch = Epoch::default();
+    let collector = Collector::new(&joints, &epoch);
+    let (commands_in, commands) = triple_buffer::TripleBuffer::new(collector.command()).split();
     let (requests_in, requests) = channel();
     let rejected = RejectionCount::default();
     let simulation = Simulation {
@@ -126,6 +127,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         watchdog: CommandWatchdog::new(Duration::from_secs_f64(parameters.double("command_timeout"))),
         period: Duration::from_nanos((1e9 / f64::from(settings.control_rate)).round() as u64),
         commands,
+        epoch,
         requests,
         sensors,
         rejected: rejected.clone(),
@@ -133,7 +135,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     tracing::info!("robot `{}`, {} mode, seed {seed}", robot.name, mode.name());
     let stop = shell.stop().clone();
     let thread = shell.thread("simulation", move || simulation.run(&stop))?;
-    subscribe_commands(shell, &joints, no_command, commands_in, thread, &rejected)?;
+    subscribe_commands(shell, collector, commands_in, thread, &rejected)?;
     serve(shell, requests_in, &joints)
 }
 
@@ -156,24 +158,18 @@ fn load_robot(parameters: &Parameters) -> Result<RobotModel, NodeError> {
 
 fn subscribe_commands(
     shell: &mut Shell,
-    joints: &[String],
-    mut command: Command,
+    mut collector: Collector,
     mut commands: triple_buffer::Input<Command>,
     simulation: std::thread::Thread,
     rejected: &RejectionCount,
 ) -> Result<(), NodeError> {
-    let mut map = NameMap::new("joint", joints.iter().map(String::as_str));
     let mut rejections = Rejections::new("joint_commands", rejected);
-    shell.subscribe("joint_commands", qos::command(), move |message: JointState| {
-        match convert::read_command(&message, &mut map, &mut command.targets) {
-            Ok(stamp) => {
-                command.stamp = stamp;
-                command.number += 1;
-                commands.input_buffer_mut().clone_from(&command);
-                commands.publish();
-                simulation.unpark();
-            }
-            Err(error) => rejections.note(&error),
+    shell.subscribe("joint_commands", qos::command(), move |message: JointState| match collector.take(&message) {
+        Ok(command) => {
+            commands.input_buffer_mut().clone_from(command);
+            commands.publish();
+            simulation.unpark();
         }
+        Err(error) => rejections.note(&error),
     })
 }

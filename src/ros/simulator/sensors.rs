@@ -33,7 +33,10 @@ pub struct SensorPublishers {
     ground: Option<Publisher<MarkerArray>>,
     /// Where the base was when the ground was last shown; `None` when it has changed since.
     shown_at: Option<[f32; 3]>,
+    /// Driven joints, those that mimic them, and locked ones: what moves the links of `robot_description`.
     joint_names: Vec<String>,
+    /// Positions of the locked ones \[rad\].
+    locked: Vec<f32>,
     foot_names: Vec<String>,
     imu_link: String,
     mounting: ImuMounting,
@@ -58,7 +61,8 @@ impl SensorPublishers {
             node: shell.full_name()?,
             ground: if ground_markers { Some(shell.publisher("~/ground", qos::latched())?) } else { None },
             shown_at: None,
-            joint_names: robot.joint_names().map(str::to_owned).collect(),
+            joint_names: joint_names(robot),
+            locked: robot.locked.iter().map(|joint| joint.position).collect(),
             foot_names: robot.foot_names().map(str::to_owned).collect(),
             imu_link: robot.imu_link.clone(),
             mounting: ImuMounting::new(&robot.imu),
@@ -80,7 +84,12 @@ impl SensorPublishers {
         note(self.odometry.publish(&convert::odometry(stamp, &self.base_link, &world.base())));
         note(self.contacts.publish(&convert::foot_contacts(stamp, &self.foot_names, state)));
         note(self.imu.publish(&convert::imu(stamp, &self.imu_link, state)));
-        note(self.joints.publish(&convert::joint_state(stamp, &self.joint_names, state)));
+        let mut joints = convert::joint_state(stamp, &self.joint_names, state);
+        for [position, speed] in world.follower_states().chain(self.locked.iter().map(|&position| [position, 0.0])) {
+            joints.position.push(position.into());
+            joints.velocity.push(speed.into());
+        }
+        note(self.joints.publish(&joints));
     }
 
     /// Notes that the ground is another one.
@@ -111,6 +120,13 @@ impl SensorPublishers {
     pub fn publish_diagnostics(&self, diagnose: impl FnOnce(&str) -> DiagnosticArray) {
         note(self.diagnostics.publish(&diagnose(&self.node)));
     }
+}
+
+/// Names of the joints that `joint_states` hold.
+fn joint_names(robot: &RobotModel) -> Vec<String> {
+    let followers = robot.followers.iter().map(|follower| follower.joint.name.as_str());
+    let locked = robot.locked.iter().map(|joint| joint.name.as_str());
+    robot.joint_names().chain(followers).chain(locked).map(str::to_owned).collect()
 }
 
 fn note(result: r2r::Result<()>) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::channel::oneshot;
 use r2r::hebbian_locomotion::msg::SimulatorStatus;
 
+use super::commands::{Command, Epoch};
 use super::diagnostics::command_diagnostics;
 use super::pace::{Mode, Pace};
 use super::requests::{Action, Done, Request};
@@ -17,7 +18,8 @@ use crate::simulation::{Alarm, CommandWatchdog, Damage, SimulationSettings, Star
 
 /// Longest time that the thread sleeps without looking for requests and stops.
 const REQUEST_LATENCY: Duration = Duration::from_millis(10);
-/// While a command is awaited the sensor values are sent again this often: one of them, or the command, may have got lost.
+/// While time stands still the sensor values are sent again this often: one of them, or the command, may have got lost, and who has only
+/// just come knows none.
 const REPEAT: Duration = Duration::from_millis(100);
 /// A command that is awaited for this long is worth a message in the log.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -27,17 +29,6 @@ const DIAGNOSTICS: Duration = Duration::from_secs(1);
 const STATUS: Duration = Duration::from_secs(1);
 /// Longest time that one request may step \[s\].
 const LONGEST_STEPPING: f64 = 3600.0;
-
-/// The latest command.
-#[derive(Clone, Debug)]
-pub struct Command {
-    /// Stamp of the sensor values that it answers.
-    pub stamp: Stamp,
-    /// Joint targets \[rad\]; NaN for joints that no command named yet.
-    pub targets: Vec<f32>,
-    /// Number of the command, from 1.
-    pub number: u64,
-}
 
 /// A simulated robot and the topics around it.
 pub struct Simulation {
@@ -53,7 +44,8 @@ pub struct Simulation {
     pub seed: u64,
     /// How time passes.
     pub mode: Mode,
-    /// Whether the first step waits for the first command, whatever its stamp; in lockstep each waits for its own.
+    /// Whether the first step waits for the first command, whatever its stamp, if nobody asks for it during a pause; in lockstep each waits
+    /// for its own.
     pub wait_for_command: bool,
     /// What notices that commands have stopped; lockstep waits for them instead.
     pub watchdog: CommandWatchdog,
@@ -61,6 +53,8 @@ pub struct Simulation {
     pub period: Duration,
     /// Commands.
     pub commands: triple_buffer::Output<Command>,
+    /// Epoch of commands: another one after each start and hold.
+    pub epoch: Epoch,
     /// Requests of services.
     pub requests: Receiver<Request>,
     /// Publishers.
@@ -116,8 +110,8 @@ impl Simulation {
         };
         self.sensors.publish(run.stamp, &self.world);
         while !stop.is_requested() {
-            let awaits = self.mode == Mode::Lockstep || (self.wait_for_command && run.applied == 0);
-            if awaits {
+            let awaits_first = self.wait_for_command && run.applied == 0 && run.stepping.is_none();
+            if self.mode == Mode::Lockstep || awaits_first {
                 self.await_command(&mut run);
             } else {
                 self.await_time(&mut run);
@@ -151,6 +145,7 @@ impl Simulation {
         match alarm {
             Some(Alarm::Silent(time)) => {
                 self.world.hold_joints();
+                self.epoch.begin();
                 tracing::warn!("no command on joint_commands for {time:.2?}: the robot holds its pose until one comes");
             }
             Some(Alarm::Over(time)) => tracing::info!("commands on joint_commands again, after {time:.2?}"),
@@ -170,7 +165,9 @@ impl Simulation {
             self.commands.update();
             let command = self.commands.output_buffer();
             let answers = self.mode != Mode::Lockstep || command.stamp == run.stamp;
-            if command.number != run.applied && answers && !run.stands() {
+            // Steps that are asked for during a pause hold what there is; only lockstep lets them wait.
+            let is_asked_for = self.mode != Mode::Lockstep && run.stepping.is_some();
+            if (command.number != run.applied && answers && !run.stands()) || is_asked_for {
                 run.pace.restart(Instant::now());
                 return;
             }
@@ -200,11 +197,13 @@ impl Simulation {
             Mode::RealTime { factor } => run.pace.deadline(Instant::now(), factor),
             Mode::FreeRunning | Mode::Lockstep => Instant::now(),
         };
+        let mut sent = Instant::now();
         loop {
             let stamp = run.stamp;
             self.serve_requests(run);
-            if run.stamp != stamp {
+            if run.stamp != stamp || (run.stands() && sent.elapsed() >= REPEAT) {
                 self.sensors.publish(run.stamp, &self.world);
+                sent = Instant::now();
             }
             self.report(run);
             let wait = deadline.saturating_duration_since(Instant::now());
@@ -257,8 +256,8 @@ impl Simulation {
         for &(index, angle) in &pose.joints {
             let joint = &self.world.robot().joints[index];
             if !(joint.lower..=joint.upper).contains(&angle) {
-                let (name, lower, upper) = (&joint.name, joint.lower, joint.upper);
-                return Err(format!("the joint `{name}` at {angle} rad; it must be from {lower} to {upper} rad"));
+                let (name, lower, upper, unit) = (&joint.name, joint.lower, joint.upper, joint.kind.unit());
+                return Err(format!("the joint `{name}` at {angle} {unit}; it must be from {lower} to {upper} {unit}"));
             }
         }
         self.seed = seed.unwrap_or(self.seed);
@@ -271,6 +270,8 @@ impl Simulation {
         self.sensors.ground_changed();
         // New sensor values need a new stamp.
         run.stamp += self.period.as_nanos() as i64;
+        // Before the last look at commands, so that those after it are of the new epoch.
+        self.epoch.begin();
         self.commands.update();
         run.applied = self.commands.output_buffer().number;
         self.watchdog.restart();

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::{services, topics};
 use crate::ros::node::{NodeError, Shell};
 use crate::ros::parameters::{Declaration, ParameterError, Parameters};
-use crate::viewer::{Board, Kind, Limits, Picture, Server, WeightReference, is_embedded};
+use crate::viewer::protocol::weights_frame;
+use crate::viewer::{Board, Frame, Kind, Limits, Picture, Server, WeightReference, default_weights_file, is_embedded};
 
 /// A picture in which nothing has changed is sent this often, so that a browser knows that the viewer lives.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -27,6 +28,11 @@ fn declarations() -> Vec<Declaration> {
             "policy file to simulate for the cloud that weights are compared with; empty: no cloud",
         ),
         Declaration::string("robot", "", "robot description (YAML) to simulate it with"),
+        Declaration::string(
+            "weights_file",
+            "",
+            "file on the policy node's computer that the page saves weights in; empty: one in the home folder",
+        ),
     ]
 }
 
@@ -36,6 +42,7 @@ pub struct Shared {
     /// Where frames go.
     pub board: Board,
     picture: Arc<Mutex<Watched>>,
+    weights: Arc<Mutex<Option<LatestWeights>>>,
     reference: Arc<Mutex<Comparison>>,
     start: Instant,
 }
@@ -44,6 +51,23 @@ pub struct Shared {
 struct Watched {
     picture: Picture,
     changed: bool,
+}
+
+/// All weights at one instant.
+pub struct LatestWeights {
+    /// The control step that they came out of.
+    pub step: u64,
+    /// Its stamp \[s\].
+    pub time: f64,
+    /// The weights, as in WeightSnapshot.msg.
+    pub weights: Vec<f32>,
+}
+
+impl LatestWeights {
+    /// The frame of them.
+    pub fn frame(&self) -> Frame {
+        Frame::Binary(weights_frame(self.step, self.time, &self.weights).into())
+    }
 }
 
 /// The reference and the policy that runs: one is shown only if it is of the other.
@@ -70,6 +94,27 @@ impl Shared {
         self.board.post_json(Kind::Names, &lock(&self.picture).picture.names_frame());
     }
 
+    /// Keeps weights for whoever comes when nobody has watched: the next ones may not come for long.
+    pub fn keep_weights(&self, weights: LatestWeights) {
+        *lock(&self.weights) = Some(weights);
+    }
+
+    /// Forgets the weights: those of another policy mean something else.
+    pub fn forget_weights(&self) {
+        *lock(&self.weights) = None;
+        self.board.clear(Kind::Weights);
+    }
+
+    /// Posts the weights that were kept, where somebody watches and has none.
+    fn post_kept_weights(&self) {
+        if let Some(weights) = &*lock(&self.weights)
+            && self.board.is_watched()
+            && !self.board.holds(Kind::Weights)
+        {
+            self.board.post(Kind::Weights, weights.frame());
+        }
+    }
+
     /// Notes that the policy with this hash runs.
     pub fn policy_runs(&self, hash: &str) {
         lock(&self.reference).running = hash.to_owned();
@@ -93,8 +138,10 @@ impl Shared {
         let mut posted = self.start;
         loop {
             ticks.tick().await;
+            self.post_kept_weights();
             let mut watched = lock(&self.picture);
-            if self.board.is_watched() && (watched.changed || posted.elapsed() >= HEARTBEAT) {
+            let is_due = watched.changed || posted.elapsed() >= HEARTBEAT || !self.board.holds(Kind::State);
+            if self.board.is_watched() && is_due {
                 watched.changed = false;
                 posted = Instant::now();
                 self.board.post_json(Kind::State, &watched.picture.state_frame(self.start.elapsed()));
@@ -112,10 +159,12 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let parameters = parameters.read();
     let (board, calls) = Board::new();
     let server = bind(shell, &parameters, board.clone())?;
-    let shared = Shared { board, picture: Arc::default(), reference: Arc::default(), start: Instant::now() };
+    let start = Instant::now();
+    let shared = Shared { board, picture: Arc::default(), weights: Arc::default(), reference: Arc::default(), start };
 
     topics::subscribe(shell, &shared, Duration::from_secs_f64(1.0 / parameters.double("weights_rate")))?;
-    services::call_and_watch(shell, &shared, calls);
+    let weights_file = weights_file(shell, &parameters)?;
+    services::call_and_watch(shell, &shared, calls, weights_file);
     let period = Duration::from_secs_f64(1.0 / parameters.double("frame_rate"));
     shell.runtime().spawn(shared.clone().post_pictures(period));
     simulate_reference(shell, &parameters, &shared);
@@ -140,6 +189,20 @@ fn bind(shell: &Shell, parameters: &Parameters, board: Board) -> Result<Server, 
     let address = SocketAddr::new(ip, parameters.integer("port") as u16);
     let limits = Limits { browsers: parameters.integer("browsers") as usize, ..Limits::default() };
     Ok(shell.runtime().block_on(Server::bind(address, parameters.string("token"), board, limits))?)
+}
+
+/// The file that the page saves weights in.
+fn weights_file(shell: &Shell, parameters: &Parameters) -> Result<String, NodeError> {
+    let given = parameters.string("weights_file");
+    let home = std::env::var("HOME").unwrap_or_default();
+    if !given.is_empty() {
+        Ok(given.to_owned())
+    } else if home.is_empty() {
+        tracing::warn!("there is no home folder to save weights in; to save some in the page set the parameter `weights_file`");
+        Ok(String::new())
+    } else {
+        Ok(default_weights_file(&home, &shell.namespace()?))
+    }
 }
 
 /// Simulates the policy aside, so that its weights can be compared with those that are seen.

@@ -32,19 +32,20 @@ impl Offered {
     }
 }
 
-/// Makes clients of all services that the page knows, posts which are offered, and hands over what browsers call.
-pub fn call_and_watch(shell: &mut Shell, shared: &Shared, calls: Receiver<Call>) {
+/// Makes clients of all services that the page knows, posts which are offered, and hands over what browsers call. `weights_file` is what
+/// pages save weights in.
+pub fn call_and_watch(shell: &mut Shell, shared: &Shared, calls: Receiver<Call>, weights_file: String) {
     let clients = known_services().into_iter().filter_map(|entry| {
         let client = shell.client_untyped(&entry.name, &entry.kind)?;
         Some((entry, client))
     });
     let (entries, clients): (Vec<ServiceEntry>, Vec<ClientUntyped>) = clients.unzip();
     let clients: Arc<[(ServiceEntry, ClientUntyped)]> = entries.into_iter().zip(clients).collect();
-    shell.runtime().spawn(watch(shared.clone(), clients.clone()));
+    shell.runtime().spawn(watch(shared.clone(), clients.clone(), weights_file));
     shell.runtime().spawn(serve(clients, calls));
 }
 
-async fn watch(shared: Shared, clients: Arc<[(ServiceEntry, ClientUntyped)]>) {
+async fn watch(shared: Shared, clients: Arc<[(ServiceEntry, ClientUntyped)]>, weights_file: String) {
     let mut ticks = tokio::time::interval(LOOK_PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut entries: Vec<ServiceEntry> = clients.iter().map(|(entry, _)| entry.clone()).collect();
@@ -62,7 +63,8 @@ async fn watch(shared: Shared, clients: Arc<[(ServiceEntry, ClientUntyped)]>) {
             posted = true;
             let offers = |node: &str| entries.iter().any(|entry| entry.offered && entry.name.starts_with(node));
             shared.paint(|picture, _| picture.offered(offers("policy/"), offers("simulator/")));
-            shared.board.post_json(Kind::Services, &ServicesFrame { services: &entries });
+            let frame = ServicesFrame { services: &entries, weights_file: &weights_file };
+            shared.board.post_json(Kind::Services, &frame);
         }
     }
 }

@@ -8,13 +8,13 @@ use r2r::nav_msgs::msg::Odometry;
 use r2r::sensor_msgs::msg::{Imu, JointState};
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
-use super::node::Shared;
+use super::node::{LatestWeights, Shared};
 use crate::ros::convert;
 use crate::ros::node::{NodeError, Shell};
 use crate::ros::qos;
 use crate::ros::rejection::{RejectionCount, Rejections};
-use crate::viewer::protocol::{DescriptionFrame, GroundForm, GroundFrame, GroundShape, LayoutFrame, weights_frame};
-use crate::viewer::{BasePose, Feet, Frame, Kind, Plasticity, Simulation};
+use crate::viewer::protocol::{DescriptionFrame, GroundForm, GroundFrame, GroundShape, LayoutFrame};
+use crate::viewer::{BasePose, Feet, Kind, Plasticity, Simulation};
 
 /// Most weights that are sent to browsers: more could not be seen, and would fill the network.
 const MOST_WEIGHTS: usize = 1 << 20;
@@ -70,6 +70,7 @@ fn sensors(shell: &mut Shell, shared: &Shared, rejected: &RejectionCount) -> Res
     shell.subscribe("odom", best_effort(), move |message: Odometry| {
         let (pose, velocity) = (&message.pose.pose, &message.twist.twist.linear);
         let base = BasePose {
+            link: message.child_frame_id,
             position: [pose.position.x, pose.position.y, pose.position.z].map(|value| value as f32),
             orientation: orientation(&pose.orientation),
             velocity: [velocity.x, velocity.y, velocity.z].map(|value| value as f32),
@@ -176,6 +177,7 @@ fn weights(shell: &mut Shell, shared: &Shared, period: Duration, rejected: &Reje
             return;
         }
         length.set(Some(synapses));
+        to.forget_weights();
         to.board.post_json(
             Kind::Layout,
             &LayoutFrame {
@@ -199,11 +201,15 @@ fn weights(shell: &mut Shell, shared: &Shared, period: Duration, rejected: &Reje
         };
         if message.weights.len() != expected {
             rejections.note(&format_args!("{} weights; the layout says {expected}", message.weights.len()));
-        } else if to.board.is_watched() && posted.is_none_or(|posted| posted.elapsed() >= period) {
-            posted = Some(Instant::now());
-            let frame = weights_frame(message.step, seconds(&message.header.stamp), &message.weights);
-            to.board.post(Kind::Weights, Frame::Binary(frame.into()));
+            return;
         }
+        let time = seconds(&message.header.stamp);
+        let weights = LatestWeights { step: message.step, time, weights: message.weights };
+        if to.board.is_watched() && posted.is_none_or(|posted| posted.elapsed() >= period) {
+            posted = Some(Instant::now());
+            to.board.post(Kind::Weights, weights.frame());
+        }
+        to.keep_weights(weights);
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::evolution::protocol::{Distribution, DistributionError, ExperimentKey, Heartbeat, Results, Work, Worker};
+use crate::evolution::protocol::{Distribution, DistributionError, ExperimentKey, Heartbeat, Refusal, Results, Work, Worker};
 use crate::evolution::{Evaluator, EvaluatorError, Experiment, Failure, Population};
 use crate::robot::RobotModel;
 
@@ -33,6 +33,16 @@ struct Task {
     evaluator: Arc<Evaluator>,
 }
 
+/// What there is to say, and what has become of the threads.
+pub struct Said {
+    pub heartbeat: Option<Heartbeat>,
+    pub results: Option<Results>,
+    /// Candidates that took too long just now: the thread of each is to be replaced.
+    pub given_up: usize,
+    /// Threads that still run what took too long, now or earlier.
+    pub hanging: usize,
+}
+
 /// Why a worker does not take part in a generation.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
@@ -58,7 +68,7 @@ impl Crew {
     /// Takes part in the generation of `distribution`.
     ///
     /// # Errors
-    /// [`TaskError`] when it cannot; the worker then stays with what it had.
+    /// [`TaskError`] when it cannot; the worker then stays with what it had, and says so if the experiment is another one.
     pub fn begin(&self, distribution: Distribution, experiment: &Experiment, robot: &Arc<RobotModel>) -> Result<(), TaskError> {
         let known = self.lock().task.clone().filter(|task| {
             task.experiment_hash == distribution.experiment_hash
@@ -71,16 +81,26 @@ impl Crew {
                 distribution.check()?;
                 task.evaluator
             }
-            None => Arc::new(Evaluator::new(&distribution.search(experiment, robot)?, robot.clone())?),
+            None => {
+                let search = distribution.search(experiment, robot).inspect_err(|error| self.stay_out(error))?;
+                Arc::new(Evaluator::new(&search, robot.clone())?)
+            }
         };
-        let (key, time_limit) = (distribution.key(), distribution.time_limit());
-        let population = Arc::new(distribution.population);
         let mut shared = self.lock();
-        shared.worker.begin(key, population.generation, population.size, time_limit);
+        shared.worker.begin(&distribution);
+        let population = Arc::new(distribution.population);
         let (experiment_hash, clusters) = (distribution.experiment_hash, distribution.clusters);
         shared.task = Some(Task { experiment_hash, clusters, population, evaluator });
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// A worker without an experiment counts as one that will take part. One that cannot has to say so, or it is waited for in vain.
+    fn stay_out(&self, error: &DistributionError) {
+        if let DistributionError::Refused(Refusal::Experiment { worker, .. }) = error {
+            self.lock().worker.stay_out(*worker);
+            self.changed.notify_all();
+        }
     }
 
     /// Takes what the evolution node says; returns why it refuses this worker, if it does.
@@ -132,7 +152,7 @@ impl Crew {
     }
 
     /// Waits until there is something to say, and returns it, with the number of threads that are to be replaced.
-    pub fn listen(&self) -> (Option<Heartbeat>, Option<Results>, usize) {
+    pub fn listen(&self) -> Said {
         let shared = self.lock();
         let pause = shared.worker.pause_left(self.clock.elapsed()).min(LONGEST_SLEEP);
         let mut shared = if pause.is_zero() {
@@ -142,7 +162,8 @@ impl Crew {
         };
         let now = self.clock.elapsed();
         let given_up = shared.worker.give_up(now).len();
-        (shared.worker.heartbeat(now), shared.worker.results(now), given_up)
+        let (heartbeat, results) = (shared.worker.heartbeat(now), shared.worker.results(now));
+        Said { heartbeat, results, given_up, hanging: shared.worker.hanging() }
     }
 
     /// Ends the threads once they have tried what they are at; returns the last message to send.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use r2r::Publisher;
 use r2r::hebbian_locomotion::msg::{EvolutionDistribution, EvolutionHeartbeat, EvolutionResults, EvolutionWork};
 
-use super::crew::Crew;
+use super::crew::{Crew, Said};
 use crate::evolution::Experiment;
 use crate::evolution::protocol::{Distribution, Work, Worker};
 use crate::ros::node::{NodeError, Shell};
@@ -17,7 +17,7 @@ use crate::ros::qos;
 use crate::ros::rejection::{RejectionCount, Rejections};
 use crate::ros::stop::Stop;
 
-/// Threads that may hang in candidates that took too long until the worker ends: then something is wrong with it.
+/// Threads that may hang at a time in candidates that took too long until the worker ends: then something is wrong with it.
 const MOST_HANGING: usize = 64;
 /// Time for the last message to leave.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -107,9 +107,8 @@ struct Voice {
 
 impl Voice {
     fn run(self) -> Result<(), NodeError> {
-        let mut hanging = 0;
         while !self.stop.is_requested() {
-            let (heartbeat, results, given_up) = self.crew.listen();
+            let Said { heartbeat, results, given_up, hanging } = self.crew.listen();
             // Not published is as good as lost, and said again.
             if let Some(results) = results {
                 let _ = self.results.publish(&results.into());
@@ -117,13 +116,17 @@ impl Voice {
             if let Some(heartbeat) = heartbeat {
                 let _ = self.heartbeats.publish(&heartbeat.into());
             }
-            for _ in 0..given_up {
-                hanging += 1;
-                tracing::error!("a candidate took too long and was given up; its thread is replaced ({hanging} so far)");
+            if given_up > 0 {
+                tracing::error!(
+                    "candidates that took too long (`time_limit` of the evolution node) were given up: {given_up}; their threads are \
+                     replaced, {hanging} hang at present"
+                );
                 if hanging > MOST_HANGING {
-                    let what = format!("{MOST_HANGING} threads were replaced because their candidates took too long");
+                    let what = format!("more than {MOST_HANGING} threads hang in candidates that took too long");
                     return Err(NodeError::System { what, source: std::io::ErrorKind::TimedOut.into() });
                 }
+            }
+            for _ in 0..given_up {
                 hire(&self.crew)?;
             }
         }

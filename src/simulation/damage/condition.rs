@@ -18,7 +18,7 @@ pub struct Condition {
 /// The state of a joint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct JointCondition {
-    /// Share of the motor's torque limit that is left.
+    /// Share that is left of the largest torque which the motor gives at rest.
     pub torque: f32,
     /// Angle at which it is seized \[rad\].
     pub stuck: Option<f32>,

@@ -29,7 +29,7 @@ pub enum Damage {
     WeakMotor {
         /// Joint.
         joint: String,
-        /// Share of the torque limit that is left, 0 to 1.
+        /// Share that is left of the largest torque which the motor gives at rest, 0 to 1.
         torque: f32,
         /// While this holds.
         #[serde(default)]

@@ -73,6 +73,8 @@ pub struct SensorFaults {
     sensed: RobotState,
     /// What was sensed a control step before.
     last: RobotState,
+    /// Seed of the episode, and the stream that it gives.
+    seed: u64,
     random: Stream,
     contact_threshold: f32,
 }
@@ -90,6 +92,7 @@ impl SensorFaults {
             newest: 0,
             sensed: at_rest.clone(),
             last: at_rest,
+            seed: 0,
             random: stream(0, "sensors", &[]),
             contact_threshold: robot.contact_threshold,
         }
@@ -107,7 +110,12 @@ impl SensorFaults {
 
     /// Draws from the stream of the episode `seed` from now on.
     pub fn start_of_episode(&mut self, seed: u64) {
-        self.random = stream(seed, "sensors", &[]);
+        (self.seed, self.random) = (seed, stream(seed, "sensors", &[]));
+    }
+
+    /// Seed of the present episode.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Begins at the physics step `step`, with the true state that `read` writes, which is taken to have been so for all time before.
@@ -119,7 +127,7 @@ impl SensorFaults {
 
     /// Takes the true state, which `read` writes, at the physics step `step`. Does not allocate.
     pub fn update(&mut self, step: u64, read: &dyn Fn(&mut RobotState)) {
-        let Self { faults, history, newest, sensed, last, random, contact_threshold } = self;
+        let Self { faults, history, newest, sensed, last, random, contact_threshold, .. } = self;
         if history.is_empty() {
             return;
         }

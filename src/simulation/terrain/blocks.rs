@@ -16,6 +16,8 @@ const HALF_WIDTH: f32 = 8.0;
 const SIDEWAYS: f32 = 4.0;
 /// Most blocks at a time: a bound on hostile lengths.
 const MOST: usize = 401;
+/// Number of the farthest block: a robot that was thrown farther finds none, and no number overflows.
+const FARTHEST: f32 = 1e9;
 
 /// A row of blocks: block k >= 0 is the k-th in front of the start, block -1 - k its mirror image behind it.
 #[derive(Clone, Debug)]
@@ -65,7 +67,7 @@ impl Row {
     /// Number of the block at `x`, or of the one behind the gap at `x`; `None` on the flat start.
     fn number(&self, x: f32) -> Option<i64> {
         let beyond = x.abs() - self.start;
-        let number = (beyond / self.pitch()).floor() as i64;
+        let number = (beyond / self.pitch()).floor().min(FARTHEST) as i64;
         (beyond > 0.0).then_some(if x > 0.0 { number } else { -1 - number })
     }
 
@@ -196,6 +198,18 @@ mod tests {
     fn gaps_begin_where_the_start_ends() {
         let row = Row::gaps(&Gaps { width: 0.1, length: 0.4, depth: 0.5, start: 1.0 });
         assert_eq!(heights(&row, &[0.9, 1.05, 1.11, 1.49, 1.55, -1.05, -1.2]), [0.0, -0.5, 0.0, 0.0, -0.5, -0.5, 0.0]);
+    }
+
+    #[test]
+    fn a_robot_thrown_beyond_all_blocks_overflows_nothing() {
+        for row in [Row::steps(&Steps::default(), 0), Row::gaps(&Gaps::default())] {
+            let mut colliders = ColliderSet::new();
+            let mut blocks = Blocks::new(row.clone(), 2.0, &Pose::IDENTITY, &mut colliders, |collider| collider);
+            for x in [1e30, -1e30, f32::MAX] {
+                blocks.follow(x, 0.0, &Pose::IDENTITY, &mut colliders);
+                assert!(row.height(x).is_finite() && row.level(x).is_finite(), "{x} m");
+            }
+        }
     }
 
     #[test]

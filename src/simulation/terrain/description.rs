@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Heights of uneven ground are rounded to this \[m\], as in the authors' terrain.
+pub(super) const HEIGHT_UNIT: f32 = 0.005;
+
 /// The ground. The default is flat, level and rigid, with the robot's own friction.
 ///
 /// It has no end: heights repeat after some twelve metres, blocks are moved along with the robot.
@@ -44,7 +47,7 @@ pub enum Relief {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Uneven {
-    /// Largest height either way \[m\].
+    /// Largest height either way \[m\]; the largest multiple of `step` in it counts.
     pub height: f32,
     /// Heights are multiples of this \[m\].
     pub step: f32,
@@ -151,18 +154,50 @@ fn one() -> f32 {
     1.0
 }
 
-/// Why a terrain was refused: a number out of range.
+impl Uneven {
+    /// The largest height in steps. A little is added, since in single precision 0.02 m are less than ten steps of 0.002 m.
+    pub(super) fn most(&self) -> i32 {
+        (self.height / self.step + 1e-3).floor() as i32
+    }
+
+    /// Whether no height but 0 is left.
+    fn is_flat(&self) -> bool {
+        (self.most() as f32 * self.step / HEIGHT_UNIT).round() == 0.0
+    }
+}
+
+/// Why a terrain was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("terrain: `{key}` is {value}; it must be {lower} to {upper}")]
-pub struct TerrainError {
-    key: &'static str,
-    value: f32,
-    lower: f32,
-    upper: f32,
+#[non_exhaustive]
+pub enum TerrainError {
+    /// A number out of range.
+    #[error("terrain: `{key}` is {value}; it must be {lower} to {upper}")]
+    Range {
+        /// Its key.
+        key: &'static str,
+        /// The number.
+        value: f32,
+        /// The smallest that is taken.
+        lower: f32,
+        /// The largest that is taken.
+        upper: f32,
+    },
+    /// Uneven ground without any height.
+    #[error(
+        "terrain: `relief.uneven.height` is {height} and `relief.uneven.step` is {step}, which leaves a plane: heights are \
+         multiples of `step`, rounded to {HEIGHT_UNIT} m. Give a `step` of at most `height` and a `height` of at least \
+         {HEIGHT_UNIT}, or `relief: flat`"
+    )]
+    Plane {
+        /// Largest height \[m\].
+        height: f32,
+        /// What heights are multiples of \[m\].
+        step: f32,
+    },
 }
 
 impl Terrain {
-    /// Whether all numbers are in range.
+    /// Whether all numbers are in range, and leave uneven ground some height.
     ///
     /// # Errors
     /// [`TerrainError`] names the first that is not.
@@ -176,6 +211,9 @@ impl Terrain {
                 within("relief.uneven.height", uneven.height, 0.0, 5.0)?;
                 within("relief.uneven.step", uneven.step, 1e-4, 5.0)?;
                 within("relief.uneven.spacing", uneven.spacing, 0.02, 10.0)?;
+                if uneven.height > 0.0 && uneven.is_flat() {
+                    return Err(TerrainError::Plane { height: uneven.height, step: uneven.step });
+                }
             }
             Relief::Steps(steps) => {
                 within("relief.steps.height", steps.height, 0.0, 5.0)?;
@@ -204,7 +242,7 @@ impl Terrain {
 
 fn within(key: &'static str, value: f32, lower: f32, upper: f32) -> Result<(), TerrainError> {
     // NaN is in no range.
-    if (lower..=upper).contains(&value) { Ok(()) } else { Err(TerrainError { key, value, lower, upper }) }
+    if (lower..=upper).contains(&value) { Ok(()) } else { Err(TerrainError::Range { key, value, lower, upper }) }
 }
 
 #[cfg(test)]
@@ -238,6 +276,19 @@ mod tests {
             ["slope: 2.0", "friction: -1.0", "slope: .nan", "relief: {steps: {length: 0.0}}", "patches: {friction: 1, share: 2}"]
         {
             assert!(parse_yaml::<Terrain>(text).unwrap().check().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn uneven_ground_that_would_be_a_plane_is_refused_and_both_keys_are_named() {
+        let check = |uneven: &str| parse_yaml::<Terrain>(&format!("relief: {{uneven: {uneven}}}")).unwrap().check();
+        for uneven in ["{height: 0.02}", "{height: 0.0249}", "{height: 0.1, step: 0.2}", "{height: 0.002, step: 0.001}"] {
+            let error = check(uneven).unwrap_err().to_string();
+            let names_both = ["`relief.uneven.height`", "`relief.uneven.step`"].iter().all(|key| error.contains(key));
+            assert!(names_both && error.contains("0.005"), "{uneven}: {error}");
+        }
+        for uneven in ["{height: 0.025}", "{height: 0.02, step: 0.02}", "{height: 0.005, step: 0.001}", "{height: 0}"] {
+            check(uneven).unwrap();
         }
     }
 }

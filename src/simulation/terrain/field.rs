@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rapier3d::prelude::*;
 
-use super::description::Uneven;
+use super::description::{HEIGHT_UNIT, Uneven};
 use crate::random::stream;
 
 /// Drawn heights along each axis before they repeat.
@@ -14,8 +14,6 @@ const CELLS: usize = 2;
 const PERIOD: usize = LATTICE * CELLS;
 /// Cells along each axis of the collider. Two periods: with the robot in the middle half, the edge is always half a period away.
 const SIDE: usize = 2 * PERIOD;
-/// Heights are rounded to this \[m\], as in the authors' terrain.
-const UNIT: f32 = 0.005;
 
 /// The heights of one period \[m\], and how far its cells reach.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ impl Field {
     /// The field of `seed`.
     pub fn new(uneven: &Uneven, seed: u64) -> Self {
         let mut random = stream(seed, "uneven ground", &[]);
-        let most = (uneven.height / uneven.step).floor() as i32;
+        let most = uneven.most();
         let drawn: Vec<f32> = (0..LATTICE * LATTICE).map(|_| random.random_range(-most..=most) as f32 * uneven.step).collect();
         let at = |row: usize, column: usize| drawn[(row % LATTICE) * LATTICE + column % LATTICE];
         let height = |row: usize, column: usize| {
@@ -38,7 +36,7 @@ impl Field {
             let [v, u] = [row, column].map(|index| (index % CELLS) as f32 / CELLS as f32);
             let low = at(r, c) * (1.0 - u) + at(r, c + 1) * u;
             let high = at(r + 1, c) * (1.0 - u) + at(r + 1, c + 1) * u;
-            ((low * (1.0 - v) + high * v) / UNIT).round() * UNIT
+            ((low * (1.0 - v) + high * v) / HEIGHT_UNIT).round() * HEIGHT_UNIT
         };
         let heights = (0..PERIOD * PERIOD).map(|index| height(index / PERIOD, index % PERIOD)).collect();
         Self { heights, cell: uneven.spacing / CELLS as f32 }
@@ -70,8 +68,10 @@ impl Field {
         let [column, row] = [x, y].map(|along| (along / self.cell).floor());
         let (u, v) = (x / self.cell - column, y / self.cell - row);
         let (row, column) = (row as i64, column as i64);
-        let [low_left, low_right] = [0, 1].map(|next| self.at(row, column + next));
-        let [high_left, high_right] = [0, 1].map(|next| self.at(row + 1, column + next));
+        // Far beyond any robot the last cell goes on.
+        let at = |up: i64, right: i64| self.at(row.saturating_add(up), column.saturating_add(right));
+        let [low_left, low_right] = [0, 1].map(|right| at(0, right));
+        let [high_left, high_right] = [0, 1].map(|right| at(1, right));
         // Each cell is two triangles; the edge between them runs from its lower left to its upper right corner.
         if u >= v {
             low_left + u * (low_right - low_left) + v * (high_right - low_right)
@@ -113,6 +113,26 @@ mod tests {
         }
         assert!((field.height(3.33, -1.7) - field.height(3.33 + 12.8, -1.7 - 25.6)).abs() < 1e-4);
         assert_ne!(field.heights, Field::new(&Uneven::default(), 2).heights);
+    }
+
+    #[test]
+    fn the_largest_height_is_the_one_that_was_asked_for() {
+        // In single precision some of these are a hair less than a whole number of steps.
+        for (height, step) in [(0.02, 0.005), (0.1, 0.025), (0.02, 0.004), (0.02, 0.002), (0.005, 0.001), (0.05, 0.025)] {
+            let highest = Field::new(&Uneven { height, step, ..Uneven::default() }, 1).highest();
+            assert!((highest - height).abs() < 1e-6, "{highest} m instead of {height} m in steps of {step} m");
+        }
+        // Between two steps the lower one counts.
+        let highest = Field::new(&Uneven { height: 0.03, ..Uneven::default() }, 1).highest();
+        assert!((highest - 0.025).abs() < 1e-6, "{highest} m");
+    }
+
+    #[test]
+    fn a_place_beyond_all_numbers_has_a_height() {
+        let field = Field::new(&Uneven::default(), 1);
+        for far in [1e30, -1e30, 1e37] {
+            assert!(field.height(far, far).abs() <= 0.1 + 1e-6, "{far} m");
+        }
     }
 
     #[test]

@@ -22,12 +22,12 @@ pub struct Arguments {
     /// Policy file: also replay the bags, to measure the rule's terms and how much of the old weights an update leaves.
     #[arg(long)]
     policy: Option<PathBuf>,
-    /// Principal components of the weights.
-    #[arg(long, default_value_t = 3)]
-    components: usize,
-    /// Leave out so much of the start of each recording [s]; the rule's terms are measured in the whole of it.
-    #[arg(long, default_value_t = 0.0, value_parser = seconds, allow_negative_numbers = true)]
-    skip: f64,
+    /// Principal components of the weights [default: 3].
+    #[arg(long)]
+    components: Option<usize>,
+    /// Leave out so much of the start of each recording [s]; the rule's terms are measured in the whole of it [default: 0].
+    #[arg(long, value_parser = seconds, allow_negative_numbers = true)]
+    skip: Option<f64>,
     /// Folder for the report (report.html, which needs nothing else) and the plots as SVG and PNG.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -49,8 +49,36 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let (run, recording) = (run.display(), recording.display());
             Err(format!("{run} is a run of evolution, {recording} is none; give runs alone, or recordings alone").into())
         }
-        (Some(_), None) => runs::run(arguments),
+        (Some(run), None) => {
+            refuse_others(arguments, &["--node", "--policy", "--components", "--skip"], run, "a run of evolution")?;
+            runs::run(arguments)
+        }
+        (None, Some(trace)) if recordings.iter().all(|path| is_trace(path)) => {
+            refuse_others(arguments, &["--node", "--policy"], trace, "a trace")?;
+            weights::run(arguments)
+        }
         _ => weights::run(arguments),
+    }
+}
+
+/// Whether `path` is a trace, going by its name.
+fn is_trace(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors")
+}
+
+/// Refuses an option of `others` that was given: with nothing but what is of the kind of `path` it would do nothing.
+fn refuse_others(arguments: &Arguments, others: &[&str], path: &Path, kind: &str) -> Result<(), Failure> {
+    let given = [
+        ("--node", arguments.node.is_some()),
+        ("--policy", arguments.policy.is_some()),
+        ("--components", arguments.components.is_some()),
+        ("--skip", arguments.skip.is_some()),
+    ];
+    match given.iter().find(|(option, is_given)| *is_given && others.contains(option)) {
+        Some((option, _)) => {
+            Err(format!("{option} has no use here: {} is {kind}, and nothing else was given", path.display()).into())
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,18 +1,19 @@
 //! How the weights moved, in recordings and traces.
 
-use std::path::PathBuf;
-
 use hebbian_locomotion::episode::TracedRule;
 use hebbian_locomotion::evidence::{
     ComponentFigures, Components, Dynamics, Plot, Recordings, Recurrence, TermMeter, TermSizes, WeightSeries, page,
 };
 use hebbian_locomotion::policy::PolicyFile;
-use hebbian_locomotion::recording::{Bag, ReplaySettings, replay};
+use hebbian_locomotion::recording::{Bag, Difference, GapReason, ReplayReport, ReplaySettings, replay};
 use serde::Serialize;
 
-use super::{Arguments, write_report};
+use super::{Arguments, is_trace, write_report};
 use crate::Failure;
 use crate::report::write_json;
+
+/// Principal components where nobody says how many.
+const COMPONENTS: usize = 3;
 
 /// The JSON.
 #[derive(Serialize)]
@@ -35,6 +36,22 @@ struct RecordingTerms {
     terms: Vec<TermSizes>,
     /// Share of the old weights that an update leaves; absent where it is not one number.
     retention: Option<Vec<f64>>,
+    /// Of a bag: how much of it the above is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Replayed>,
+}
+
+/// How the replay went that measured the terms.
+#[derive(Serialize)]
+struct Replayed {
+    /// Recorded steps.
+    steps: usize,
+    /// Those that were replayed, which the terms are of.
+    replayed: usize,
+    /// Steps that are missing in the recording, at the least.
+    lost: u64,
+    /// Where the replay first came out differently: from there on the terms are its own.
+    first_difference: Option<Difference>,
 }
 
 #[derive(Serialize)]
@@ -45,21 +62,18 @@ struct RecordingReport<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut series = Vec::new();
-    for path in &arguments.paths {
-        series.extend(WeightSeries::load(path, arguments.node.as_deref())?);
-    }
-    if arguments.skip > 0.0 {
-        series = series.into_iter().map(|series| series.without_start(arguments.skip)).collect();
+    let mut series = WeightSeries::load(&arguments.paths, arguments.node.as_deref())?;
+    if let Some(skip) = arguments.skip.filter(|&skip| skip > 0.0) {
+        series = series.into_iter().map(|series| series.without_start(skip)).collect();
         if let Some(short) = series.iter().find(|series| series.len() < WeightSeries::FEWEST) {
-            return Err(format!("--skip {}: nothing is left of `{}`", arguments.skip, short.name).into());
+            return Err(format!("--skip {skip}: nothing is left of `{}`", short.name).into());
         }
     }
     let traced = series.iter().filter_map(RecordingTerms::of_trace);
     let terms: Vec<RecordingTerms> = traced.chain(replayed_terms(arguments)?).collect();
     let dynamics: Vec<Dynamics> = series.iter().map(Dynamics::of).collect();
     print_dynamics(&dynamics);
-    let components = Components::fit(&series, arguments.components)?;
+    let components = Components::fit(&series, arguments.components.unwrap_or(COMPONENTS))?;
     let explained = components.explained(&series);
     print_components(&dynamics, &components, &explained);
     terms.iter().for_each(print_terms);
@@ -80,7 +94,35 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 impl RecordingTerms {
     fn of_trace(series: &WeightSeries) -> Option<Self> {
         let TracedRule { terms, retention } = series.rule.clone()?;
-        Some(Self { recording: series.name.clone(), terms: terms.into_iter().map(TermSizes::from).collect(), retention })
+        let terms = terms.into_iter().map(TermSizes::from).collect();
+        Some(Self { recording: series.name.clone(), terms, retention, replay: None })
+    }
+}
+
+impl Replayed {
+    fn of(report: ReplayReport) -> Self {
+        let lost_before = |reason: &GapReason| if let GapReason::Lost { steps } = reason { *steps } else { 0 };
+        let lost: u64 = report.gaps.iter().map(|gap| lost_before(&gap.reason)).sum();
+        let ReplayReport { steps, replayed, dropped, first_difference, .. } = report;
+        Self { steps, replayed, lost: lost.max(dropped), first_difference }
+    }
+
+    /// What to know of the terms.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let left_out = self.steps - self.replayed;
+        if left_out > 0 {
+            warnings.push(format!("{left_out} recorded steps could not be replayed; `hebb replay` says why"));
+        }
+        if self.lost > 0 {
+            warnings.push(format!("at least {} steps are missing in the recording", self.lost));
+        }
+        if let Some(Difference { step, of, recorded, replayed, .. }) = &self.first_difference {
+            let values = format!("{of}: recorded {recorded:e}, replayed {replayed:e}");
+            warnings
+                .push(format!("the replay differs from the recording, first in step {step}, {values}; the terms are its own"));
+        }
+        warnings
     }
 }
 
@@ -89,23 +131,26 @@ fn replayed_terms(arguments: &Arguments) -> Result<Vec<RecordingTerms>, Failure>
     let Some(policy) = &arguments.policy else { return Ok(Vec::new()) };
     let (file, hash) = PolicyFile::load(policy)?;
     let settings = ReplaySettings { node: arguments.node.clone(), any_policy: false };
-    let is_trace = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
     let mut all = Vec::new();
     for path in arguments.paths.iter().filter(|path| !is_trace(path)) {
         let Some(mut meter) = TermMeter::new(&file, &file.policy()?) else {
             return Err(format!("a network of kind {} has no rule", file.metadata.network.kind()).into());
         };
-        replay(&Bag::open(path)?, &file, &hash, &settings, |policy| meter.note(policy))?;
-        all.push(RecordingTerms { recording: path.display().to_string(), terms: meter.sizes(), retention: meter.retention() });
+        let report = replay(&Bag::open(path)?, &file, &hash, &settings, |policy| meter.note(policy))?;
+        let (recording, replay) = (path.display().to_string(), Some(Replayed::of(report)));
+        all.push(RecordingTerms { recording, terms: meter.sizes(), retention: meter.retention(), replay });
     }
     Ok(all)
 }
 
 fn print_terms(terms: &RecordingTerms) {
-    println!(
-        "\n{}: terms of the update, mean magnitude and share, in the whole recording whatever --skip leaves out",
-        terms.recording
-    );
+    let warnings = terms.replay.as_ref().map_or_else(Vec::new, Replayed::warnings);
+    let part = match &terms.replay {
+        Some(Replayed { steps, replayed, .. }) if !warnings.is_empty() => format!("{replayed} of {steps} recorded steps,"),
+        _ => "the whole recording".to_owned(),
+    };
+    println!("\n{}: terms of the update, mean magnitude and share, in {part} whatever --skip leaves out", terms.recording);
+    warnings.iter().for_each(|warning| println!("warning: {warning}"));
     println!("{:<8} {:>16} {:>16} {:>16} {:>16} {:>10}", "layer", "A", "B", "C", "D", "retained");
     for (index, layer) in terms.terms.iter().enumerate() {
         let sum: f64 = layer.values().iter().sum();
@@ -126,14 +171,14 @@ fn print_dynamics(dynamics: &[Dynamics]) {
         let figures = |recurrence: Recurrence| [recurrence.period, recurrence.closest, recurrence.difference];
         let recurrence = dynamics.recurrence.map(|recurrence| figures(recurrence).map(|value| format!("{value:.3}")));
         let [period, closest, difference] = recurrence.unwrap_or(["-"; 3].map(str::to_owned));
+        let late_over_early = dynamics.late_over_early.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
         println!(
-            "{:<width$} {:>8} {:>9.2} {:>12} {period:>11} {closest:>8} {difference:>10} {:>7.3} {:>11.3}",
+            "{:<width$} {:>8} {:>9.2} {:>12} {period:>11} {closest:>8} {difference:>10} {:>7.3} {late_over_early:>11}",
             dynamics.name,
             dynamics.samples,
             dynamics.duration,
             dynamics.motion.as_str(),
-            dynamics.swing,
-            dynamics.late_over_early
+            dynamics.swing
         );
     }
     println!(
@@ -163,4 +208,8 @@ fn print_components(dynamics: &[Dynamics], components: &Components, explained: &
     for (dynamics, scores) in dynamics.iter().zip(&components.scores) {
         row(&dynamics.name, &mut scores.figures.spread.iter().map(|spread| format!("{spread:.4}")));
     }
+    let fragments = dynamics.iter().zip(&components.scores).filter(|(_, scores)| scores.figures.fitted == 0);
+    fragments.for_each(|(dynamics, _)| {
+        println!("`{}` is a fragment of {} samples: the basis is not fitted to it", dynamics.name, dynamics.samples);
+    });
 }

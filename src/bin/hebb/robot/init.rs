@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hebbian_locomotion::bringup::{draft, to_yaml};
 use hebbian_locomotion::durable::write_durably;
-use hebbian_locomotion::robot::read_urdf;
+use hebbian_locomotion::robot::{installed_packages, read_urdf};
 use hebbian_locomotion::simulation::SimulationSettings;
 
 use super::{judge, print_report, print_warnings};
@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if out.exists() && !force {
         return Err(format!("{} exists; --force replaces it, --out names another file", out.display()).into());
     }
-    let mut made = draft(read_urdf(urdf)?, urdf, SimulationSettings::default())?;
+    let mut made = draft(read_urdf(urdf)?, urdf, &installed_packages(), SimulationSettings::default())?;
     // The YAML names the URDF relative to itself, where that is possible.
     let folder = |path: &PathBuf| std::path::absolute(path).ok().and_then(|path| path.parent().map(PathBuf::from));
     if folder(&out) != folder(urdf) {
