@@ -162,6 +162,7 @@ def test_time_is_paused_and_goes_on_by_the_same_button(world, open_page):
         world.spin_for(1.5)
         return stamp(joints[-1]) == seen
 
+    world.spin_until(lambda: joints, "sensor values")
     world.spin_until(stands_still, "pause")
     assert page.text("#simulator-pause") == "Go on", "the label does not outlast the next pictures"
     time_shown = "[...document.querySelectorAll('#readouts dt')].find(({ textContent }) => textContent === 'time')"
