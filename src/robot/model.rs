@@ -238,8 +238,8 @@ impl RobotModel {
         Ok(())
     }
 
-    /// [`RobotWarning::EffortOutOfReach`], if it is true of any driven joint. Long physics steps add a little to what motors reach, which is not
-    /// counted.
+    /// [`RobotWarning::EffortOutOfReach`], if it is true of any driven joint. What long physics steps add (speed limit times
+    /// stiffness times step) is not counted.
     pub(super) fn effort_out_of_reach(&self) -> Option<RobotWarning> {
         let reached = |joint: &Joint| joint.velocity_limit * joint.damping;
         let share = |joint: &Joint| reached(joint) / joint.effort_limit;

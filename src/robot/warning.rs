@@ -67,7 +67,8 @@ pub enum RobotWarning {
         /// The file that was taken.
         found: String,
     },
-    /// Motors whose speed limit times damping is clearly less than their effort limit: at rest they give little more than that.
+    /// Motors whose speed limit times damping is clearly less than their effort limit: at rest they give no more than that, but for what long
+    /// physics steps add.
     EffortOutOfReach {
         /// The joint whose motor reaches the smallest share of its effort limit.
         joint: String,
@@ -125,7 +126,7 @@ impl fmt::Display for RobotWarning {
                 write!(
                     f,
                     "the motor of `{joint}` reaches {reached:.3} N m (N where it shifts) of its effort limit of \
-                     {effort_limit:.3} at rest, as its speed limit times its damping is no more"
+                     {effort_limit:.3} at rest, more only by long physics steps, as its speed limit times its damping is no more"
                 )?;
                 match others.len() {
                     0 => Ok(()),
