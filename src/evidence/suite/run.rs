@@ -69,8 +69,10 @@ impl Entrant {
     /// Names the whole setting of an episode except its seed: policy, robot and world.
     pub(in crate::evidence) fn setting(&self, condition: &Condition) -> String {
         let mut hash = Sha256::new();
+        // Neither what is said of a robot nor the names of what is welded changes an episode.
+        let robot = RobotModel { warnings: Vec::new(), locked: Vec::new(), ..RobotModel::clone(&self.robot) };
         // Debug prints every number of robot and world exactly.
-        for part in [&self.sha256, &format!("{:?}", self.robot), &format!("{:?}", condition.settings)] {
+        for part in [&self.sha256, &format!("{robot:?}"), &format!("{:?}", condition.settings)] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -121,4 +123,28 @@ pub fn run_suite(
         done();
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::robot::RobotWarning;
+
+    #[test]
+    fn another_warning_on_a_robot_has_no_episode_run_again_and_another_mass_has() {
+        let path = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+        let (file, sha256) = PolicyFile::load(&path("policies/beetle.safetensors")).unwrap();
+        let robot = RobotModel::load(&path("robots/beetle.yaml")).unwrap();
+        let suite: Suite = crate::config::read_yaml(&path("suites/robustness.yaml")).unwrap();
+        let condition = suite.conditions(&robot, 50.0).unwrap().remove(0);
+        let mut entrant = Entrant { name: "walk".to_owned(), file, sha256, robot: Arc::new(robot.clone()) };
+        let known = entrant.setting(&condition);
+        let mut other = robot;
+        other.warnings.push(RobotWarning::RangeAssumed { joint: "CF1".to_owned() });
+        entrant.robot = Arc::new(other.clone());
+        assert_eq!(entrant.setting(&condition), known);
+        other.bodies[0].mass *= 1.01;
+        entrant.robot = Arc::new(other);
+        assert_ne!(entrant.setting(&condition), known);
+    }
 }
