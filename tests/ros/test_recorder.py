@@ -11,6 +11,8 @@ import rclpy
 from builtin_interfaces.msg import Time
 from hebbian_locomotion.msg import PlasticityState, PolicyStep, WeightSnapshot
 from hebbian_locomotion.srv import LoadPolicy, SetGate
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
@@ -33,11 +35,18 @@ def start_recorder(world, **parameters):
 
 
 def start_walk(world, recorder, simulator, policy):
-    """The policy before the robot: so the recorder has found it when the first step comes."""
-    world.start_policy(**policy)
-    world.spin_until(lambda: "recording /policy/weights (" in recorder.output(), "subscription of the weights")
-    world.spin_for(1.0)
+    """The robot waits for the policy, and that until the recorder has found both: so the first step is in the bag."""
+
+    def change(transition):
+        request = ChangeState.Request(transition=Transition(label=transition))
+        assert world.call(ChangeState, "policy/change_state", request).success, transition
+
+    world.start_policy(**policy, autostart="false")
+    change("configure")
     world.start_simulator(**simulator)
+    for topic in ["policy/weights", "policy/steps", "joint_commands", "joint_states", "imu/data", "foot_contacts", "odom"]:
+        world.spin_until(lambda topic=topic: f"recording /{topic} (" in recorder.output(), f"recording of {topic}")
+    change("activate")
 
 
 def read(bag):
