@@ -44,7 +44,15 @@ def start_walk(world, recorder, simulator, policy):
     world.start_policy(**policy, autostart="false")
     change("configure")
     world.start_simulator(**simulator)
-    for topic in ["policy/weights", "policy/steps", "joint_commands", "joint_states", "imu/data", "foot_contacts", "odom"]:
+    for topic in [
+        "policy/weights",
+        "policy/steps",
+        "joint_commands",
+        "joint_states",
+        "imu/data",
+        "foot_contacts",
+        "odom",
+    ]:
         world.spin_until(lambda topic=topic: f"recording /{topic} (" in recorder.output(), f"recording of {topic}")
     change("activate")
 
