@@ -20,12 +20,14 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: hands everything to the system's allocator unchanged; the counter is a plain thread-local that does not allocate.
+// SAFETY: hands everything to the system's allocator unchanged; the counters are plain thread-locals that do not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size());
         unsafe { System.alloc(layout) }
     }
 
@@ -115,6 +117,23 @@ fn steps_snapshots_and_gate_commands_of_every_variant_allocate_nothing() {
     let before = ALLOCATIONS.get();
     let kept = Box::new(7u8);
     assert_eq!((ALLOCATIONS.get() - before, *kept), (1, 7), "the counter counts");
+}
+
+#[test]
+fn a_snapshot_of_every_variant_takes_the_memory_that_it_says() {
+    let state = state_of(&beetle());
+    for file in variants() {
+        let mut policy = file.policy().unwrap();
+        policy.start(1);
+        policy.step(&state).unwrap();
+        let before = BYTES.get();
+        let snapshot = policy.snapshot();
+        let on_the_heap = BYTES.get() - before;
+        assert_eq!(on_the_heap + size_of_val(&snapshot), snapshot.size(), "{:?}", file.metadata.gate);
+        // What a gate's source needs to work is no state: its synapses must not count once more.
+        let numbers = snapshot.size() / size_of::<f32>();
+        assert!(numbers < policy.network().plastic().map_or(usize::MAX, |network| network.state_len() + 500), "{numbers}");
+    }
 }
 
 #[test]

@@ -271,6 +271,12 @@ fn kept_weights_go_on_until_another_rule_comes() {
     let lived = network.weights();
     network.start(2);
     assert_eq!(network.weights(), lived);
+    network.forget_life();
+    network.start(1);
+    assert_eq!(network.weights(), drawn);
+    network.step(&input(0), &[]).unwrap();
+    network.start(1);
+    assert_eq!(network.weights(), lived, "a new life goes on as any other");
     let genome = vec![0.5; TERMS * network.shape().synapses()];
     network.set_genome(&genome).unwrap();
     network.start(1);

@@ -171,6 +171,24 @@ fn weights_can_be_set_and_start_again_by_seed() {
 }
 
 #[test]
+fn a_start_anew_draws_the_weights_of_its_seed_also_where_episodes_keep_them_or_they_diverged() {
+    let mut file = lively_policy();
+    let layers = Shape::new(vec![27, 64, 32, 18]).unwrap();
+    file.metadata.network = NetworkDescription::Plastic(PlasticDescription::new(layers, InitialWeights::Kept(0.1)));
+    let (mut policy, mut fresh) = (file.policy().unwrap(), file.policy().unwrap());
+    policy.start(1);
+    run(&mut policy, 0..10);
+    let lived = policy.network().plastic().unwrap().weights();
+    policy.set_weights(&vec![1e30; lived.len()]).unwrap();
+    run(&mut policy, 10..15);
+    policy.start_anew(2);
+    fresh.start(2);
+    assert_ne!(policy.network().plastic().unwrap().weights(), lived);
+    assert_eq!((policy.steps(), policy.seed(), policy.interventions()), (0, 2, 0));
+    assert_eq!(run(&mut policy, 0..30), run(&mut fresh, 0..30));
+}
+
+#[test]
 fn a_sensor_value_that_is_no_number_is_reported_and_changes_nothing() {
     for file in kinds() {
         let mut policy = file.policy().unwrap();

@@ -274,47 +274,41 @@ fn keeping_policy() -> PolicyFile {
 }
 
 #[test]
-fn weights_that_an_episode_keeps_are_those_of_the_replay_only_while_it_is_in_step() {
-    // From the first step on.
+fn an_episode_of_a_node_replays_from_its_seed_also_where_episodes_keep_weights() {
+    // After one that was replayed.
     let recorded = Recorded::new(keeping_policy(), |recorder, policy| {
         policy.start(42);
         walk(recorder, policy, 0..30, &OPEN);
-        policy.start(7);
+        policy.start_anew(7);
         walk(recorder, policy, 0..20, &OPEN);
     });
     let report = recorded.replay().unwrap();
     assert!(report.is_identical() && report.replayed == 50, "{report:?}");
 
-    // In step again before the next episode.
-    let recorded = Recorded::new(keeping_policy(), |recorder, policy| {
-        policy.start(42);
-        recorder.lost = (0..10).collect();
-        walk(recorder, policy, 0..30, &OPEN);
-        recorder.lost.clear();
-        policy.start(7);
-        walk(recorder, policy, 0..20, &OPEN);
-    });
-    let report = recorded.replay().unwrap();
-    assert!(report.is_identical() && report.replayed == 39, "{report:?}");
-
-    // Not in step before the next episode: it waits for weights.
+    // After those that were not, and one with weights from outside.
     let recorded = Recorded::new(keeping_policy(), |recorder, policy| {
         policy.start(42);
         recorder.lost = (0..11).collect();
         recorder.weights_every = 10;
         walk(recorder, policy, 0..20, &OPEN);
         recorder.lost = vec![0, 1];
-        policy.start(7);
+        policy.start_anew(7);
         walk(recorder, policy, 0..5, &OPEN);
         recorder.lost.clear();
-        policy.start(8);
+        policy.start_anew(8);
+        walk(recorder, policy, 0..20, &OPEN);
+        let weights = policy.network().plastic().unwrap().weights();
+        policy.set_weights(&weights).unwrap();
+        walk(recorder, policy, 20..25, &OPEN);
+        policy.start_anew(8);
         walk(recorder, policy, 0..20, &OPEN);
     });
     let report = recorded.replay().unwrap();
     assert!(report.first_difference.is_none(), "{report:?}");
     let gaps: Vec<_> = report.gaps.iter().map(|gap| (gap.first_step, gap.steps, &gap.reason)).collect();
-    assert_eq!(gaps, [(11, 9, &GapReason::BeginsLate), (2, 4, &GapReason::Lost { steps: 2 })]);
-    assert_eq!((report.steps, report.replayed), (32, 19));
+    let lost = GapReason::Lost { steps: 2 };
+    assert_eq!(gaps, [(11, 9, &GapReason::BeginsLate), (2, 3, &lost), (20, 1, &GapReason::Intervention)]);
+    assert_eq!((report.steps, report.replayed), (57, 44));
 }
 
 #[test]
@@ -384,7 +378,7 @@ fn a_policy_that_is_loaded_again_begins_with_weights_of_its_own() {
     let recorded = Recorded::new(file.clone(), |recorder, policy| {
         policy.start(42);
         walk(recorder, policy, 0..30, &OPEN);
-        policy.start(43);
+        policy.start_anew(43);
         walk(recorder, policy, 0..30, &OPEN);
         recorder.say_layout(&file, &hash);
         *policy = file.policy().unwrap();

@@ -158,6 +158,11 @@ impl PlasticNetwork {
         }
     }
 
+    /// Lets the next [`PlasticNetwork::start`] begin a new life: with [`InitialWeights::Kept`] it draws weights, as the first one did.
+    pub fn forget_life(&mut self) {
+        self.has_lived = false;
+    }
+
     /// Draws all weights from U(-`spread`, `spread`) by `seed`, the same that an episode of this seed starts from. Activities stay.
     pub fn draw_weights(&mut self, seed: u64, spread: f32) {
         let mut random = stream(seed, "initial weights", &[]);

@@ -96,6 +96,11 @@ impl PolicyMetadata {
         GateDimensions { layers: layers.layers().len(), synapses: layers.synapses(), feet }
     }
 
+    /// Whether foot contacts change what the policy does: it sees them, or its gate follows them.
+    pub fn needs_contacts(&self) -> bool {
+        self.observation.needs_contacts() || self.gate.needs_contacts()
+    }
+
     /// All texts, each with its place.
     fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let Provenance { experiment, experiment_hash, start, ablation, .. } = &self.provenance;

@@ -64,6 +64,11 @@ impl ObservationMap {
         self.blocks.iter().any(|block| matches!(block, ObservationBlock::JointVelocity { .. }))
     }
 
+    /// Whether foot contacts are among the values.
+    pub fn needs_contacts(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block, ObservationBlock::FootContact { .. }))
+    }
+
     /// Number of values for `robot`.
     pub fn len(&self, robot: &RobotInterface) -> usize {
         self.blocks.iter().map(|block| block.len(robot)).sum()

@@ -25,7 +25,16 @@ impl Snapshot {
 
     /// Memory that it takes \[bytes\].
     pub fn size(&self) -> usize {
-        size_of::<Self>() + size_of::<f32>() * (self.network.len() + self.filtered.len() + self.targets.len())
+        let numbers = self.network.len() + self.filtered.len() + self.targets.len();
+        size_of::<Self>() + size_of::<f32>() * numbers + self.gates.heap_size()
+    }
+
+    /// Largest |w| of the network's first `synapses` numbers, its plastic weights; NaN when any number of the network is not finite.
+    pub fn largest_weight(&self, synapses: usize) -> f32 {
+        if !self.network.iter().all(|value| value.is_finite()) {
+            return f32::NAN;
+        }
+        self.network.iter().take(synapses).fold(0.0, |largest, weight| weight.abs().max(largest))
     }
 }
 
@@ -137,5 +146,24 @@ impl SnapshotRing {
     fn aged(&self, age: usize) -> Option<&Snapshot> {
         let slots = self.snapshots.len();
         (age < self.filled).then(|| &self.snapshots[(self.next + 2 * slots - 1 - age) % slots])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::PolicyFile;
+
+    #[test]
+    fn the_largest_weight_is_one_of_the_weights_and_no_number_where_any_number_is_none() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/policies/beetle.safetensors");
+        let mut snapshot = PolicyFile::load(file.as_ref()).unwrap().0.policy().unwrap().snapshot();
+        snapshot.network.fill(0.5);
+        (snapshot.network[1], snapshot.network[2]) = (-3.0, 7.0);
+        assert_eq!([0, 1, 2, 3].map(|synapses| snapshot.largest_weight(synapses)), [0.0, 0.5, 3.0, 7.0]);
+        // Also one of what the network remembers beside its weights.
+        for value in [f32::NAN, f32::INFINITY] {
+            snapshot.network[2] = value;
+            assert!(snapshot.largest_weight(2).is_nan());
+        }
     }
 }

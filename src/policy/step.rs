@@ -129,6 +129,15 @@ impl Policy {
         (self.steps, self.seed, self.interventions) = (0, seed, 0);
     }
 
+    /// As [`Policy::start`], in a new life: also where episodes keep the weights of the last one
+    /// ([`Kept`](crate::plasticity::InitialWeights::Kept)) they are those that a new policy would start with.
+    pub fn start_anew(&mut self, seed: u64) {
+        if let Some(network) = self.network.plastic_mut() {
+            network.forget_life();
+        }
+        self.start(seed);
+    }
+
     /// One control step. Returns the joint targets \[rad\] in joint order, always within the joints' limits.
     ///
     /// Allocates nothing.
@@ -244,7 +253,7 @@ impl Policy {
             counters: [0; 3],
             filtered: self.filtered.clone(),
             targets: self.targets.clone(),
-            gates: self.gates.clone(),
+            gates: self.gates.to_kept(),
             update_size: self.update_size,
             steps: self.steps,
         };
@@ -281,8 +290,8 @@ impl Policy {
         Ok(())
     }
 
-    /// Goes back to the network of `snapshot` alone. Action filter, gate and step count stay, so that a walking robot's targets do not jump
-    /// and what was commanded of the gate holds.
+    /// Goes back to the network of `snapshot` alone. Action filter, gate and step count stay, so that what was commanded of the gate holds.
+    /// Without an action filter the next targets may be anywhere: whoever drives a robot by them fades them in.
     ///
     /// # Errors
     /// [`SnapshotError`] when it is one of a policy of other sizes; nothing has changed then.

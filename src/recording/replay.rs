@@ -7,7 +7,7 @@ use super::records::{Life, Records, Topics};
 use super::report::{Comparison, Difference, Gap, GapReason, Published, ReplayReport};
 use super::{Bag, BagError, BagSummary};
 use crate::network::NetworkError;
-use crate::plasticity::{CommandedGate, Gate, GateError, GateSource, InitialWeights};
+use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
 use crate::policy::{MapError, Policy, PolicyFile, SeenState};
 use crate::robot::{Orientation, RobotState};
 
@@ -139,8 +139,6 @@ struct Replay<'a, W> {
     /// Lives that have not begun.
     lives: &'a [Life],
     hidden_state: Option<&'static str>,
-    /// Whether a new episode keeps the weights of the last one.
-    keeps_weights: bool,
     /// The policy as each life begins with it.
     unborn: Policy,
     policy: Policy,
@@ -178,10 +176,6 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
             records,
             lives,
             hidden_state: metadata.hidden_state(),
-            keeps_weights: matches!(
-                metadata.network.plastic().map(|plastic| plastic.initial_weights),
-                Some(InitialWeights::Kept(_))
-            ),
             state: RobotState::at_rest(robot.joints.len(), robot.feet.len()),
             replayed_weights: policy.network().plastic().map_or_else(Vec::new, |network| network.weights()),
             weight_names: WeightNames {
@@ -244,10 +238,9 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
             if !self.is_skipped {
                 self.look_at_command(record, records.command(index));
                 if record.step == 0 && record.interventions == 0 {
-                    if is_new_life || self.knows_start() {
-                        self.policy.start(record.seed);
-                        self.is_in_step = true;
-                    }
+                    // A node begins each of its episodes anew: the seed says all.
+                    self.policy.start_anew(record.seed);
+                    self.is_in_step = true;
                 } else if let Some(reason) = self.break_before(record, is_new_life) {
                     self.gaps.push(Gap { first_step: record.step, steps: 0, reason });
                     self.is_in_step = false;
@@ -283,12 +276,6 @@ impl<'a, W: FnMut(&Policy)> Replay<'a, W> {
             self.gaps.push(Gap { first_step: record.step, steps: 0, reason });
         }
         true
-    }
-
-    /// Whether a further episode of a life starts as the policy's own [`Policy::start`] would now. Its seed says all but with
-    /// [`InitialWeights::Kept`]: there only the first episode draws weights, and any other has those that the last one left.
-    fn knows_start(&self) -> bool {
-        !self.keeps_weights || self.is_in_step
     }
 
     /// Why `record`, which is no start, does not follow from the step before it, if it does not.

@@ -2,11 +2,15 @@
 //!
 //! The default is the suite's own topics with the policy's names; `config/drivers/` holds examples for others.
 
+mod texts;
+mod units;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::JointKind;
 use crate::config::{ConfigError, nearest, read_yaml};
 
 /// A driver, as its YAML file describes it.
@@ -235,6 +239,26 @@ pub enum DriverError {
         /// What is wrong.
         problem: String,
     },
+    /// A name or topic with a character that ROS cannot carry, or that nobody sees.
+    #[error(
+        "the driver's {key} has the text {text:?}; it must be without control characters: no ROS message can carry NUL, and nobody sees the others"
+    )]
+    Text {
+        /// The key that it stands under.
+        key: String,
+        /// The text.
+        text: String,
+    },
+    /// A joint in a unit that none of its kind has.
+    #[error("{}", units::misfit(joint, *given, *kind))]
+    Unit {
+        /// The joint, by the policy's name.
+        joint: String,
+        /// The driver's unit of it.
+        given: AngleUnit,
+        /// How it moves by the robot's description.
+        kind: JointKind,
+    },
 }
 
 /// A joint's angle from the driver's to the policy's and back.
@@ -279,7 +303,9 @@ impl DriverDescription {
     /// # Errors
     /// [`ConfigError`] names the file and the key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        read_yaml(path)
+        let driver: Self = read_yaml(path)?;
+        driver.check_texts().map_err(|error| ConfigError::Parse { path: path.into(), message: error.to_string() })?;
+        Ok(driver)
     }
 
     /// The driver's side of the joints that the policy calls `names`.

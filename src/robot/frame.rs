@@ -81,15 +81,39 @@ impl FrameAssembler {
         self.frame.stamp
     }
 
+    /// The stamps of the latest values of joints, IMU and contacts; `None` before the first.
+    pub fn stamps(&self) -> [Option<Stamp>; 3] {
+        self.stamps
+    }
+
     /// The frame, if all its parts carry the same stamp.
     pub fn matched(&self) -> Option<&SensorFrame> {
+        self.matched_of([true; 3])
+    }
+
+    /// The same with respect to the sensors that are `needed`, in the order of joints, which always are, IMU and contacts. What the others sent
+    /// last is in it, too.
+    pub fn matched_of(&self, needed: [bool; 3]) -> Option<&SensorFrame> {
         let stamp = self.stamps[0]?;
-        self.stamps.iter().all(|other| *other == Some(stamp)).then_some(&self.frame)
+        let fits = |(other, needed): (&Option<Stamp>, bool)| !needed || *other == Some(stamp);
+        self.stamps.iter().zip(needed).all(fits).then_some(&self.frame)
     }
 
     /// The frame of the latest values, once each sensor has sent some.
     pub fn latest(&self) -> Option<&SensorFrame> {
-        self.stamps.iter().all(Option::is_some).then_some(&self.frame)
+        self.latest_of([true; 3])
+    }
+
+    /// The same with respect to the sensors that are `needed`, as in [`Self::matched_of`].
+    pub fn latest_of(&self, needed: [bool; 3]) -> Option<&SensorFrame> {
+        let fits = |(stamp, needed): (&Option<Stamp>, bool)| !needed || stamp.is_some();
+        self.stamps.iter().zip(needed).all(fits).then_some(&self.frame)
+    }
+
+    /// When the oldest part of the frame was received, of those from sensors that are `needed`, as in [`Self::matched_of`] \[ns, steady clock\].
+    pub fn oldest_received_of(&self, needed: [bool; 3]) -> i64 {
+        let of_needed = self.received.into_iter().zip(needed).filter_map(|(received, needed)| needed.then_some(received));
+        of_needed.min().unwrap_or(self.frame.oldest_received)
     }
 }
 
@@ -123,6 +147,24 @@ mod tests {
         feed(&mut assembler, &[Source::Contacts, Source::Joints], 20, 4);
         let frame = assembler.matched().unwrap();
         assert_eq!((frame.stamp, frame.state.joint_position[0], frame.state.foot_contact[0]), (20, 20.0, true));
+    }
+
+    #[test]
+    fn a_sensor_that_is_not_needed_is_not_waited_for_and_makes_no_frame_old() {
+        let mut assembler = FrameAssembler::new(1, 1);
+        let needed = [true, true, false];
+        feed(&mut assembler, &[Source::Imu], 10, 100);
+        assert_eq!((assembler.matched_of(needed), assembler.latest_of(needed)), (None, None), "without joints");
+        feed(&mut assembler, &[Source::Joints], 10, 101);
+        assert!(assembler.matched_of(needed).is_some() && assembler.latest_of(needed).is_some());
+        assert_eq!((assembler.matched(), assembler.latest()), (None, None));
+        assert_eq!(assembler.oldest_received_of(needed), 100);
+        // It speaks now and then, of an instant of its own.
+        feed(&mut assembler, &[Source::Contacts], 7, 102);
+        feed(&mut assembler, &[Source::Imu, Source::Joints], 20, 200);
+        assert_eq!((assembler.stamps(), assembler.matched()), ([Some(20), Some(20), Some(7)], None));
+        assert!(assembler.matched_of(needed).unwrap().state.foot_contact[0]);
+        assert_eq!((assembler.oldest_received_of(needed), assembler.oldest_received_of([true; 3])), (200, 102));
     }
 
     #[test]

@@ -70,6 +70,16 @@ pub enum MessageError {
     /// A sensor does not measure what the policy needs.
     #[error("{0}")]
     NotMeasured(&'static str),
+    /// It is in another frame than the IMU's messages before.
+    #[error(
+        "the message is in the frame `{given}`, and those before were in `{taken}`: let one IMU alone publish here, or configure the node anew if another one has taken its place"
+    )]
+    Frame {
+        /// Its frame.
+        given: String,
+        /// That of the first message that was taken and named one.
+        taken: String,
+    },
 }
 
 /// A message's time.

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::executor::{LocalPool, LocalSpawner};
 use futures::future::LocalBoxFuture;
 use futures::task::LocalSpawnExt;
+use futures::{Stream, StreamExt};
 use r2r::{
     ClientUntyped, Context, Node, ParameterValue, Publisher, QosProfile, ServiceRequest, WrappedNativeMsgUntyped,
     WrappedServiceTypeSupport, WrappedTypesupport,
@@ -319,17 +319,44 @@ impl Shell {
         S::Request: Clone,
         F: Future<Output = S::Response> + 'static,
     {
-        let requests = self.node.create_service::<S>(service, QosProfile::services_default());
-        let requests = requests.map_err(NodeError::ros(format!("cannot serve {service}")))?;
+        let requests = self.requests::<S>(service)?;
         self.local(requests.for_each(move |request: ServiceRequest<S>| {
             let response = answer(request.message.clone());
-            async {
-                if let Err(error) = request.respond(without_nul(response.await)) {
-                    tracing::warn!("an answer could not be sent: {error}");
-                }
-            }
+            respond(request, response)
         }));
         Ok(())
+    }
+
+    /// As [`Shell::serve`], but no request waits for the answers to those before it: what `answer` does before its future is done as soon as
+    /// the request is there.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS refuses.
+    pub fn serve_at_once<S, F>(
+        &mut self,
+        service: &str,
+        mut answer: impl FnMut(S::Request) -> F + 'static,
+    ) -> Result<(), NodeError>
+    where
+        S: WrappedServiceTypeSupport + 'static,
+        S::Request: Clone,
+        F: Future<Output = S::Response> + 'static,
+    {
+        let requests = self.requests::<S>(service)?;
+        self.local(requests.for_each_concurrent(None::<usize>, move |request: ServiceRequest<S>| {
+            let response = answer(request.message.clone());
+            respond(request, response)
+        }));
+        Ok(())
+    }
+
+    /// The requests of `service`.
+    fn requests<S>(&mut self, service: &str) -> Result<impl Stream<Item = ServiceRequest<S>> + use<S>, NodeError>
+    where
+        S: WrappedServiceTypeSupport + 'static,
+    {
+        let requests = self.node.create_service::<S>(service, QosProfile::services_default());
+        requests.map_err(NodeError::ros(format!("cannot serve {service}")))
     }
 
     /// A publisher.
@@ -471,6 +498,16 @@ impl Background {
     /// Runs `work`; `None` when it panicked or the node ends.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         self.0.spawn_blocking(work).await.ok()
+    }
+}
+
+/// Answers `request` with what `response` comes to.
+async fn respond<S>(request: ServiceRequest<S>, response: impl Future<Output = S::Response>)
+where
+    S: WrappedServiceTypeSupport + 'static,
+{
+    if let Err(error) = request.respond(without_nul(response.await)) {
+        tracing::warn!("an answer could not be sent: {error}");
     }
 }
 

@@ -41,7 +41,7 @@ impl Realtime {
             });
             if let Err(error) = set {
                 refused.push(format!(
-                    "no real-time priority {} for the control thread ({error}): add `@realtime - rtprio 99` to \
+                    "no real-time priority {} for the threads of control ({error}): add `@realtime - rtprio 99` to \
                      /etc/security/limits.conf and yourself to the group `realtime`, or set realtime.priority to 0",
                     self.priority
                 ));
@@ -69,7 +69,7 @@ impl Realtime {
             self.processors.iter().for_each(|&processor| set.set(processor));
             if let Err(error) = sched_setaffinity(None, &set) {
                 refused.push(format!(
-                    "the control thread cannot run on the processors {:?} alone ({error}): name some that exist in \
+                    "the threads of control cannot run on the processors {:?} alone ({error}): name some that exist in \
                      realtime.processors",
                     self.processors
                 ));

@@ -2,6 +2,7 @@
 
 mod attitude;
 mod contacts;
+mod imu_frame;
 
 use r2r::geometry_msgs::msg::WrenchStamped;
 use r2r::hebbian_locomotion::msg::FootContacts;
@@ -9,6 +10,7 @@ use r2r::sensor_msgs::msg::{Imu, JointState};
 
 use self::attitude::Attitude;
 use self::contacts::Contacts;
+use self::imu_frame::ImuFrame;
 use super::convert::{ImuMounting, MessageError, finite, length, stamp};
 use crate::robot::{AngleMap, DriverDescription, DriverError, FrameAssembler, NameMap, Stamp, UnknownNames};
 use crate::safety::{StampFault, StampWatch};
@@ -22,6 +24,7 @@ pub struct SensorReader {
     needs_velocity: bool,
     lacks_velocity: bool,
     attitude: Attitude,
+    imu_frame: ImuFrame,
     contacts: Contacts,
     /// Of joints, IMU and contacts.
     watches: [StampWatch; 3],
@@ -64,6 +67,7 @@ impl SensorReader {
             needs_velocity,
             lacks_velocity: false,
             attitude: Attitude::new(driver, mounting)?,
+            imu_frame: ImuFrame::default(),
             contacts: Contacts::new(driver, joints, feet, order.clock_jump)?,
             watches: std::array::from_fn(|_| StampWatch::new(order.clock_jump)),
             drops_reordered: order.drops_reordered,
@@ -81,6 +85,11 @@ impl SensorReader {
     /// Clock jumps so far.
     pub fn clock_jumps(&self) -> u64 {
         self.clock_jumps
+    }
+
+    /// By the robot's description the IMU is on the link `link`: the log says if its first message is in another frame.
+    pub fn set_imu_link(&mut self, link: &str) {
+        self.imu_frame.set_link(link);
     }
 
     /// Whether joint states without speeds are refused from now on.
@@ -183,12 +192,14 @@ impl SensorReader {
         Ok(())
     }
 
-    /// Takes an IMU message; one without orientation only where it is estimated.
+    /// Takes an IMU message; one without orientation only where it is estimated, and one in another frame than those before not at all.
     ///
     /// # Errors
     /// [`MessageError`]; nothing is taken then.
     pub fn imu(&mut self, message: &Imu, now: i64) -> Result<(), MessageError> {
         let stamp = stamp(&message.header.stamp)?;
+        // Before its stamp counts: another IMU may have another clock.
+        self.imu_frame.check(&message.header.frame_id)?;
         let [rate, acceleration] = self.attitude.motion(message)?;
         let measured = self.attitude.measured(message)?;
         self.order(1, stamp, now)?;
@@ -196,6 +207,9 @@ impl SensorReader {
             .or_else(|| self.attitude.estimate(stamp, now, rate, acceleration))
             .ok_or(MessageError::NotMeasured("the orientation is estimated, but the IMU feels no gravity to begin with"))?;
         let orientation = self.attitude.headed(orientation);
+        if let Some(warning) = self.imu_frame.note(&message.header.frame_id) {
+            tracing::warn!("{warning}");
+        }
         self.assembler.imu(stamp, now, orientation, rate.map(|value| value as f32), acceleration.map(|value| value as f32));
         Ok(())
     }

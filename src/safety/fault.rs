@@ -13,7 +13,7 @@ pub enum FaultKind {
     Step,
     /// The base leans too far.
     Tilt,
-    /// A sensor has been silent, or never spoke.
+    /// A sensor has been silent, has only repeated itself, or never spoke.
     Stale,
     /// A message that holds not what it should: missing joints, wrong lengths, unknown names.
     Refused,
@@ -127,7 +127,7 @@ impl Fault {
             FaultKind::Acceleration => format!("target{of} needs {value:.1} rad/s²; {limit:.1} rad/s² are allowed"),
             FaultKind::Step => format!("target{of} is {value:.4} rad from the one before; {limit:.4} rad are allowed"),
             FaultKind::Tilt => format!("the base leans {value:.3} rad; {limit:.3} rad are allowed"),
-            FaultKind::Stale if value.is_finite() => format!("no values{of} for {value:.3} s; {limit:.3} s are allowed"),
+            FaultKind::Stale if value.is_finite() => format!("no new values{of} for {value:.3} s; {limit:.3} s are allowed"),
             FaultKind::Stale => format!("no values{of} yet"),
             FaultKind::Refused => "a sensor message was refused".to_owned(),
             FaultKind::Reordered => "a sensor message came after a newer one".to_owned(),

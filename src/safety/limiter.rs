@@ -66,16 +66,19 @@ impl Limiter {
         &self.joints
     }
 
-    /// Begins anew: the command stands still at `position`, put into each joint's range.
-    pub(super) fn begin(&mut self, position: &[f32], command: &mut [f32]) {
+    /// Begins anew: the command stands still at `position`, also where that is outside of a joint's range; [`Self::approach`] brings it in. A
+    /// joint that nothing makes slow, neither `speed` \[rad/s\] nor a limit of its own, begins at the end of its range: it would leap there next.
+    pub(super) fn begin(&mut self, position: &[f32], speed: Option<f32>, command: &mut [f32]) {
         self.motion.fill(0.0);
         for ((joint, position), command) in self.joints.iter().zip(position).zip(command) {
-            *command = joint.range.map_or(*position, |(lower, upper)| position.clamp(lower, upper));
+            let is_slow = speed.or(joint.velocity).or(joint.acceleration).or(joint.step).is_some();
+            let range = joint.range.filter(|_| !is_slow);
+            *command = range.map_or(*position, |(lower, upper)| position.clamp(lower, upper));
         }
     }
 
     /// The first joint that at `position` lies more than `tolerance` \[rad\] outside its range; 0: any distance will do. From further away the
-    /// first command would be a leap: of a whole turn, where a joint without an end was turned once too often.
+    /// way in is no correction: a joint without an end that was turned once too often would unwind.
     pub(super) fn out_of_range(&self, position: &[f32], tolerance: f32) -> Option<Fault> {
         self.joints.iter().zip(position).enumerate().filter(|_| tolerance > 0.0).find_map(|(index, (joint, &value))| {
             let (lower, upper) = joint.range?;
@@ -97,7 +100,8 @@ impl Limiter {
     }
 
     /// Moves `command` towards `goal` as far as the limits allow; `speed` \[rad/s\] limits it further. Each limit that a goal was beyond
-    /// goes to `found`. Goals must be finite; one that the limits allow is taken bit by bit.
+    /// goes to `found`. Goals must be finite; one that the limits allow is taken bit by bit. A command within its joint's range stays there,
+    /// and one outside comes in, never further out.
     pub(super) fn approach(&mut self, goal: &[f32], speed: Option<f32>, command: &mut [f32], mut found: impl FnMut(Fault)) {
         let period = self.period;
         let speed = speed.map_or(f64::INFINITY, |speed| f64::from(speed) * period);
@@ -182,7 +186,7 @@ mod tests {
 
     fn walk(limiter: &mut Limiter, from: f32, goals: impl IntoIterator<Item = f32>) -> Vec<f32> {
         let mut command = [0.0];
-        limiter.begin(&[from], &mut command);
+        limiter.begin(&[from], None, &mut command);
         goals
             .into_iter()
             .map(|goal| {
@@ -229,10 +233,26 @@ mod tests {
     fn what_was_beyond_a_limit_is_told() {
         let mut limiter = limiter(&SafetyDescription { step_limit: 0.01, ..SafetyDescription::default() });
         let (mut command, mut kinds) = ([0.0], Vec::new());
-        limiter.begin(&[0.0], &mut command);
+        limiter.begin(&[0.0], None, &mut command);
         limiter.approach(&[3.0], None, &mut command, |fault| kinds.push(fault.kind));
         assert_eq!(kinds, [FaultKind::Position, FaultKind::Step, FaultKind::Velocity]);
         assert!((command[0] - 0.01).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_joint_outside_its_range_begins_where_it_stands_unless_nothing_makes_it_slow() {
+        let begin = |description: SafetyDescription, velocity: f32, speed: Option<f32>| {
+            let mut limiter = Limiter::new(&description, &robot(-1.0, 1.0), Some(&[velocity]), 0.02).unwrap();
+            let mut command = [0.0];
+            limiter.begin(&[1.2], speed, &mut command);
+            command[0]
+        };
+        let default = SafetyDescription::default;
+        assert_eq!(begin(default(), 0.0, None), 1.0);
+        assert_eq!(begin(default(), 0.0, Some(0.5)), 1.2);
+        assert_eq!(begin(default(), 2.0, None), 1.2);
+        assert_eq!(begin(SafetyDescription { step_limit: 0.01, ..default() }, 0.0, None), 1.2);
+        assert_eq!(begin(SafetyDescription { acceleration_limit: 10.0, ..default() }, 0.0, None), 1.2);
     }
 
     #[test]
@@ -262,7 +282,7 @@ mod tests {
             let description = SafetyDescription { acceleration_limit, step_limit, ..SafetyDescription::default() };
             let (mut wide, mut narrow) = (limiter(&description), limiter_within(&description, 0.3));
             let mut command = [0.0];
-            wide.begin(&[random.random_range(0.5..1.0)], &mut command);
+            wide.begin(&[random.random_range(0.5..1.0)], None, &mut command);
             let goal = random.random_range(0.4..1.0);
             for _ in 0..random.random_range(0..6) {
                 wide.approach(&[goal], None, &mut command, |_| ());

@@ -16,6 +16,6 @@ pub use fault::{Fault, FaultKind, Subject};
 pub use limiter::{JointLimits, Limiter};
 pub use phase::Phase;
 pub use proposal::Proposal;
-pub use sensors::{MessageFaults, SENSORS, Sensors};
-pub use stamps::{StampFault, StampWatch};
+pub use sensors::{MessageFaults, SENSORS, Sensors, needed_sensors};
+pub use stamps::{RepeatWatch, StampFault, StampWatch};
 pub use supervisor::Supervisor;

@@ -6,6 +6,11 @@ use crate::robot::RobotState;
 /// The sensors, in the order of ages.
 pub const SENSORS: [&str; 3] = ["joints", "imu", "contacts"];
 
+/// Which sensors, as [`SENSORS`], a policy cannot do without: joints and IMU in any case, contacts if it `needs_contacts`.
+pub fn needed_sensors(needs_contacts: bool) -> [bool; SENSORS.len()] {
+    [true, true, needs_contacts]
+}
+
 /// Messages found wrong on arrival since the start, none of which reached the policy (except after a clock jump).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageFaults {
@@ -25,16 +30,16 @@ pub struct Sensors<'a> {
     /// Latest values.
     pub state: &'a RobotState,
     /// Age of each sensor's values on the receiver's steady clock \[ns\], as [`SENSORS`]; `None` before its first.
-    pub ages: [Option<i64>; 3],
+    pub ages: [Option<i64>; SENSORS.len()],
     /// What was wrong with messages.
     pub faults: MessageFaults,
 }
 
 impl Sensors<'_> {
-    /// The sensor that has been silent for longer than `timeout` \[ns\].
-    pub(super) fn stale(&self, timeout: i64) -> Option<Fault> {
-        let silent = |age: &Option<i64>| age.is_none_or(|age| age > timeout);
-        let index = self.ages.iter().position(silent)?;
+    /// The sensor of those that are `needed`, as [`SENSORS`], that has been silent for longer than `timeout` \[ns\].
+    pub(super) fn stale(&self, needed: [bool; SENSORS.len()], timeout: i64) -> Option<Fault> {
+        let silent = |(age, needed): (&Option<i64>, bool)| needed && age.is_none_or(|age| age > timeout);
+        let index = self.ages.iter().zip(needed).position(silent)?;
         let value = self.ages[index].map_or(f32::INFINITY, |age| age as f32 * 1e-9);
         Some(Fault { kind: FaultKind::Stale, subject: Subject::Sensor(index), value, limit: timeout as f32 * 1e-9 })
     }

@@ -15,12 +15,18 @@ const POSITIONED: f32 = 1e-4;
 ///
 /// Each control step calls [`Supervisor::admit`] with the sensors, lets the policy make a step if that says so, and then
 /// sends what [`Supervisor::command`] gives.
+///
+/// No command is outside of a joint's range, but for one thing: a joint that stands outside where the robot begins, or that the policy before
+/// was allowed to put there, is brought in. Its commands begin where it stands, or where the last one was, and go inwards only, in every phase,
+/// as fast as the limits of that phase allow.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     description: SafetyDescription,
     limiter: Limiter,
     nominal: Vec<f32>,
     sensor_timeout: i64,
+    /// Which sensors, as [`SENSORS`], the robot cannot do without.
+    needed: [bool; SENSORS.len()],
     phase: Phase,
     /// When the phase began \[ns\].
     since: i64,
@@ -70,6 +76,7 @@ impl Supervisor {
             description: description.clone(),
             limiter,
             sensor_timeout: (timeout * 1e9) as i64,
+            needed: [true; SENSORS.len()],
             phase: Phase::Passive,
             since: 0,
             wanted: false,
@@ -88,6 +95,16 @@ impl Supervisor {
             warning: None,
             counts: [0; FaultKind::ALL.len()],
         })
+    }
+
+    /// The same for a robot that can do without the sensors that are not `needed`, in the order of [`SENSORS`]: their silence is no finding.
+    pub fn with_needed(self, needed: [bool; SENSORS.len()]) -> Self {
+        Self { needed, ..self }
+    }
+
+    /// Which sensors, as [`SENSORS`], the robot cannot do without; all of them, unless it was told otherwise.
+    pub fn needed(&self) -> [bool; SENSORS.len()] {
+        self.needed
     }
 
     /// Where the robot is.
@@ -125,7 +142,8 @@ impl Supervisor {
     pub fn silent_at(&self, received: [Option<i64>; SENSORS.len()]) -> Option<i64> {
         let is_moving = matches!(self.phase, Phase::Positioning | Phase::FadeIn | Phase::Active);
         let matters = is_moving && self.description.reactions.stale == Reaction::Stop;
-        let oldest = received.into_iter().flatten().min().filter(|_| matters)?;
+        let of_needed = received.into_iter().zip(self.needed).filter_map(|(received, needed)| received.filter(|_| needed));
+        let oldest = of_needed.min().filter(|_| matters)?;
         Some(oldest.saturating_add(self.sensor_timeout).saturating_add(1))
     }
 
@@ -240,7 +258,7 @@ impl Supervisor {
                 Reaction::Off => {}
             }
         }
-        // Where a policy of wider ranges left it. The targets of this one fade in once it is back, and are not to blame for the way.
+        // Where a policy of wider ranges left it, or a joint stood at the start. The targets fade in once it is in, and are not to blame for the way.
         let is_returning = matches!(self.phase, Phase::FadeIn | Phase::Active) && self.limiter.is_outside(&self.command);
         if is_returning {
             self.goal.copy_from_slice(&self.command);
@@ -284,7 +302,7 @@ impl Supervisor {
         Some(&self.command)
     }
 
-    /// Continues from where `other` is, for a policy with the same joints.
+    /// Continues from where `other` is, for a policy with the same joints. Which sensors are needed stays its own.
     pub fn take_over(&mut self, other: &Self, now: i64) {
         (self.phase, self.since, self.wanted, self.commanded) = (other.phase, other.since, other.wanted, other.commanded);
         self.rested = other.rested;
@@ -317,7 +335,7 @@ impl Supervisor {
             new(now.not_finite, seen.not_finite, FaultKind::NotFinite),
             new(now.reordered, seen.reordered, FaultKind::Reordered),
             new(now.refused, seen.refused, FaultKind::Refused),
-            sensors.stale(self.sensor_timeout),
+            sensors.stale(self.needed, self.sensor_timeout),
             is_late.then(|| Fault::whole(FaultKind::Overrun, self.late_steps as f32, description.overruns as f32 - 1.0)),
         ];
         let mut worst = None;
@@ -336,9 +354,9 @@ impl Supervisor {
                 _ => {}
             }
         }
-        // A robot never begins on values that it does not have, whatever the settings.
-        if self.phase == Phase::Passive && worst.is_none() && sensors.ages.iter().any(Option::is_none) {
-            worst = sensors.stale(i64::MAX);
+        // A robot never begins on values that it does not have, or no longer, whatever the settings.
+        if self.phase == Phase::Passive && worst.is_none() {
+            worst = sensors.stale(self.needed, self.sensor_timeout);
         }
         worst
     }
@@ -397,11 +415,12 @@ impl Supervisor {
     }
 
     fn begin(&mut self, now: i64, position: &[f32]) {
-        self.limiter.begin(position, &mut self.command);
+        let speed = Some(self.description.positioning_speed).filter(|speed| *speed > 0.0);
+        self.limiter.begin(position, speed, &mut self.command);
         self.safe.copy_from_slice(&self.command);
         self.goal.copy_from_slice(&self.command);
         self.late_steps = 0;
-        if self.description.positioning_speed > 0.0 {
+        if speed.is_some() {
             self.enter(Phase::Positioning, now);
         } else {
             self.enter_fade_in(now);

@@ -79,6 +79,11 @@ def test_a_parameter_file_that_is_no_yaml_is_refused(world):
     assert_refused(process, "ROS refuses the command line or a parameter file", "parameters.yaml")
 
 
+def test_a_parameter_file_that_is_not_there_is_refused(world):
+    process = world.start("policy", "--ros-args", "--params-file", world.folder / "typo.yaml", policy=POLICY)
+    assert_refused(process, "ROS refuses the command line or a parameter file", "typo.yaml")
+
+
 def test_files_that_cannot_be_used_are_refused_by_name(world):
     assert_refused(world.start_policy(policy="/no/such.safetensors"), "/no/such.safetensors")
     cut = world.folder / "cut.safetensors"
@@ -113,6 +118,12 @@ def test_a_gain_that_is_none_is_refused(world):
     driver = world.folder / "driver.yaml"
     driver.write_text("imu: {orientation: {estimated: {gain: -0.1}}}\n")
     assert_refused(world.start_policy(driver=driver), "imu.orientation.estimated", "the gain -0.1 must be")
+
+
+def test_metres_of_joints_that_turn_are_refused(world):
+    driver = world.folder / "driver.yaml"
+    driver.write_text("unit: m\n")
+    assert_refused(world.start_policy(driver=driver), "in `m`, but by the robot's description it turns", "`unit: rad`")
 
 
 def joint_state(**changes):
@@ -269,10 +280,12 @@ def test_wrong_imu_and_contact_messages_are_ignored_and_named(world):
     world.start_simulator()
     policy = world.start_policy()
     world.spin_until(lambda: len(states) > 5, "control steps")
-    imu = Imu()
+    imu, other = Imu(), Imu()
     imu.orientation.w = float("nan")
+    other.header.frame_id = "base_link"
     cases = [
         (Imu, "imu/data", imu, "`orientation` holds NaN"),
+        (Imu, "imu/data", other, "in the frame `base_link`, and those before were in `imu_link`"),
         (FootContacts, "foot_contacts", FootContacts(names=["tip9"], in_contact=[True]), "unknown foot `tip9`"),
     ]
     for kind, topic, message, expected in cases:

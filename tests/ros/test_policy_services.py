@@ -15,7 +15,7 @@ from lifecycle_msgs.srv import ChangeState
 from std_srvs.srv import Trigger
 
 import tensors
-from conftest import LATCHED, POLICY, ROBOT, read_tensors
+from conftest import LATCHED, POLICY, ROBOT, ROOT, read_tensors
 from fake_robot import PERIOD, FakeRobot
 
 
@@ -291,6 +291,44 @@ def test_kept_weights_outlive_the_program(world):
     # Weights of another policy are refused.
     stranger = world.start_policy(policy=another_policy(world), keep_weights=kept)
     assert stranger.wait() == 1 and "this is another one" in stranger.output(), stranger.output()
+
+
+def test_weights_that_stop_the_robot_are_not_kept(world):
+    kept = world.folder / "kept.safetensors"
+    options = {"keep_weights": kept, "keep_weights_every": 0.2}
+    _, node = walk(world, **options)
+    world.spin_until(kept.exists, "kept weights", node.output)
+    assert node.stop() == 0, node.output()
+    before = kept.read_bytes()
+    again = world.start_policy(safety__weight_limit=0.001, **options)
+    world.spin_until(lambda: "weights are not kept" in again.output(), "a word about it", again.output)
+    world.spin_for(1.0)
+    assert again.stop() == 0 and again.output().count("weights are not kept") == 1, again.output()
+    assert kept.read_bytes() == before
+
+
+def test_a_reset_draws_new_weights_also_where_episodes_keep_them(world):
+    network = json.loads(tensors.read(POLICY)[1]["hebbian_locomotion"])["network"]
+    network["plastic"]["initial_weights"] = {"kept": 0.1}
+    weights = world.collect(WeightSnapshot, "policy/weights")
+    walk(world, policy=another_policy(world, network=network), weights_every=0, gate=0.0, seed=3)
+    first = latest(world, weights)
+    assert world.call(ResetWeights, "policy/reset_weights", ResetWeights.Request(seed=9)).success
+    assert (latest(world, weights) != first).any()
+    assert world.call(ResetWeights, "policy/reset_weights", ResetWeights.Request(seed=3)).success
+    assert latest(world, weights).tobytes() == first.tobytes()
+
+
+def test_weights_of_a_network_without_plasticity_are_not_promised(world):
+    world.start_policy(policy=ROOT / "config/policies/study/beetle_feed_forward_11.safetensors")
+    answer = world.call(Trigger, "policy/publish_weights", Trigger.Request())
+    assert not answer.success and "no plastic weights" in answer.message, answer
+
+
+def test_the_gate_before_the_first_call_is_that_of_the_parameter(world):
+    world.start_policy(gate=0.0)
+    answer = world.call(SetGate, "policy/set_gate", SetGate.Request(gate=0.5))
+    assert answer.success and answer.previous_gate == 0.0, answer
 
 
 def test_an_unconfigured_node_says_so(world):

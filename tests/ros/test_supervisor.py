@@ -142,6 +142,53 @@ def test_a_robot_with_spoiled_sensors_holds_still_and_walks_on_when_they_are_wel
     assert "panicked" not in node.output()
 
 
+def repeated():
+    """As a driver does whose read loop has died: the stamp of the first message that it gets is that of all."""
+    stamps = []
+
+    def spoil(message):
+        stamps.append(message.header.stamp)
+        message.header.stamp = stamps[0]
+        return True
+
+    return spoil
+
+
+def test_a_sensor_that_repeats_one_message_is_silent(world, robot):
+    start(world, robot)
+    for topic, word in [("imu/data", "imu"), ("joint_states", "joints"), ("foot_contacts", "contacts")]:
+        robot.spoil = {topic: repeated()}
+        begin = time.monotonic()
+        world.spin_until(lambda: robot.phase() == "fallback", f"fallback after repetitions on {topic}", robot.seen)
+        print_reaction(f"repetitions on {topic}", begin, robot)
+        assert (robot.safety[-1].fault, word in robot.safety[-1].fault_detail) == ("stale", True), robot.seen()
+        robot.spoil = {}
+        world.spin_until(lambda: robot.phase() == "active", f"walking after repetitions on {topic}", robot.seen)
+
+
+@pytest.mark.parametrize("trigger", ["timer", "sensors"])
+def test_a_policy_that_does_not_look_at_contacts_walks_without_them(world, robot, trigger):
+    values, metadata = tensors.read(POLICY)
+    description = json.loads(metadata["hebbian_locomotion"])
+    # As many values as before: six more of the orientation in the place of six feet.
+    orientation = {"roll_pitch_yaw": {"scale": 1.0}}
+    description["observation"] = [description["observation"][0], orientation, orientation, orientation]
+    blind = world.folder / "blind.safetensors"
+    tensors.write(blind, values, {"hebbian_locomotion": json.dumps(description)})
+    robot.spoil = {"foot_contacts": silent}
+    start(world, robot, policy=blind, trigger=trigger)
+    before = len(robot.commands)
+    world.spin_until(lambda: len(robot.commands) > before + 20, "commands", robot.seen)
+    # Nor does it miss them once they have spoken.
+    robot.spoil = {}
+    world.spin_for(0.3)
+    robot.spoil = {"foot_contacts": silent}
+    world.spin_for(3 * SAFETY["safety__sensor_timeout"])
+    before = len(robot.commands)
+    world.spin_until(lambda: len(robot.commands) > before + 20, "commands after contacts", robot.seen)
+    assert not [state for state in robot.safety if "contacts" in state.fault_detail], robot.seen()
+
+
 @pytest.mark.parametrize("trigger", ["timer", "sensors"])
 def test_by_default_silence_is_a_fallback_within_two_control_periods(world, robot, trigger):
     states = world.collect(PlasticityState, "policy/plasticity", 5000)

@@ -59,6 +59,11 @@ impl GateDescription {
         self.blocks.iter().any(|block| matches!(block, GateBlock::Novelty(_)))
     }
 
+    /// Whether a source follows the feet.
+    pub fn needs_contacts(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block, GateBlock::FootContact(_)))
+    }
+
     /// Checks every number, and that it fits `dimensions`.
     ///
     /// # Errors

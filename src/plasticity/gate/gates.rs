@@ -34,6 +34,8 @@ pub struct Gates {
     /// Decided gates \[layers\].
     gates: Vec<f32>,
     reason: GateReason,
+    /// Room for sources to work in, one number per synapse where one needs it; no part of the state.
+    room: Vec<f64>,
 }
 
 /// A source beside the command.
@@ -73,11 +75,13 @@ impl Gates {
                 }
             })
         };
+        let needs_room = description.blocks().iter().any(|block| matches!(block, GateBlock::Novelty(_)));
         Ok(Self {
             command: Gate::OPEN.into(),
             sources: description.blocks().iter().enumerate().map(source).collect::<Result<_, _>>()?,
             gates: vec![1.0; dimensions.layers],
             reason: GateReason::Open,
+            room: vec![0.0; if needs_room { dimensions.synapses } else { 0 }],
         })
     }
 
@@ -103,7 +107,7 @@ impl Gates {
         self.apply_command();
         let mut lowest = minimum(&self.gates);
         for source in &mut self.sources {
-            let Some(reason) = source.lower(input, &mut self.gates) else { continue };
+            let Some(reason) = source.lower(input, &mut self.gates, &mut self.room) else { continue };
             // Only a lower gate changes the reason, so of equals the first one counts.
             let gate = minimum(&self.gates);
             if gate < lowest {
@@ -160,6 +164,23 @@ impl Gates {
         (self.command, self.reason) = (other.command, other.reason);
     }
 
+    /// A copy to keep: without the room that deciding needs, which the first decision of the copy would allocate.
+    pub(crate) fn to_kept(&self) -> Self {
+        let Self { command, sources, gates, reason, room: _ } = self;
+        Self { command: *command, sources: sources.clone(), gates: gates.clone(), reason: *reason, room: Vec::new() }
+    }
+
+    /// Memory on the heap that no other gates share \[bytes\].
+    pub(crate) fn heap_size(&self) -> usize {
+        let of_source = |source: &Source| match source {
+            Source::Settled(source) => source.heap_size(),
+            // Schedules and subspaces are shared.
+            Source::Schedule(_) | Source::FootContact(_) | Source::Novelty(_) => 0,
+        };
+        let of_sources: usize = self.sources.iter().map(of_source).sum();
+        size_of_val(&self.sources[..]) + of_sources + size_of_val(&self.gates[..]) + size_of_val(&self.room[..])
+    }
+
     /// The gates as if the command were the only source.
     fn apply_command(&mut self) {
         for (layer, gate) in self.gates.iter_mut().enumerate() {
@@ -171,8 +192,8 @@ impl Gates {
 }
 
 impl Source {
-    /// Lowers `gates` to what this source allows in the step to come. Returns why it does not leave them fully open.
-    fn lower(&mut self, input: &GateInput<'_>, gates: &mut [f32]) -> Option<GateReason> {
+    /// Lowers `gates` to what this source allows in the step to come, working in `room`. Returns why it does not leave them fully open.
+    fn lower(&mut self, input: &GateInput<'_>, gates: &mut [f32], room: &mut Vec<f64>) -> Option<GateReason> {
         let (shut, reason) = match self {
             Self::Schedule(source) => {
                 let (planned, reason) = source.decide(input.step)?;
@@ -183,7 +204,7 @@ impl Source {
             }
             Self::FootContact(source) => (source.shut_value(), source.decide(input.contacts)?),
             Self::Settled(source) => (source.shut_value(), source.decide(input.step, input.update_size)?),
-            Self::Novelty(source) => (source.shut_value(), source.decide(input.weights)?),
+            Self::Novelty(source) => (source.shut_value(), source.decide(input.weights, room)?),
         };
         for gate in gates {
             *gate = gate.min(shut);
@@ -195,7 +216,6 @@ impl Source {
     fn copy_from(&mut self, other: &Self) {
         match (self, other) {
             (Self::Settled(source), Self::Settled(other)) => source.copy_from(other),
-            (Self::Novelty(source), Self::Novelty(other)) => source.copy_from(other),
             // The others have no part that a clone would allocate.
             (source, other) => *source = other.clone(),
         }

@@ -53,29 +53,26 @@ pub(super) struct Novelty {
     distance: Option<f32>,
     /// Control steps until the next measurement.
     wait: u32,
-    /// Room for the measurement.
-    residual: Vec<f64>,
 }
 
 impl Novelty {
     pub(super) fn new(settings: NoveltySettings, subspace: Arc<Subspace>) -> Self {
-        let residual = vec![0.0; subspace.synapses()];
-        Self { settings, subspace, shut: false, distance: None, wait: 0, residual }
+        Self { settings, subspace, shut: false, distance: None, wait: 0 }
     }
 
-    /// One control step that starts with `weights`. Returns why the gate is shut, if it is.
-    pub(super) fn decide(&mut self, weights: &[f32]) -> Option<GateReason> {
+    /// One control step that starts with `weights`. `room` is that of [`Subspace::distance`]. Returns why the gate is shut, if it is.
+    pub(super) fn decide(&mut self, weights: &[f32], room: &mut Vec<f64>) -> Option<GateReason> {
         if let Some(wait) = self.wait.checked_sub(1) {
             self.wait = wait;
         } else {
-            self.measure(weights);
+            self.measure(weights, room);
             self.wait = self.settings.every.saturating_sub(1);
         }
         self.shut.then_some(GateReason::Novelty { distance: self.distance })
     }
 
-    fn measure(&mut self, weights: &[f32]) {
-        self.distance = self.subspace.distance(weights, &mut self.residual);
+    fn measure(&mut self, weights: &[f32], room: &mut Vec<f64>) {
+        self.distance = self.subspace.distance(weights, room);
         self.shut = match self.distance {
             None => true,
             Some(distance) if distance > self.settings.close_above => true,
@@ -92,13 +89,6 @@ impl Novelty {
     /// Back to the start of an episode: open, to be measured at once.
     pub(super) fn reset(&mut self) {
         (self.shut, self.distance, self.wait) = (false, None, 0);
-    }
-
-    /// Becomes `other`, without allocating when both measure from subspaces of one network.
-    pub(super) fn copy_from(&mut self, other: &Self) {
-        (self.settings, self.shut, self.distance, self.wait) = (other.settings, other.shut, other.distance, other.wait);
-        self.subspace = Arc::clone(&other.subspace);
-        self.residual.resize(other.residual.len(), 0.0);
     }
 }
 
@@ -117,7 +107,7 @@ mod tests {
     }
 
     fn shut(gate: &mut Novelty, distance: f32) -> bool {
-        gate.decide(&[100.0, distance, 0.0]).is_some()
+        gate.decide(&[100.0, distance, 0.0], &mut Vec::new()).is_some()
     }
 
     #[test]
@@ -128,7 +118,8 @@ mod tests {
 
     #[test]
     fn it_says_how_far_the_weights_are() {
-        assert_eq!(gate(1).decide(&[7.0, 3.0, 4.0]), Some(GateReason::Novelty { distance: Some(5.0) }));
+        let reason = gate(1).decide(&[7.0, 3.0, 4.0], &mut Vec::new());
+        assert_eq!(reason, Some(GateReason::Novelty { distance: Some(5.0) }));
     }
 
     #[test]
@@ -144,8 +135,9 @@ mod tests {
     fn weights_that_are_no_numbers_or_of_another_network_shut_it() {
         for weights in [&[0.0, f32::NAN, 0.0][..], &[f32::INFINITY, 0.0, 0.0], &[0.0, 0.0], &[]] {
             let mut gate = gate(1);
-            assert_eq!(gate.decide(weights), Some(GateReason::Novelty { distance: None }));
-            assert_eq!(gate.decide(&[0.0; 3]), None);
+            let mut room = Vec::new();
+            assert_eq!(gate.decide(weights, &mut room), Some(GateReason::Novelty { distance: None }));
+            assert_eq!(gate.decide(&[0.0; 3], &mut room), None);
         }
     }
 

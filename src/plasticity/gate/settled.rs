@@ -121,6 +121,11 @@ impl Settled {
         (self.early_sum, self.early_count) = (0.0, 0);
     }
 
+    /// Memory on the heap \[bytes\].
+    pub(super) fn heap_size(&self) -> usize {
+        size_of_val(&self.sizes[..])
+    }
+
     /// Becomes `other`, without allocating when the windows are of one length.
     pub(super) fn copy_from(&mut self, other: &Self) {
         let mut sizes = std::mem::take(&mut self.sizes);

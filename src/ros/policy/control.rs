@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::report::{PlasticityReport, SafetyReport};
-use super::requests::{ControlHandle, Released, Request};
+use super::requests::{ControlHandle, Released, Request, Requests};
 use super::session::{Life, Session, Trigger};
+use crate::policy::Policy;
 use crate::robot::Stamp;
 use crate::ros::clock::steady_now;
 use crate::ros::realtime::Realtime;
@@ -17,6 +18,7 @@ const STOP_LATENCY: i64 = 20_000_000;
 /// The control thread's world: a session, while the node is configured.
 pub struct Control {
     handle: ControlHandle,
+    requests: Requests,
     session: Option<Box<Session>>,
     /// Whether an emergency stop holds that no session knows of.
     is_stopped: bool,
@@ -36,13 +38,13 @@ struct Due {
 }
 
 impl Control {
-    /// A control thread without a session, that does what `handle` asks.
-    pub fn new(handle: ControlHandle) -> Self {
-        Self { handle, session: None, is_stopped: false, stops: 0 }
+    /// A control thread without a session, that does what `handle` asks by `requests`.
+    pub fn new(handle: ControlHandle, requests: Requests) -> Self {
+        Self { handle, requests, session: None, is_stopped: false, stops: 0 }
     }
 
     /// Steps until a stop is requested; returns what there was to drive.
-    pub fn run(mut self, realtime: &Realtime, stop: &Stop) -> Option<Box<Session>> {
+    pub fn run(&mut self, realtime: &Realtime, stop: &Stop) -> Option<Box<Session>> {
         for refused in realtime.apply() {
             tracing::warn!("{refused}");
         }
@@ -54,7 +56,12 @@ impl Control {
                 Some(Trigger::Timer) => self.on_timer(),
             }
         }
-        self.session
+        self.session.take()
+    }
+
+    /// Says that it does nothing more of what is asked.
+    pub fn close(mut self) {
+        self.handle.close(&mut self.requests);
     }
 
     /// Steps when a complete set of sensor values has come; watches when none comes.
@@ -66,8 +73,7 @@ impl Control {
             let stamp = session.frames.output_buffer().stamp;
             if session.last_stamp == Some(stamp) && session.answered {
                 // The simulator repeats its sensor values when the command got lost: send it again, without a step.
-                let fence = self.handle.fence();
-                return send_again(session, stamp, fence);
+                return session.life.commands.send(stamp, self.handle.fence(), &session.command);
             }
             let missed = session.last_stamp.map_or(0, |last| missed_between(last, stamp, session.period));
             session.missed += missed;
@@ -111,10 +117,12 @@ impl Control {
     fn step(&mut self, due: Due) {
         let Some(session) = self.session.as_deref_mut() else { return };
         let begin = steady_now();
-        let Life { policy, supervisor, ring, outbox, .. } = &mut *session.life;
-        let received = self.handle.received();
+        let Life { policy, supervisor, ring, commands, outbox, .. } = &mut *session.life;
+        let (needed, mut received) = (supervisor.needed(), self.handle.received());
+        // A sensor that nobody needs makes nothing old.
+        received.iter_mut().zip(needed).for_each(|(received, needed)| *received = received.filter(|_| needed));
         let mut ages = received.map(|received| received.map(|received| (begin - received).max(0)));
-        if !session.has_frame && ages.iter().all(Option::is_some) {
+        if !session.has_frame && ages.iter().zip(needed).all(|(age, needed)| age.is_some() || !needed) {
             // All have spoken, but never of one instant.
             ages[0] = None;
         }
@@ -126,7 +134,8 @@ impl Control {
         }
         let sensors = Sensors { state: &frame.state, ages, faults: self.handle.faults() };
         if due.is_new {
-            supervisor.note_lateness(due.is_late);
+            // A command that is not out when the next one is made was in vain as much as one that is made too late.
+            supervisor.note_lateness(due.is_late || commands.is_waiting());
         }
         let (mut refused, mut has_stepped) = (None, false);
         let phase = supervisor.phase();
@@ -165,6 +174,9 @@ impl Control {
             // Commands to walk that are not out yet stay here.
             self.handle.raise_fence();
         }
+        if has_command {
+            commands.send(frame.stamp, self.handle.fence(), &session.command);
+        }
         let end = steady_now();
         if end - begin > session.period {
             supervisor.note_lateness(true);
@@ -188,13 +200,10 @@ impl Control {
             let is_due = every > 0 && plasticity.step.is_multiple_of(every);
             self.handle.weights_wanted.swap(false, std::sync::atomic::Ordering::Relaxed) || is_due
         });
-        if has_command || has_stepped || refused.is_some() || is_news || timing.is_some() {
-            let (command, stamp, state) = (&session.command, frame.stamp, &frame.state);
-            let (missed, unpublished, fence) = (session.missed, session.unpublished, self.handle.fence());
+        if has_stepped || refused.is_some() || is_news || timing.is_some() {
+            let (stamp, state, missed, unpublished) = (frame.stamp, &frame.state, session.missed, session.unpublished);
             let is_sent = outbox.send(|report| {
                 report.stamp = stamp;
-                (report.has_command, report.fence) = (has_command, fence);
-                report.command.copy_from_slice(command);
                 report.plasticity = plasticity;
                 if has_stepped {
                     report.input.note(policy, state);
@@ -215,8 +224,7 @@ impl Control {
                 session.reported = safety;
             }
         }
-        if let Some(plasticity) = plasticity {
-            self.handle.set_present_gate(plasticity.gate);
+        if has_stepped {
             ring.push(policy);
         }
     }
@@ -225,7 +233,7 @@ impl Control {
     fn serve(&mut self) {
         let now = steady_now();
         self.stop_if_asked(now);
-        while let Some(request) = self.handle.next() {
+        while let Some(request) = self.requests.next() {
             // A request may know of a stop that came after the last look.
             self.stop_if_asked(now);
             self.answer(request, now);
@@ -296,6 +304,7 @@ impl Control {
                     if self.is_stopped {
                         session.life.supervisor.emergency_stop(now);
                     }
+                    self.handle.set_present_gate(commanded_gate(&session.life.policy));
                     self.session = Some(session);
                 }
                 // There is nothing to end.
@@ -342,11 +351,13 @@ impl Control {
             Request::Gate(gate) => {
                 // Requests were checked when they came.
                 let _ = policy.set_gate(gate);
+                self.handle.set_present_gate(commanded_gate(policy));
             }
             Request::Reset(seed, answer) => {
                 session.life.seed = seed.unwrap_or(session.life.seed);
                 let Life { policy, supervisor, ring, seed, .. } = &mut *session.life;
-                policy.start(*seed);
+                // Nothing is left of the weights that were, whatever the policy's episodes keep: they may have diverged.
+                policy.start_anew(*seed);
                 ring.clear();
                 supervisor.fade_in(now);
                 let _ = answer.send(*seed);
@@ -357,37 +368,34 @@ impl Control {
             }
             Request::Restore(life, snapshot, answer) => {
                 let result = session.life.restore(life, &snapshot);
+                if result.is_ok() {
+                    // Another network state has other targets, and not every policy has a filter on their way.
+                    session.life.supervisor.fade_in(now);
+                }
                 let _ = answer.send((snapshot, result));
             }
             Request::RollBack(back, answer) => {
-                let now = policy.steps();
-                let result = ring.roll_back(now, back).map(|snapshot| {
+                let step = policy.steps();
+                let result = ring.roll_back(step, back).map(|snapshot| {
                     // The ring is this policy's.
                     let _ = policy.restore_network(snapshot);
-                    now - snapshot.steps()
+                    step - snapshot.steps()
                 });
+                if result.is_ok() {
+                    supervisor.fade_in(now);
+                }
                 let _ = answer.send(result);
             }
             Request::Load(mut life, answer) => {
                 life.supervisor.take_over(supervisor, now);
                 // What was commanded of the gate stays, where it fits the other network.
                 let _ = life.policy.set_gate(*policy.gates().command());
+                self.handle.set_present_gate(commanded_gate(&life.policy));
                 std::mem::swap(&mut session.life, &mut life);
                 let _ = answer.send(life);
             }
         }
     }
-}
-
-fn send_again(session: &mut Session, stamp: Stamp, fence: u64) {
-    let (command, safety) = (&session.command, session.reported);
-    session.life.outbox.send(|report| {
-        report.stamp = stamp;
-        (report.has_command, report.fence) = (true, fence);
-        report.command.copy_from_slice(command);
-        (report.plasticity, report.refused, report.timing, report.has_weights) = (None, None, None, false);
-        report.safety = safety;
-    });
 }
 
 /// Sleeps for `wait` \[ns\], but not so long that a stop would go unnoticed. Whoever has a request ends it.
@@ -406,9 +414,18 @@ fn missed_between(last: Stamp, stamp: Stamp, period: i64) -> u64 {
     if (1..LONGEST_GAP).contains(&gap) { ((gap + period / 2) / period - 1).max(0) as u64 } else { 0 }
 }
 
+/// What is commanded of the gate; of layers with different ones the lowest.
+fn commanded_gate(policy: &Policy) -> f32 {
+    let gates = policy.gates();
+    (0..gates.gates().len()).map(|layer| gates.command().value(layer)).fold(1.0, f32::min)
+}
+
 fn is_emergency_stop(supervisor: &Supervisor) -> bool {
     supervisor.fault().is_some_and(|fault| fault.kind == FaultKind::EmergencyStop)
 }
+
+#[cfg(test)]
+mod requested;
 
 #[cfg(test)]
 mod tests {
@@ -416,8 +433,8 @@ mod tests {
 
     #[test]
     fn a_stop_that_was_released_is_no_longer_the_parameters() {
-        let handle = ControlHandle::default();
-        let mut control = Control::new(handle.clone());
+        let (handle, requests) = ControlHandle::new();
+        let mut control = Control::new(handle.clone(), requests);
         handle.stop_by_parameter();
         control.serve();
         let mut answer = handle.ask_release();
@@ -425,7 +442,7 @@ mod tests {
         assert_eq!(answer.try_recv(), Ok(Some(Released::Done)));
         // Whatever stops the robot from here on is not the parameter's to release.
         handle.release_by_parameter();
-        assert!(handle.next().is_none());
+        assert!(control.requests.next().is_none());
     }
 
     #[test]

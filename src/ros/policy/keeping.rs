@@ -1,14 +1,16 @@
 //! Weights that outlive the program: kept in a file now and then, and at its end.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::session::Known;
 use crate::policy::{Policy, Snapshot, StateFileError};
+use crate::safety::{Reaction, SafetyDescription};
 
 /// Where the weights of the present policy are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeptAt {
     /// The file.
     pub path: PathBuf,
@@ -18,12 +20,22 @@ pub struct KeptAt {
     pub hash: String,
     /// Plastic weights.
     pub synapses: usize,
+    /// Largest |w| that is written; larger ones, and weights that are no numbers, leave the file as it is. `None`: all are written.
+    pub weight_limit: Option<f32>,
 }
 
 impl KeptAt {
-    /// A file for the weights of `known`.
+    /// A file for the weights of `known`, whatever they are.
     pub fn new(path: PathBuf, known: &Known) -> Self {
-        Self { path, policy: known.metadata.name.clone(), hash: known.hash.clone(), synapses: known.synapses }
+        let (policy, hash) = (known.metadata.name.clone(), known.hash.clone());
+        Self { path, policy, hash, synapses: known.synapses, weight_limit: None }
+    }
+
+    /// The same file, for weights alone that a robot with the settings `safety` may walk with: the next start begins with them.
+    pub fn within(self, safety: &SafetyDescription) -> Self {
+        // Where their size is not checked they must still be numbers: others could not be read again.
+        let limit = if safety.reactions.weights == Reaction::Off { f32::MAX } else { safety.weight_limit };
+        Self { weight_limit: Some(limit), ..self }
     }
 }
 
@@ -35,6 +47,8 @@ pub struct Keeping(Arc<Shared>);
 struct Shared {
     place: Mutex<Option<KeptAt>>,
     writes: Mutex<Writes>,
+    /// Whether the last weights were beyond their limit, which is said when it begins.
+    is_refusing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +66,7 @@ pub struct PlannedWrite {
     /// Of two, the one with the larger number has the newer snapshot.
     number: u64,
     last: Arc<Mutex<u64>>,
+    shared: Arc<Shared>,
 }
 
 impl Keeping {
@@ -72,10 +87,10 @@ impl Keeping {
         writes.last.retain(|_, last| Arc::strong_count(last) > 1);
         writes.planned += 1;
         let last = writes.last.entry(place.path.clone()).or_default().clone();
-        PlannedWrite { place, number: writes.planned, last }
+        PlannedWrite { place, number: writes.planned, last, shared: self.0.clone() }
     }
 
-    /// Keeps the state of `policy` now. For a thread that may wait for the disk.
+    /// Keeps the state of `policy` now, if it may be kept. For a thread that may wait for the disk.
     pub fn keep(&self, policy: &Policy) {
         if let Some(place) = self.place()
             && let Err(error) = self.plan(place).write(&policy.snapshot())
@@ -85,14 +100,37 @@ impl Keeping {
     }
 }
 
+impl Shared {
+    /// Whether weights may be written to `path` of which the largest is `largest`. Says it when they no longer may.
+    fn may_write(&self, largest: f32, limit: f32, path: &Path) -> bool {
+        // Written so that NaN is too large.
+        let may_write = largest <= limit;
+        let was_refusing = self.is_refusing.swap(!may_write, Ordering::Relaxed);
+        if !may_write && !was_refusing {
+            let path = path.display();
+            if largest.is_nan() {
+                tracing::error!("the weights are not kept: they are no longer finite numbers; {path} stays as it is");
+            } else {
+                tracing::error!("the weights are not kept: one has size {largest}; {limit} is allowed; {path} stays as it is");
+            }
+        }
+        may_write
+    }
+}
+
 impl PlannedWrite {
     /// Writes `snapshot`, after any other write of the same file that has begun. Returns false, and writes nothing, when a newer snapshot was
-    /// written there meanwhile.
+    /// written there meanwhile, or its weights are beyond [`KeptAt::weight_limit`], which is said in the log when it begins.
     ///
     /// # Errors
     /// [`StateFileError`] with the reason.
     pub fn write(self, snapshot: &Snapshot) -> Result<bool, StateFileError> {
-        let Self { place: KeptAt { path, policy, hash, synapses }, number, last } = self;
+        let Self { place: KeptAt { path, policy, hash, synapses, weight_limit }, number, last, shared } = self;
+        if let Some(limit) = weight_limit
+            && !shared.may_write(snapshot.largest_weight(synapses), limit, &path)
+        {
+            return Ok(false);
+        }
         let mut last = lock(&last);
         if *last > number {
             return Ok(false);
@@ -120,7 +158,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| {
             let (path, policy, hash) = (folder.path().join(name), "beetle".to_owned(), hash.clone());
-            KeptAt { path, policy, hash, synapses: 0 }
+            KeptAt { path, policy, hash, synapses: 0, weight_limit: None }
         };
         let keeping = Keeping::default();
         let (older, newer, other) = (keeping.plan(place("a")), keeping.plan(place("a")), keeping.plan(place("b")));
@@ -137,5 +175,40 @@ mod tests {
         assert!(keeping.plan(place("a")).write(&snapshot).unwrap());
         assert_eq!(lock(&keeping.0.writes).last.len(), 1);
         assert_ne!(std::fs::read(folder.path().join("a")).unwrap(), kept);
+    }
+
+    #[test]
+    fn weights_that_diverged_leave_the_last_good_ones() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/policies/beetle.safetensors");
+        let (file, hash) = PolicyFile::load(file.as_ref()).unwrap();
+        let mut policy = file.policy().unwrap();
+        policy.start(1);
+        let synapses = policy.network().plastic().unwrap().shape().synapses();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept");
+        let place = KeptAt { path: path.clone(), policy: "beetle".to_owned(), hash, synapses, weight_limit: None };
+        let (keeping, kept) = (Keeping::default(), || std::fs::read(&path).unwrap());
+        let mut safety = SafetyDescription::default();
+        keeping.set(Some(place.clone().within(&safety)));
+        keeping.keep(&policy);
+        let good = kept();
+
+        policy.set_weights(&vec![2.0 * safety.weight_limit; synapses]).unwrap();
+        for _ in 0..2 {
+            keeping.keep(&policy);
+            assert_eq!(kept(), good);
+            assert!(keeping.0.is_refusing.load(Ordering::Relaxed));
+        }
+        // Who asks for them gets them, and so does who does not check their size.
+        assert!(keeping.plan(place.clone()).write(&policy.snapshot()).unwrap());
+        assert_ne!(kept(), good);
+        std::fs::remove_file(&path).unwrap();
+        safety.reactions.weights = Reaction::Off;
+        assert!(keeping.plan(place.within(&safety)).write(&policy.snapshot()).unwrap());
+
+        // Weights that are well again are kept again.
+        policy.start(2);
+        keeping.keep(&policy);
+        assert!(kept() != good && !keeping.0.is_refusing.load(Ordering::Relaxed));
     }
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use r2r::hebbian_locomotion::msg::WeightsLayout;
 use r2r::{ParameterValue, Publisher};
 
+use super::commanding::{CommandLine, Commanding};
 use super::commands::{CommandMap, CommandPublisher};
 use super::control::Control;
 use super::declarations::declarations;
@@ -20,10 +20,11 @@ use super::pace::Pace;
 use super::requests::{ControlHandle, MOMENT, Request, Unanswered};
 use super::sensors::{Sensing, SharedSensing};
 use super::session::{Known, Life, Session, Trigger};
-use super::telemetry::{Publishing, Subject, Telemetry, layout};
-use super::{Reports, sensors, services};
+use super::telemetry::{About, Publishing, Subject, Telemetry, layout};
+use super::{Outlets, Publishers, sensors, services};
 use crate::plasticity::{Gate, GateSource};
 use crate::robot::{ContactDescription, DriverDescription, RobotState, SensorFrame};
+use crate::ros::convert::ImuMounting;
 use crate::ros::lifecycle::Managed;
 use crate::ros::logging::robot_warnings;
 use crate::ros::node::{NodeError, Shell};
@@ -33,7 +34,7 @@ use crate::ros::realtime::Realtime;
 use crate::ros::rejection::{RejectionCount, Rejections};
 use crate::ros::sensor_reader::{OrderRules, SensorReader};
 use crate::ros::text::without_nul;
-use crate::safety::{MessageFaults, Reaction, SafetyDescription};
+use crate::safety::{MessageFaults, Reaction, SafetyDescription, needed_sensors};
 
 /// Steps that a recorder which comes late still gets: 20 s at 50 Hz, about half a megabyte.
 const LATCHED_STEPS: usize = 1000;
@@ -57,8 +58,9 @@ pub struct PolicyNode {
     kept: RefCell<Option<KeptAt>>,
     driver: DriverDescription,
     sensing: SharedSensing,
+    lines: Sender<CommandLine>,
     subjects: Sender<Subject>,
-    publisher: Thread,
+    publishers: Publishers,
     layouts: Publisher<WeightsLayout>,
     /// How often the node was configured or cleaned up.
     configurations: Cell<u64>,
@@ -69,7 +71,7 @@ pub struct PolicyNode {
 /// # Errors
 /// [`NodeError`] names the parameter, file or robot that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
-    let (control, thresholds) = (ControlHandle::default(), Thresholds::default());
+    let ((control, requests), thresholds) = (ControlHandle::new(), Thresholds::default());
     let parameters = {
         let (control, thresholds) = (control.clone(), thresholds.clone());
         shell.parameters(declarations(), move |name, value, is_changed| {
@@ -102,7 +104,6 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
 
     let rejected = RejectionCount::default();
     let telemetry = Telemetry {
-        commands: CommandPublisher::new(shell, &driver)?,
         steps: shell.publisher("~/steps", qos::history(LATCHED_STEPS))?,
         plasticity: shell.publisher("~/plasticity", qos::history(LATCHED))?,
         weights: shell.publisher("~/weights", qos::history(LATCHED))?,
@@ -115,19 +116,24 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         refused: Rejections::new("sensor values", &rejected),
     };
     let layouts = shell.publisher("~/weights_layout", qos::latched())?;
+    let (lines, received_lines) = channel();
+    let commanding = Commanding::new(CommandPublisher::new(shell, &driver)?, control.clone());
+    let (stop, like_control) = (shell.stop().clone(), realtime.clone());
+    let commands = shell.thread("command", move || commanding.run(&received_lines, &like_control, &stop))?;
     let (subjects, received_subjects) = channel();
     let stop = shell.stop().clone();
-    let within = control.clone();
-    let publisher = shell.thread("publish", move || Publishing::new(telemetry, within).run(&received_subjects, &stop))?;
+    let reports = shell.thread("publish", move || Publishing::new(telemetry).run(&received_subjects, &stop))?;
+    let publishers = Publishers { commands, reports };
 
     let (stop, handle, keeping) = (shell.stop().clone(), control.clone(), Keeping::default());
     let kept = keeping.clone();
     let thread = shell.thread("control", move || {
         // What remains of a walk is kept when there is no more step that could be late.
-        if let Some(session) = Control::new(handle.clone()).run(&realtime, &stop) {
+        let mut control = Control::new(handle, requests);
+        if let Some(session) = control.run(&realtime, &stop) {
             kept.keep(&session.life.policy);
         }
-        handle.close();
+        control.close();
     })?;
     control.set_thread(thread);
 
@@ -142,8 +148,9 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         kept,
         driver,
         sensing,
+        lines,
         subjects,
-        publisher,
+        publishers,
         layouts,
         configurations,
     });
@@ -171,26 +178,35 @@ fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &P
 }
 
 impl PolicyNode {
-    /// Tells everyone of the policy that now runs.
+    /// Gives what comes out of a policy to the threads that publish it. Before its first step: else its commands would wait for this.
     ///
     /// # Errors
-    /// [`NodeError`] when the driver does not fit, or ROS refuses.
-    pub fn announce(&self, known: &Known, inbox: Reports) -> Result<(), NodeError> {
+    /// [`NodeError`] when the driver does not fit.
+    pub fn connect(&self, known: &Known, outlets: Outlets) -> Result<(), NodeError> {
         let robot = &known.metadata.robot;
         let period = 1.0 / known.metadata.control_rate;
         let names: Vec<&str> = robot.joint_names().collect();
         let map = CommandMap::new(&self.driver, &names, (f64::from(period) * 1e9) as i64)?;
         let joints = names.into_iter().map(str::to_owned).collect();
-        // The receiver lives as long as the node.
-        let _ = self.subjects.send(Subject { inbox, map, robot: robot.name.clone(), joints, period });
-        self.publisher.unpark();
+        // The receivers live as long as the node, and look before they publish.
+        let _ = self.lines.send(CommandLine { commands: outlets.commands, map });
+        let about = About { robot: robot.name.clone(), joints, period };
+        let _ = self.subjects.send(Subject { reports: outlets.reports, about });
+        Ok(())
+    }
+
+    /// Tells everyone of the policy that now runs.
+    ///
+    /// # Errors
+    /// [`NodeError`] when ROS refuses.
+    fn announce(&self, known: &Known) -> Result<(), NodeError> {
         let message = without_nul(layout(&known.metadata, &known.hash));
         let cannot = |source| NodeError::Ros { what: "cannot publish ~/weights_layout".to_owned(), source };
         self.layouts.publish(&message).map_err(cannot)?;
         tracing::info!(
             "policy `{}` for the robot `{}` at {} Hz, sha256 {:.12}…",
             known.metadata.name,
-            robot.name,
+            known.metadata.robot.name,
             known.metadata.control_rate,
             known.hash
         );
@@ -209,7 +225,7 @@ impl PolicyNode {
 
     /// What reads another policy, on any thread.
     pub fn loader(&self) -> Loader {
-        Loader { parameters: self.parameters.clone(), publisher: self.publisher.clone() }
+        Loader { parameters: self.parameters.clone(), publishers: self.publishers.clone() }
     }
 
     /// Whether weights of `policy` are kept, where any are: at the next start the node begins with the policy of its parameters, and weights of
@@ -222,13 +238,14 @@ impl PolicyNode {
     ///
     /// # Errors
     /// [`NodeError`] when ROS refuses.
-    pub fn take_over(&self, new: Known, inbox: Reports) -> Result<(), NodeError> {
+    pub fn take_over(&self, new: Known) -> Result<(), NodeError> {
         if let Some(sensing) = self.sensing.borrow_mut().as_mut() {
             sensing.reader.set_needs_velocity(new.metadata.observation.needs_velocity());
+            sensing.needed = needed_sensors(new.metadata.needs_contacts());
         }
         self.control.set_layers(new.metadata.gate_dimensions().layers);
         self.keeping.set(self.kept.borrow().clone().filter(|_| self.keeps(&new)));
-        self.announce(&new, inbox)?;
+        self.announce(&new)?;
         *self.known.borrow_mut() = Some(new);
         Ok(())
     }
@@ -236,7 +253,8 @@ impl PolicyNode {
     fn configure(&self) -> Result<(), NodeError> {
         let parameters = self.parameters.read();
         let policy = Path::new(parameters.required("policy")?);
-        let (mut life, inbox, mut known) = Life::load(policy, parameters.integer("seed") as u64, &parameters, &self.publisher)?;
+        let seed = parameters.integer("seed") as u64;
+        let (mut life, outlets, mut known) = Life::load(policy, seed, &parameters, &self.publishers)?;
         robot_warnings(&known.metadata.robot.name, &known.warnings);
         let trigger = if parameters.string("trigger") == "timer" { Trigger::Timer } else { Trigger::Sensors };
         let by_foot = matches!(self.driver.contacts, ContactDescription::Bool { .. } | ContactDescription::Wrench { .. });
@@ -254,6 +272,7 @@ impl PolicyNode {
             tracing::info!("weights of control step {} from {}", known.template.steps(), place.path.display());
         }
         let safety: SafetyDescription = parameters.section("safety")?;
+        let kept = kept.map(|place| place.within(&safety));
         let is_unlimited = safety.velocity_limit == 0.0 && parameters.string("robot").is_empty();
         if is_unlimited && safety.reactions.velocity != Reaction::Off {
             tracing::warn!(
@@ -269,19 +288,27 @@ impl PolicyNode {
         let (joints, feet): (Vec<&str>, Vec<&str>) =
             (robot.joint_names().collect(), robot.feet.iter().map(String::as_str).collect());
         let needs_velocity = known.metadata.observation.needs_velocity();
-        let mounting = sensors::imu_mounting(parameters.string("robot"))?;
-        let reader = SensorReader::new(&self.driver, &joints, &feet, needs_velocity, order, mounting)?;
+        let model = sensors::robot_model(parameters.string("robot"))?;
+        // Without a description the IMU is taken to be mounted as the base lies.
+        let mounting = model.as_ref().map(|model| ImuMounting::new(&model.imu)).unwrap_or_default();
+        let mut reader = SensorReader::new(&self.driver, &joints, &feet, needs_velocity, order, mounting)?;
+        if let Some(model) = &model {
+            self.driver.check_units(model)?;
+            reader.set_imu_link(&model.imu_link);
+        }
         let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(joints.len(), feet.len()), oldest_received: 0 };
         let (frames, received_frames) = triple_buffer::TripleBuffer::new(&empty).split();
         let session = Session::new(life, received_frames, trigger, known.metadata.control_rate);
         let pace = (trigger == Trigger::Sensors).then(|| Pace::new(session.period));
         drop(parameters);
 
-        self.announce(&known, inbox)?;
+        self.connect(&known, outlets)?;
+        self.announce(&known)?;
         self.control.forget_sensors();
         self.control.set_faults(MessageFaults::default());
-        *self.sensing.borrow_mut() =
-            Some(Sensing { reader, frames, pace, faults: MessageFaults::default(), starts: self.control.starts() });
+        let (starts, needed) = (self.control.starts(), needed_sensors(known.metadata.needs_contacts()));
+        let (faults, watches) = Default::default();
+        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, faults, starts, needed, watches });
         self.control.set_layers(known.metadata.gate_dimensions().layers);
         self.keeping.set(kept.clone());
         *self.kept.borrow_mut() = kept;
@@ -318,7 +345,7 @@ fn holds_something(path: &Path) -> bool {
 /// Reads a policy for the robot that the node drives.
 pub struct Loader {
     parameters: SharedParameters,
-    publisher: Thread,
+    publishers: Publishers,
 }
 
 impl Loader {
@@ -326,10 +353,10 @@ impl Loader {
     ///
     /// # Errors
     /// [`NodeError`] when it is not usable.
-    pub fn load(&self, path: &Path, seed: u64) -> Result<(Life, Reports, Known), NodeError> {
+    pub fn load(&self, path: &Path, seed: u64) -> Result<(Life, Outlets, Known), NodeError> {
         // A copy, so that a slow disk holds up no parameter service.
         let parameters = self.parameters.read().clone();
-        Life::load(path, seed, &parameters, &self.publisher)
+        Life::load(path, seed, &parameters, &self.publishers)
     }
 }
 

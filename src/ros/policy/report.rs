@@ -13,12 +13,6 @@ use crate::safety::{Fault, FaultKind, Phase, Supervisor};
 pub struct StepReport {
     /// Of the sensor values.
     pub stamp: Stamp,
-    /// Whether `command` is to be sent, if no fence was raised since.
-    pub has_command: bool,
-    /// The fence that it was made within.
-    pub fence: u64,
-    /// What the joints are commanded \[rad\].
-    pub command: Vec<f32>,
     /// What the policy's step saw, valid with `plasticity`.
     pub input: StepInput,
     /// The policy's own targets \[rad\], valid with `plasticity`.
@@ -91,9 +85,6 @@ impl StepReport {
     pub fn new(policy: &Policy) -> Self {
         Self {
             stamp: 0,
-            has_command: false,
-            fence: 0,
-            command: policy.targets().to_vec(),
             input: StepInput::new(policy),
             targets: policy.targets().to_vec(),
             plasticity: None,

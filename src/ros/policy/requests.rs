@@ -1,12 +1,12 @@
 //! What other threads ask of the control thread: a bounded queue that it looks into between two steps.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_queue::ArrayQueue;
 use futures::channel::oneshot::{Receiver, Sender, channel};
+use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::session::{Life, Session, StateError};
 use crate::plasticity::{CommandedGate, GateError};
@@ -75,7 +75,8 @@ pub enum Unanswered {
 
 /// What all threads of a policy node share with its control thread.
 pub struct Shared {
-    requests: ArrayQueue<Request>,
+    /// The control thread has the other end: it shares no lock.
+    requests: Mutex<Producer<Request>>,
     thread: OnceLock<Thread>,
     is_closed: AtomicBool,
     /// Emergency stops asked for so far.
@@ -86,7 +87,7 @@ pub struct Shared {
     released: AtomicU64,
     /// Raised whenever older commands must no longer be published.
     fence: AtomicU64,
-    /// Whether the publishing thread is about to publish a command.
+    /// Whether the commanding thread is about to publish a command.
     is_publishing: AtomicBool,
     /// How often the robot began as at its start.
     starts: AtomicU64,
@@ -115,10 +116,22 @@ impl std::ops::Deref for ControlHandle {
     }
 }
 
-impl Default for ControlHandle {
-    fn default() -> Self {
-        Self(Arc::new(Shared {
-            requests: ArrayQueue::new(REQUESTS),
+/// The control thread's end of the queue of requests. To look into it never waits, whatever becomes of the thread that fills it.
+pub struct Requests(Consumer<Request>);
+
+impl Requests {
+    /// The oldest request.
+    pub fn next(&mut self) -> Option<Request> {
+        self.0.pop().ok()
+    }
+}
+
+impl ControlHandle {
+    /// A handle, and what the thread needs that it is a handle to.
+    pub fn new() -> (Self, Requests) {
+        let (requests, queued) = RingBuffer::new(REQUESTS);
+        let shared = Shared {
+            requests: Mutex::new(requests),
             thread: OnceLock::new(),
             is_closed: AtomicBool::new(false),
             emergency_stops: AtomicU64::new(0),
@@ -133,7 +146,8 @@ impl Default for ControlHandle {
             weights_wanted: AtomicBool::new(false),
             received: std::array::from_fn(|_| AtomicI64::new(NEVER)),
             faults: std::array::from_fn(|_| AtomicU64::new(0)),
-        }))
+        };
+        (Self(Arc::new(shared)), Requests(queued))
     }
 }
 
@@ -153,7 +167,9 @@ impl Shared {
 
     /// Queues a request. False when the queue is full or the thread has ended; the request is then dropped.
     pub fn send(&self, request: Request) -> bool {
-        let is_queued = !self.is_closed.load(Ordering::SeqCst) && self.requests.push(request).is_ok();
+        let mut queue = self.queue();
+        let is_queued = !self.is_closed() && queue.push(request).is_ok();
+        drop(queue);
         self.wake();
         is_queued
     }
@@ -190,20 +206,21 @@ impl Shared {
         }
     }
 
-    /// Says that no thread answers any more.
-    pub fn close(&self) {
+    fn queue(&self) -> MutexGuard<'_, Producer<Request>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that no thread answers `requests` any more; those that wait are dropped with the channels for their answers.
+    pub fn close(&self, requests: &mut Requests) {
+        // Nothing is queued between the two.
+        let _queue = self.queue();
         self.is_closed.store(true, Ordering::SeqCst);
-        while self.requests.pop().is_some() {}
+        while requests.next().is_some() {}
     }
 
     /// Whether no thread answers any more.
     pub fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::SeqCst)
-    }
-
-    /// The oldest request.
-    pub fn next(&self) -> Option<Request> {
-        self.requests.pop()
     }
 
     /// Stops the robot, whatever waits in the queue.
@@ -267,7 +284,7 @@ impl Shared {
         self.fence.load(Ordering::SeqCst)
     }
 
-    /// Calls `publish` unless the fence was raised since `fence`. On the publishing thread.
+    /// Calls `publish` unless the fence was raised since `fence`. On the commanding thread.
     pub fn publish_within(&self, fence: u64, publish: impl FnOnce()) {
         // Announced before the look at the fence: who raises it first and looks for this then, misses nothing.
         self.is_publishing.store(true, Ordering::SeqCst);
@@ -277,7 +294,7 @@ impl Shared {
         self.is_publishing.store(false, Ordering::SeqCst);
     }
 
-    /// Whether the publishing thread may be about to publish a command.
+    /// Whether the commanding thread may be about to publish a command.
     pub fn is_publishing(&self) -> bool {
         self.is_publishing.load(Ordering::SeqCst)
     }
@@ -310,12 +327,12 @@ impl Shared {
         Ok(self.send(Request::Gate(gate)))
     }
 
-    /// Lowest g of the last step.
+    /// What is commanded of the gate; of layers with different ones the lowest.
     pub fn present_gate(&self) -> f32 {
         f32::from_bits(self.present_gate.load(Ordering::Relaxed))
     }
 
-    /// Says what the lowest g of a step was.
+    /// Says what is commanded of the gate.
     pub fn set_present_gate(&self, gate: f32) {
         self.present_gate.store(gate.to_bits(), Ordering::Relaxed);
     }
@@ -358,53 +375,52 @@ mod tests {
 
     #[test]
     fn a_release_knows_only_the_stops_before_it() {
-        let control = ControlHandle::default();
+        let (control, mut requests) = ControlHandle::new();
         control.emergency_stop();
         let _answer = control.ask_release();
         control.emergency_stop();
-        let Some(Request::Release(known, _)) = control.next() else { panic!("no release is queued") };
+        let Some(Request::Release(known, _)) = requests.next() else { panic!("no release is queued") };
         assert_eq!((known, control.emergency_stops()), (1, 2));
     }
 
     #[test]
     fn the_parameter_asks_for_no_release_but_that_of_its_own_stop() {
-        let control = ControlHandle::default();
+        let (control, mut requests) = ControlHandle::new();
         control.emergency_stop();
         control.release_by_parameter();
-        assert!(control.next().is_none(), "the stop is not the parameter's");
+        assert!(requests.next().is_none(), "the stop is not the parameter's");
         // Nor is one that the parameter's came on top of.
         control.stop_by_parameter();
         control.release_by_parameter();
-        assert!(control.next().is_none(), "the robot was stopped before");
+        assert!(requests.next().is_none(), "the robot was stopped before");
         control.note_release(control.emergency_stops());
         control.stop_by_parameter();
         control.stop_by_parameter();
         control.emergency_stop();
         control.release_by_parameter();
         // The control thread leaves a robot stopped that was stopped again since.
-        let Some(Request::ReleaseOwn(known)) = control.next() else { panic!("no release is queued") };
+        let Some(Request::ReleaseOwn(known)) = requests.next() else { panic!("no release is queued") };
         assert_eq!((known, control.emergency_stops()), (4, 5));
     }
 
     #[test]
     fn what_was_not_answered_in_time_is_withdrawn() {
-        let control = ControlHandle::default();
+        let (control, mut requests) = ControlHandle::new();
         assert_eq!(control.insist(Request::Activate, Duration::from_millis(5)), Err(Unanswered::Busy));
-        let Some(Request::Activate(answer)) = control.next() else { panic!("nothing is queued") };
+        let Some(Request::Activate(answer)) = requests.next() else { panic!("nothing is queued") };
         assert!(answer.send(()).is_err(), "a robot that nobody waits for any more would walk");
-        control.close();
+        control.close(&mut requests);
         assert_eq!(control.insist(Request::Activate, Duration::from_secs(60)), Err(Unanswered::Ended));
     }
 
     #[test]
     fn a_full_queue_is_asked_again_until_there_is_room() {
-        let control = ControlHandle::default();
+        let (control, mut requests) = ControlHandle::new();
         while control.send(Request::Gate(Gate::OPEN.into())) {}
-        let served = control.clone();
         let thread = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(20));
             loop {
-                match served.next() {
+                match requests.next() {
                     Some(Request::Deactivate(answer)) => return answer.send(()),
                     _ => std::thread::yield_now(),
                 }
@@ -416,7 +432,7 @@ mod tests {
 
     #[test]
     fn commands_from_before_a_fence_stay_unpublished() {
-        let control = ControlHandle::default();
+        let (control, _requests) = ControlHandle::new();
         let (before, mut published) = (control.fence(), Vec::new());
         control.publish_within(before, || published.push("walk"));
         control.raise_fence();

@@ -14,12 +14,12 @@ use super::pace::Pace;
 use super::requests::ControlHandle;
 use crate::robot::{ContactDescription, DriverDescription, RobotModel, SensorFrame};
 use crate::ros::clock::steady_now;
-use crate::ros::convert::{ImuMounting, MessageError};
+use crate::ros::convert::MessageError;
 use crate::ros::node::{NodeError, Shell};
 use crate::ros::qos;
 use crate::ros::rejection::{RejectionCount, Rejections};
 use crate::ros::sensor_reader::SensorReader;
-use crate::safety::MessageFaults;
+use crate::safety::{MessageFaults, RepeatWatch, SENSORS};
 
 /// Sensor messages while the node is configured; all on the spin thread.
 pub struct Sensing {
@@ -33,6 +33,10 @@ pub struct Sensing {
     pub faults: MessageFaults,
     /// Starts of the robot that the reader knows of.
     pub starts: u64,
+    /// Which sensors, as [`SENSORS`], the policy cannot do without. The others are not waited for.
+    pub needed: [bool; SENSORS.len()],
+    /// What tells of each sensor whether it only repeats itself.
+    pub watches: [RepeatWatch; SENSORS.len()],
 }
 
 /// Sensor messages, if the node is configured.
@@ -51,6 +55,20 @@ struct Spoken {
     joints: bool,
     imu: bool,
     contacts: bool,
+    /// The sensor whose stamp it carries. Feet that speak one by one have stamps of their own, which the reader watches, or none.
+    stamped: Option<usize>,
+}
+
+const JOINTS: Spoken = Spoken { joints: true, imu: false, contacts: false, stamped: Some(0) };
+const IMU: Spoken = Spoken { joints: false, imu: true, contacts: false, stamped: Some(1) };
+const CONTACTS: Spoken = Spoken { joints: false, imu: false, contacts: true, stamped: Some(2) };
+const ONE_FOOT: Spoken = Spoken { stamped: None, ..CONTACTS };
+
+impl Spoken {
+    /// Whether it is of a sensor that is `needed`.
+    fn is_of(self, needed: [bool; SENSORS.len()]) -> bool {
+        [self.joints, self.imu, self.contacts].into_iter().zip(needed).any(|(spoken, needed)| spoken && needed)
+    }
 }
 
 impl Receiver {
@@ -58,8 +76,8 @@ impl Receiver {
     fn receive(&mut self, spoken: Spoken, take: impl FnOnce(&mut SensorReader, i64) -> Result<(), MessageError>) {
         let mut sensing = self.sensing.borrow_mut();
         // An unconfigured node has no use for messages.
-        let Some(Sensing { reader, frames, pace, faults, starts }) = sensing.as_mut() else { return };
-        let now = steady_now();
+        let Some(Sensing { reader, frames, pace, faults, starts, needed, watches }) = sensing.as_mut() else { return };
+        let (now, needed) = (steady_now(), *needed);
         let begun = self.control.starts();
         if *starts != begun {
             *starts = begun;
@@ -69,8 +87,13 @@ impl Receiver {
         faults.clock_jumps = reader.clock_jumps();
         match &result {
             Ok(()) => {
-                let contacts = reader.contacts_received(now).filter(|_| spoken.contacts);
-                let received = [spoken.joints.then_some(now), spoken.imu.then_some(now), contacts];
+                let stamps = reader.assembler().stamps();
+                let stamp = spoken.stamped.and_then(|sensor| Some((sensor, stamps[sensor]?)));
+                // Where sets of one stamp make the steps, the simulator repeats one on purpose: its command got lost, or time stands still.
+                let repeats = pace.is_none() && stamp.is_some_and(|(sensor, stamp)| watches[sensor].repeats(stamp));
+                let renewed = (!repeats).then_some(now);
+                let contacts = reader.contacts_received(now).filter(|_| spoken.contacts && !repeats);
+                let received = [renewed.filter(|_| spoken.joints), renewed.filter(|_| spoken.imu), contacts];
                 for (index, received) in received.into_iter().enumerate() {
                     if let Some(received) = received {
                         self.control.note_received(index, received);
@@ -87,13 +110,16 @@ impl Receiver {
             }
         }
         self.control.set_faults(*faults);
-        if result.is_ok() {
+        if result.is_ok() && spoken.is_of(needed) {
             let assembler = reader.assembler();
-            if let Some(frame) = if pace.is_some() { assembler.matched() } else { assembler.latest() } {
+            let frame = if pace.is_some() { assembler.matched_of(needed) } else { assembler.latest_of(needed) };
+            if let Some(frame) = frame {
                 if let Some(Err(early)) = pace.as_mut().map(|pace| pace.note(frame.stamp)) {
                     return self.rejections.note(&early);
                 }
-                frames.input_buffer_mut().clone_from(frame);
+                let buffer = frames.input_buffer_mut();
+                buffer.clone_from(frame);
+                buffer.oldest_received = assembler.oldest_received_of(needed);
                 frames.publish();
                 // With the steady clock as its trigger the control thread wakes by itself.
                 if pace.is_some() {
@@ -104,12 +130,12 @@ impl Receiver {
     }
 }
 
-/// How the IMU sits on the base by the robot's description at `robot`; without one, as the base itself.
+/// The robot of the description at `robot`, if one is named.
 ///
 /// # Errors
 /// [`NodeError`] names what is wrong with the description.
-pub fn imu_mounting(robot: &str) -> Result<ImuMounting, NodeError> {
-    if robot.is_empty() { Ok(ImuMounting::default()) } else { Ok(ImuMounting::new(&RobotModel::load(Path::new(robot))?.imu)) }
+pub fn robot_model(robot: &str) -> Result<Option<RobotModel>, NodeError> {
+    if robot.is_empty() { Ok(None) } else { Ok(Some(RobotModel::load(Path::new(robot))?)) }
 }
 
 /// Subscribes the topics that `driver` names.
@@ -129,29 +155,27 @@ pub fn subscribe(
         rejections: Rejections::new(topic, rejected),
     };
     let by_effort = matches!(driver.contacts, ContactDescription::Effort { .. });
-    let joints = Spoken { joints: true, imu: false, contacts: by_effort };
+    let joints = Spoken { contacts: by_effort, ..JOINTS };
     let mut receive = receiver(&driver.joint_states);
     subscribe_one(shell, &driver.joint_states, move |message: JointState| {
         receive.receive(joints, |reader, now| reader.joint_state(&message, now));
     })?;
-    let imu = Spoken { joints: false, imu: true, contacts: false };
     let mut receive = receiver(&driver.imu.topic);
     subscribe_one(shell, &driver.imu.topic, move |message: Imu| {
-        receive.receive(imu, |reader, now| reader.imu(&message, now));
+        receive.receive(IMU, |reader, now| reader.imu(&message, now));
     })?;
-    let contacts = Spoken { joints: false, imu: false, contacts: true };
     match &driver.contacts {
         ContactDescription::FootContacts { topic } => {
             let mut receive = receiver(topic);
             subscribe_one(shell, topic, move |message: FootContacts| {
-                receive.receive(contacts, |reader, now| reader.foot_contacts(&message, now));
+                receive.receive(CONTACTS, |reader, now| reader.foot_contacts(&message, now));
             })?;
         }
         ContactDescription::Bool { feet } => {
             for (foot, topic) in feet {
                 let (mut receive, foot) = (receiver(topic), foot.clone());
                 subscribe_one(shell, topic, move |message: Bool| {
-                    receive.receive(contacts, |reader, now| {
+                    receive.receive(ONE_FOOT, |reader, now| {
                         reader.foot_touches(&foot, message.data, now);
                         Ok(())
                     });
@@ -162,7 +186,7 @@ pub fn subscribe(
             for (foot, topic) in feet {
                 let (mut receive, foot) = (receiver(topic), foot.clone());
                 subscribe_one(shell, topic, move |message: WrenchStamped| {
-                    receive.receive(contacts, |reader, now| reader.foot_wrench(&foot, &message, now));
+                    receive.receive(ONE_FOOT, |reader, now| reader.foot_wrench(&foot, &message, now));
                 })?;
             }
         }
@@ -178,4 +202,98 @@ fn subscribe_one<T: WrappedTypesupport + 'static>(
 ) -> Result<(), NodeError> {
     let quality: QosProfile = qos::sensor_subscriber();
     shell.subscribe(topic, quality, receive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::robot::RobotState;
+    use crate::ros::convert::{ImuMounting, foot_contacts, imu, joint_state};
+    use crate::ros::sensor_reader::OrderRules;
+    use crate::safety::needed_sensors;
+
+    const PERIOD: i64 = 20_000_000;
+
+    /// The subscriptions of a robot with one joint and one foot, and what the control thread gets of them.
+    struct Bench {
+        receiver: Receiver,
+        frames: triple_buffer::Output<SensorFrame>,
+    }
+
+    impl Bench {
+        fn new(pace: Option<Pace>, needs_contacts: bool) -> Self {
+            let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: pace.is_some() };
+            let (driver, mounting) = (DriverDescription::default(), ImuMounting::default());
+            let reader = SensorReader::new(&driver, &["hip"], &["toe"], false, order, mounting).unwrap();
+            let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(1, 1), oldest_received: 0 };
+            let (input, frames) = triple_buffer::TripleBuffer::new(&empty).split();
+            let (faults, needed) = (MessageFaults::default(), needed_sensors(needs_contacts));
+            let sensing = Sensing { reader, frames: input, pace, faults, starts: 0, needed, watches: Default::default() };
+            let (control, _requests) = ControlHandle::new();
+            let rejections = Rejections::new("sensors", &RejectionCount::default());
+            Self { receiver: Receiver { sensing: Rc::new(RefCell::new(Some(sensing))), control, rejections }, frames }
+        }
+
+        /// Of which sensors the message of `stamp` says something new: joints, IMU or contacts, by the place of `sensor`.
+        fn hears(&mut self, sensor: usize, stamp: i64) -> [bool; 3] {
+            let state = RobotState { foot_contact: vec![true], ..RobotState::at_rest(1, 1) };
+            self.receiver.control.forget_sensors();
+            match sensor {
+                0 => self
+                    .receiver
+                    .receive(JOINTS, |reader, now| reader.joint_state(&joint_state(stamp, &["hip".to_owned()], &state), now)),
+                1 => self.receiver.receive(IMU, |reader, now| reader.imu(&imu(stamp, "imu_link", &state), now)),
+                _ => self.receiver.receive(CONTACTS, |reader, now| {
+                    reader.foot_contacts(&foot_contacts(stamp, &["toe".to_owned()], &state), now)
+                }),
+            }
+            self.receiver.control.received().map(|received| received.is_some())
+        }
+
+        fn faults(&self) -> MessageFaults {
+            self.receiver.control.faults()
+        }
+    }
+
+    #[test]
+    fn a_sensor_that_repeats_one_message_falls_silent_where_the_clock_makes_the_steps() {
+        let mut robot = Bench::new(None, true);
+        for (sensor, spoken) in [[true, false, false], [false, true, false], [false, false, true]].into_iter().enumerate() {
+            // Until its stamps change from message to message it may be one that never stamps.
+            assert_eq!([0; 3].map(|stamp| robot.hears(sensor, stamp)), [spoken; 3]);
+            assert_eq!([1, 2].map(|step| robot.hears(sensor, step * PERIOD)), [spoken; 2]);
+            assert_eq!([2; 3].map(|step| robot.hears(sensor, step * PERIOD)), [[false; 3]; 3], "repetitions");
+            assert_eq!(robot.hears(sensor, 3 * PERIOD), spoken, "it speaks again");
+        }
+        assert_eq!(robot.faults(), MessageFaults::default(), "a repetition is no fault");
+    }
+
+    #[test]
+    fn sets_of_one_stamp_that_make_the_steps_may_be_repeated() {
+        let mut simulation = Bench::new(Some(Pace::new(PERIOD)), true);
+        for step in [1, 2, 2, 2] {
+            let heard: [_; 3] = std::array::from_fn(|sensor| simulation.hears(sensor, step * PERIOD));
+            assert_eq!(heard, [[true, false, false], [false, true, false], [false, false, true]]);
+            assert!(simulation.frames.update() && simulation.frames.output_buffer().stamp == step * PERIOD);
+        }
+    }
+
+    #[test]
+    fn contacts_that_the_policy_does_not_need_are_not_waited_for_and_make_no_step() {
+        for pace in [None, Some(Pace::new(PERIOD))] {
+            let mut needing = Bench::new(pace.clone(), true);
+            (0..2).for_each(|sensor| _ = needing.hears(sensor, PERIOD));
+            assert!(!needing.frames.update(), "a frame without contacts");
+            needing.hears(2, PERIOD);
+            assert!(needing.frames.update());
+
+            let mut robot = Bench::new(pace, false);
+            (0..2).for_each(|sensor| _ = robot.hears(sensor, PERIOD));
+            assert!(robot.frames.update() && robot.frames.output_buffer().oldest_received > 0);
+            assert_eq!(robot.hears(2, PERIOD), [false, false, true]);
+            assert!(!robot.frames.update(), "contacts make a frame of their own");
+            (0..2).for_each(|sensor| _ = robot.hears(sensor, 2 * PERIOD));
+            assert!(robot.frames.update() && robot.frames.output_buffer().state.foot_contact[0]);
+        }
+    }
 }

@@ -12,9 +12,10 @@ use r2r::std_srvs::srv::{SetBool, Trigger};
 
 use super::keeping::KeptAt;
 use super::node::PolicyNode;
-use super::requests::{Released, Request};
+use super::requests::{ControlHandle, Released, Request};
 use super::session::Known;
 use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
+use crate::policy::PolicyMetadata;
 use crate::ros::node::{Background, NodeError, Shell};
 use crate::ros::qos;
 use crate::ros::rejection::{RejectionCount, Rejections};
@@ -47,6 +48,7 @@ pub fn keep_regularly(shell: &mut Shell, node: &Rc<PolicyNode>, period: Duration
     shell.every(period, move || {
         let (node, background) = (node.clone(), background.clone());
         async move {
+            // When weights are not to be kept, the write says so.
             if let Some(place) = node.keeping.place()
                 && let Err(error) = save(&node, &background, place).await
             {
@@ -102,31 +104,45 @@ fn serve_stop(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError>
         })?;
     }
     let node = node.clone();
-    shell.serve::<SetBool::Service, _>("~/emergency_stop", move |request| {
-        let node = node.clone();
-        async move {
-            if request.data {
-                node.control.emergency_stop();
-                return SetBool::Response { success: true, message: "stopped until it is released".to_owned() };
-            }
-            let (success, message) = match node.control.ask_release().await {
-                Ok(Released::Done) => (true, "released; it begins as at its start"),
-                Ok(Released::NotStopped) => (true, "it was not stopped"),
-                Ok(Released::Overtaken) => (false, "another stop came meanwhile; it stays stopped"),
-                Err(_) => (false, UNCONFIGURED),
-            };
+    // A stop must not wait for the answer to a release before it.
+    shell.serve_at_once::<SetBool::Service, _>("~/emergency_stop", move |request| {
+        let answer = stop_or_release(&node.control, request.data);
+        async {
+            let (success, message) = answer.await;
             SetBool::Response { success, message: message.to_owned() }
         }
     })
 }
 
+/// Stops the robot, or asks for its release: that is done when this returns. What is to be answered, the future says.
+fn stop_or_release(control: &ControlHandle, stop: bool) -> impl Future<Output = (bool, &'static str)> + use<> {
+    let release = if stop {
+        control.emergency_stop();
+        None
+    } else {
+        Some(control.ask_release())
+    };
+    async move {
+        let Some(release) = release else { return (true, "stopped until it is released") };
+        match release.await {
+            Ok(Released::Done) => (true, "released; it begins as at its start"),
+            Ok(Released::NotStopped) => (true, "it was not stopped"),
+            Ok(Released::Overtaken) => (false, "another stop came meanwhile; it stays stopped"),
+            Err(_) => (false, UNCONFIGURED),
+        }
+    }
+}
+
 fn serve_weights(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError> {
     let asked = node.clone();
     shell.serve::<Trigger::Service, _>("~/publish_weights", move |_| {
-        let is_configured = asked.known.borrow().is_some();
-        asked.control.weights_wanted.store(is_configured, Ordering::Relaxed);
-        let message = if is_configured { "the weights of the next control step come on ~/weights" } else { UNCONFIGURED };
-        std::future::ready(Trigger::Response { success: is_configured, message: message.to_owned() })
+        let published = of_known(&asked, |known| weights_of(&known.metadata)).flatten();
+        asked.control.weights_wanted.store(published.is_ok(), Ordering::Relaxed);
+        let (success, message) = match published {
+            Ok(()) => (true, "the weights of the next control step come on ~/weights".to_owned()),
+            Err(message) => (false, message),
+        };
+        std::future::ready(Trigger::Response { success, message })
     })?;
     let resetting = node.clone();
     shell.serve::<ResetWeights::Service, _>("~/reset_weights", move |request| {
@@ -153,6 +169,15 @@ fn serve_weights(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeErr
             RollBack::Response { success, message, seconds }
         }
     })
+}
+
+/// Whether the policy has weights that are published, or why not.
+fn weights_of(policy: &PolicyMetadata) -> Result<(), String> {
+    if policy.network.plastic().is_some() {
+        return Ok(());
+    }
+    let (name, kind) = (&policy.name, policy.network.kind());
+    Err(format!("the policy `{name}` has no plastic weights, and others are not published: its network is `{kind}`"))
 }
 
 async fn roll_back(node: &PolicyNode, seconds: f32) -> Result<f32, String> {
@@ -263,13 +288,15 @@ async fn exchange(
     let loader = node.loader();
     let path = PathBuf::from(request.path);
     let loaded = background.run(move || loader.load(&path, request.seed)).await.ok_or_else(|| UNCONFIGURED.to_owned())?;
-    let (life, inbox, new) = loaded.map_err(|error| error.to_string())?;
+    let (life, outlets, new) = loaded.map_err(|error| error.to_string())?;
     is_same()?;
     match node.known.borrow().as_ref() {
         Some(known) => known.check_exchange(&new, node.lacks_velocity()).map_err(|error| error.to_string())?,
         None => return Err(UNCONFIGURED.to_owned()),
     }
     let (name, note) = (new.metadata.name.clone(), if node.keeps(&new) { "" } else { NOT_KEPT });
+    // The first command must not wait until this thread comes back.
+    node.connect(&new, outlets).map_err(|error| error.to_string())?;
     // From here on a snapshot may be of either.
     let place = node.keeping.place();
     node.keeping.set(None);
@@ -281,6 +308,37 @@ async fn exchange(
     };
     drop(old);
     is_same()?;
-    node.take_over(new, inbox).map_err(|error| error.to_string())?;
+    node.take_over(new).map_err(|error| error.to_string())?;
     Ok((name, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PolicyFile;
+
+    #[test]
+    fn a_stop_is_latched_before_the_release_that_came_first_is_answered() {
+        let (control, mut requests) = ControlHandle::new();
+        control.emergency_stop();
+        let release = stop_or_release(&control, false);
+        let stop = stop_or_release(&control, true);
+        assert_eq!(control.emergency_stops(), 2);
+        assert!(futures::executor::block_on(stop).0);
+        // What the control thread is asked for knows of the first stop alone.
+        let Some(Request::Release(known, answer)) = requests.next() else { panic!("no release is queued") };
+        assert_eq!((known, answer.send(Released::Overtaken)), (1, Ok(())));
+        assert!(!futures::executor::block_on(release).0);
+    }
+
+    #[test]
+    fn weights_that_are_not_plastic_are_refused_by_the_kind_of_their_network() {
+        let policy = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies").join(name);
+            PolicyFile::load(&path).unwrap().0.metadata
+        };
+        assert_eq!(weights_of(&policy("beetle.safetensors")), Ok(()));
+        let error = weights_of(&policy("study/beetle_lstm_11.safetensors")).unwrap_err();
+        assert!(error.contains("no plastic weights") && error.contains("`lstm`"), "{error}");
+    }
 }

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::Thread;
 
-use super::Reports;
+use super::commanding::{CommandSlot, commands};
 use super::report::{SafetyReport, StepReport};
 use super::timing::TimingSums;
+use super::{Outlets, Publishers};
 use crate::plasticity::{Gate, GateSource};
 use crate::policy::{InterfaceError, Policy, PolicyFile, PolicyMetadata, Snapshot, SnapshotError, SnapshotRing};
 use crate::robot::{RobotModel, RobotWarning, SensorFrame, Stamp};
 use crate::ros::node::NodeError;
 use crate::ros::outbox::{Outbox, outbox};
 use crate::ros::parameters::Parameters;
-use crate::safety::{SafetyDescription, Supervisor};
+use crate::safety::{SafetyDescription, Supervisor, needed_sensors};
 
 /// Steps that publishing may lag behind.
 const OUTBOX: usize = 32;
@@ -43,7 +43,9 @@ pub struct Life {
     pub ring: SnapshotRing,
     /// What has the last word.
     pub supervisor: Supervisor,
-    /// To the publishing thread.
+    /// Commands on their way out.
+    pub commands: CommandSlot,
+    /// Reports on theirs.
     pub outbox: Outbox<StepReport>,
 }
 
@@ -143,8 +145,8 @@ impl Life {
         path: &Path,
         seed: u64,
         parameters: &Parameters,
-        publisher: &Thread,
-    ) -> Result<(Self, Reports, Known), NodeError> {
+        publishers: &Publishers,
+    ) -> Result<(Self, Outlets, Known), NodeError> {
         let (file, hash) = PolicyFile::load(path)?;
         let metadata = file.metadata.clone();
         let (mut limits, mut velocities, mut warnings) = (metadata.robot.clone(), None, Vec::new());
@@ -162,6 +164,7 @@ impl Life {
         let safety: SafetyDescription = parameters.section("safety")?;
         let period = 1.0 / metadata.control_rate;
         let supervisor = Supervisor::new(&safety, &limits, velocities.as_deref(), period)?;
+        let supervisor = supervisor.with_needed(needed_sensors(metadata.needs_contacts()));
         let mut policy = file.policy()?;
         policy.start(seed);
         if let Ok(gate) = Gate::new(parameters.double("gate") as f32, GateSource::Parameter) {
@@ -172,12 +175,15 @@ impl Life {
         let steps = (parameters.double("history.duration") * f64::from(metadata.control_rate)).ceil() as u64;
         let slots = (steps / every + 1) as usize;
         let ring = SnapshotRing::new(&policy, slots, every, HISTORY_LIMIT)?;
-        let (mut outbox, inbox) = outbox(OUTBOX, || StepReport::new(&policy));
-        outbox.wakes(publisher.clone());
+        let (mut outbox, reports) = outbox(OUTBOX, || StepReport::new(&policy));
+        outbox.wakes(publishers.reports.clone());
+        let (mut slot, commands) = commands(policy.targets().len());
+        slot.wakes(publishers.commands.clone());
         let synapses = policy.network().plastic().map_or(0, |network| network.shape().synapses());
         let number = LIVES.fetch_add(1, Ordering::Relaxed);
         let known = Known { life: number, template: policy.snapshot(), metadata, hash, warnings, synapses };
-        Ok((Self { number, policy, seed, ring, supervisor, outbox }, inbox, known))
+        let life = Self { number, policy, seed, ring, supervisor, commands: slot, outbox };
+        Ok((life, Outlets { commands, reports }, known))
     }
 
     /// Copies the state to `snapshot`, if this is the life of that `number`. Allocates nothing.
@@ -256,8 +262,8 @@ mod tests {
     fn life(policy: &Policy, number: u64) -> Life {
         let supervisor = Supervisor::new(&SafetyDescription::default(), policy.robot(), None, 0.02).unwrap();
         let ring = SnapshotRing::new(policy, 1, 1, HISTORY_LIMIT).unwrap();
-        let (outbox, _) = outbox(1, || StepReport::new(policy));
-        Life { number, policy: policy.clone(), seed: 0, ring, supervisor, outbox }
+        let ((outbox, _), (commands, _)) = (outbox(1, || StepReport::new(policy)), commands(policy.targets().len()));
+        Life { number, policy: policy.clone(), seed: 0, ring, supervisor, commands, outbox }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The publishing thread: step reports as messages.
+//! The publishing thread: step reports as messages. Commands have a thread of their own.
 
 use std::sync::mpsc::Receiver;
 
@@ -9,23 +9,19 @@ use r2r::hebbian_locomotion::msg::{
 };
 use r2r::std_msgs::msg::Header;
 
-use super::commands::{CommandMap, CommandPublisher};
 use super::diagnostics::{Thresholds, diagnostics};
 use super::report::{SafetyReport, StepReport};
-use super::requests::ControlHandle;
 use super::timing::LoopTiming;
 use crate::policy::PolicyMetadata;
 use crate::robot::Stamp;
 use crate::ros::convert;
-use crate::ros::outbox::Inbox;
+use crate::ros::outbox::{self, Inbox};
 use crate::ros::rejection::{RejectionCount, Rejections};
 use crate::ros::stop::Stop;
 use crate::safety::{Fault, FaultKind, Phase};
 
 /// The policy node's publishers.
 pub struct Telemetry {
-    /// Joint targets.
-    pub commands: CommandPublisher,
     /// What each step saw and answered: what a replay needs.
     pub steps: Publisher<PolicyStep>,
     /// What each step did.
@@ -48,12 +44,16 @@ pub struct Telemetry {
     pub refused: Rejections,
 }
 
-/// What the reports of one policy mean.
+/// The reports of one policy.
 pub struct Subject {
     /// The reports.
-    pub inbox: Inbox<StepReport>,
-    /// How targets become commands.
-    pub map: CommandMap,
+    pub reports: Inbox<StepReport>,
+    /// What they mean.
+    pub about: About,
+}
+
+/// What reports mean.
+pub struct About {
     /// Name of the robot.
     pub robot: String,
     /// The policy's names of the joints.
@@ -65,47 +65,38 @@ pub struct Subject {
 /// The publishing thread's state.
 pub struct Publishing {
     telemetry: Telemetry,
-    control: ControlHandle,
-    subject: Option<Subject>,
+    /// In the order in which they came. The one before the last may still have reports when that has its first.
+    subjects: Vec<Subject>,
     timing: LoopTiming,
     said: Option<SafetyReport>,
 }
 
 impl Publishing {
-    /// A publishing thread without a policy. `control` knows which commands must no longer go out.
-    pub fn new(telemetry: Telemetry, control: ControlHandle) -> Self {
-        Self { telemetry, control, subject: None, timing: LoopTiming::default(), said: None }
+    /// A publishing thread without a policy.
+    pub fn new(telemetry: Telemetry) -> Self {
+        Self { telemetry, subjects: Vec::new(), timing: LoopTiming::default(), said: None }
     }
 
-    /// Publishes the reports of whichever policy comes through `subjects`, until a stop is requested.
+    /// Publishes the reports of all policies that come through `subjects`, for as long as each lives, until a stop is requested.
     pub fn run(mut self, subjects: &Receiver<Subject>, stop: &Stop) {
         while !stop.is_requested() {
-            while let Ok(next) = subjects.try_recv() {
-                // The reports of the policy before come first.
-                self.publish_all();
-                self.subject = Some(next);
-            }
-            self.publish_all();
-            Inbox::<StepReport>::wait();
+            self.publish_from(subjects);
+            outbox::wait();
         }
-        self.publish_all();
+        self.publish_from(subjects);
     }
 
-    fn publish_all(&mut self) {
-        if let Some(subject) = self.subject.take() {
-            subject.inbox.drain(|report| self.publish(&subject, report));
-            self.subject = Some(subject);
+    fn publish_from(&mut self, subjects: &Receiver<Subject>) {
+        let mut present = std::mem::take(&mut self.subjects);
+        present.extend(subjects.try_iter());
+        for Subject { reports, about } in &mut present {
+            reports.drain(|report| self.publish(about, report));
         }
+        present.retain(|subject| !subject.reports.has_ended());
+        self.subjects = present;
     }
 
-    /// Publishes one report, the command first.
-    fn publish(&mut self, subject: &Subject, report: &StepReport) {
-        if report.has_command {
-            let Self { telemetry, control, .. } = self;
-            control.publish_within(report.fence, || {
-                note(telemetry.commands.publish(report.stamp, &subject.map, &report.command));
-            });
-        }
+    fn publish(&mut self, about: &About, report: &StepReport) {
         if let Some(error) = &report.refused {
             self.telemetry.refused.note(error);
         }
@@ -120,32 +111,32 @@ impl Publishing {
         }
         let is_news = self.said.is_none_or(|said| report.safety.is_news(&said));
         if is_news {
-            say(subject, &report.safety);
+            say(about, &report.safety);
             self.said = Some(report.safety);
         }
         if let Some(timing) = report.timing {
             self.timing = timing;
-            note(self.telemetry.timing.publish(&timing_message(subject, report, &timing)));
+            note(self.telemetry.timing.publish(&timing_message(about, report, &timing)));
         }
         if is_news || report.timing.is_some() {
-            note(self.telemetry.safety.publish(&safety_state(subject, report)));
-            let describe = |safety: &SafetyReport| (subject.describe(safety.fault), subject.describe(safety.warning));
+            note(self.telemetry.safety.publish(&safety_state(about, report)));
+            let describe = |safety: &SafetyReport| (about.describe(safety.fault), about.describe(safety.warning));
             let Telemetry { node, thresholds, .. } = &self.telemetry;
-            let message = diagnostics(node, &subject.robot, report, &self.timing, thresholds, describe);
+            let message = diagnostics(node, &about.robot, report, &self.timing, thresholds, describe);
             note(self.telemetry.diagnostics.publish(&message));
         }
     }
 }
 
-impl Subject {
+impl About {
     fn describe(&self, fault: Option<Fault>) -> String {
         fault.map_or_else(String::new, |fault| fault.describe(self.joints.iter().map(String::as_str)))
     }
 }
 
 /// Tells the log what people want to hear at once.
-fn say(subject: &Subject, safety: &SafetyReport) {
-    let (phase, fault) = (safety.phase.as_str(), subject.describe(safety.fault));
+fn say(about: &About, safety: &SafetyReport) {
+    let (phase, fault) = (safety.phase.as_str(), about.describe(safety.fault));
     match safety.phase {
         Phase::Stopped => tracing::error!("{phase}: {fault}; release it with ~/emergency_stop false"),
         Phase::Fallback => tracing::error!("{phase}: {fault}"),
@@ -154,25 +145,25 @@ fn say(subject: &Subject, safety: &SafetyReport) {
     }
 }
 
-fn safety_state(subject: &Subject, report: &StepReport) -> SafetyState {
+fn safety_state(about: &About, report: &StepReport) -> SafetyState {
     let SafetyReport { phase, fault, warning, counts } = report.safety;
     let kind = |fault: Option<Fault>| fault.map_or_else(String::new, |fault| fault.kind.as_str().to_owned());
     SafetyState {
         header: header(report.stamp),
         phase: phase.as_str().to_owned(),
         fault: kind(fault),
-        fault_detail: subject.describe(fault),
+        fault_detail: about.describe(fault),
         warning: kind(warning),
-        warning_detail: subject.describe(warning),
+        warning_detail: about.describe(warning),
         checks: FaultKind::ALL.map(|kind| kind.as_str().to_owned()).into(),
         counts: counts.into(),
     }
 }
 
-fn timing_message(subject: &Subject, report: &StepReport, timing: &LoopTiming) -> LoopTimingMessage {
+fn timing_message(about: &About, report: &StepReport, timing: &LoopTiming) -> LoopTimingMessage {
     LoopTimingMessage {
         header: header(report.stamp),
-        nominal_period: subject.period,
+        nominal_period: about.period,
         steps: timing.steps,
         period_mean: timing.period.mean,
         period_min: timing.period.min,

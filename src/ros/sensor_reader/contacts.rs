@@ -20,7 +20,7 @@ pub enum Contacts {
 /// Feet that speak one by one.
 #[derive(Clone, Debug)]
 pub struct FeetOneByOne {
-    /// When each spoke last \[ns, steady clock\].
+    /// When each said something new last \[ns, steady clock\].
     spoken: Vec<Option<i64>>,
     /// Of each foot whose messages carry stamps.
     pub watches: Vec<StampWatch>,
@@ -90,9 +90,11 @@ impl Contacts {
 impl FeetOneByOne {
     /// Notes what `judge` makes of the threshold for one foot at `now`. Returns contact and force of all feet, once all have spoken.
     pub fn note(&mut self, foot: usize, now: i64, judge: impl FnOnce(f64) -> (bool, f32)) -> Option<(&[bool], &[f32])> {
-        let Self { spoken, touches, force, threshold, .. } = self;
+        let Self { spoken, watches, touches, force, threshold } = self;
         let (has_spoken, touch, size) = (spoken.get_mut(foot)?, touches.get_mut(foot)?, force.get_mut(foot)?);
-        *has_spoken = Some(now);
+        if !watches.get(foot).is_some_and(StampWatch::repeats) {
+            *has_spoken = Some(now);
+        }
         (*touch, *size) = judge(*threshold);
         spoken.iter().all(Option::is_some).then_some((touches, force))
     }
@@ -186,6 +188,21 @@ mod tests {
         // The heel's sensor is dead from here on.
         reader.foot_touches("toe", true, 40);
         assert_eq!(reader.contacts_received(40), Some(20));
+    }
+
+    #[test]
+    fn a_foot_that_repeats_one_wrench_falls_silent() {
+        let mut reader = with_driver("contacts: {wrench: {feet: {toe: left}, threshold: 5}}");
+        let mut received = |milliseconds: i64, now: i64| {
+            let mut message = WrenchStamped::default();
+            message.header.stamp = time(milliseconds * 1_000_000);
+            reader.foot_wrench("toe", &message, now).unwrap();
+            reader.contacts_received(now)
+        };
+        // A sensor that never stamps is believed.
+        assert_eq!([received(0, 1), received(0, 2)], [Some(1), Some(2)]);
+        assert_eq!([received(20, 3), received(40, 4), received(40, 5), received(40, 6)], [Some(3), Some(4), Some(4), Some(4)]);
+        assert_eq!(received(60, 7), Some(7));
     }
 
     #[test]
