@@ -31,6 +31,11 @@ def generate_launch_description():
         DeclareLaunchArgument("seed", default_value="0", description="seed of start pose and initial weights"),
         DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
         DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
+        DeclareLaunchArgument(
+            "publish_clock",
+            default_value="true",
+            description="publish the simulated time on /clock; of several simulators only one may",
+        ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
         DeclareLaunchArgument(
             "record",
@@ -51,7 +56,7 @@ def generate_launch_description():
             *arguments,
             # First, so that it misses as little as possible.
             include("record", ["namespace", "record"]),
-            include("simulation", ["namespace", "robot", "mode", "seed", "suspended", "log_level"]),
+            include("simulation", ["namespace", "robot", "mode", "seed", "suspended", "publish_clock", "log_level"]),
             # What is included sees the arguments of this file; the recording has begun above.
             include(
                 "policy",

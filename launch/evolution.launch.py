@@ -15,7 +15,7 @@ def nodes(context):
     def text(name):
         return ParameterValue(LaunchConfiguration(name), value_type=str)
 
-    def node(executable, name, parameters, **more):
+    def node(executable, name, parameters, ros_arguments=(), **more):
         return Node(
             package="hebbian_locomotion",
             executable=executable,
@@ -23,7 +23,7 @@ def nodes(context):
             namespace=LaunchConfiguration("namespace"),
             output="screen",
             parameters=[*parameters, {"experiment": text("experiment")}],
-            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+            ros_arguments=[*ros_arguments, "--log-level", LaunchConfiguration("log_level")],
             **more,
         )
 
@@ -31,7 +31,8 @@ def nodes(context):
         return ParameterValue(LaunchConfiguration(name), value_type=int)
 
     own = {"out": text("out"), "seed": integer("seed"), "generations": integer("generations")}
-    evolution = node("evolution", "evolution", [LaunchConfiguration("params_file"), own])
+    # By option, so that the node refuses a file that is not there: among the parameters launch_ros leaves it out.
+    evolution = node("evolution", "evolution", [own], ["--params-file", LaunchConfiguration("params_file")])
     count = int(LaunchConfiguration("workers").perform(context))
     workers = [
         # Each with a name of its own, so that its parameters can be asked for.

@@ -70,7 +70,6 @@ def generate_launch_description():
         namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[
-            LaunchConfiguration("params_file"),
             {
                 "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),
                 "policy": text("policy"),
@@ -82,6 +81,12 @@ def generate_launch_description():
                 "gate": ParameterValue(LaunchConfiguration("gate"), value_type=float),
             },
         ],
-        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        # By option, so that the node refuses a file that is not there: in `parameters` launch_ros leaves it out.
+        ros_arguments=[
+            "--params-file",
+            LaunchConfiguration("params_file"),
+            "--log-level",
+            LaunchConfiguration("log_level"),
+        ],
     )
     return LaunchDescription([*arguments, record, policy])

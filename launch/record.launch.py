@@ -29,6 +29,7 @@ def start(context):
         recorder = Node(
             package="hebbian_locomotion",
             executable="recorder",
+            name="recorder",
             namespace=LaunchConfiguration("namespace"),
             output="screen",
             parameters=[{"output": folder}],

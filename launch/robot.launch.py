@@ -40,6 +40,11 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument("seed", default_value="0", description="seed of the initial weights"),
         DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
+        DeclareLaunchArgument(
+            "publish_clock",
+            default_value="true",
+            description="publish the simulated time on /clock; of several simulators only one may",
+        ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
     ]
 
@@ -53,13 +58,14 @@ def generate_launch_description():
     # All that the policy's launch file sets, so that none of its defaults overrides the file of parameters unseen.
     policy = ["namespace", "use_sim_time", "params_file", "policy", "robot", "driver", "autostart", "seed", "gate"]
     policy += ["log_level"]
+    simulation = ["namespace", "robot", "seed", "publish_clock", "log_level"]
     simulation_file = PathJoinSubstitution([config, "simulation.yaml"])
     return LaunchDescription(
         [
             *arguments,
             # In a scope of its own: the policy's argument of the same name means another file.
             GroupAction(
-                [include("simulation", ["namespace", "robot", "seed", "log_level"], params_file=simulation_file)],
+                [include("simulation", simulation, params_file=simulation_file)],
                 condition=IfCondition(LaunchConfiguration("simulated")),
             ),
             include("policy", policy, trigger="timer"),

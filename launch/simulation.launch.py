@@ -33,16 +33,22 @@ def generate_launch_description():
         DeclareLaunchArgument("damage", default_value="", description="what is wrong with the robot (YAML list)"),
         DeclareLaunchArgument("ground_markers", default_value="false", description="show the ground on ~/ground"),
         DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
+        DeclareLaunchArgument(
+            "publish_clock",
+            default_value="true",
+            description="publish the simulated time on /clock; of several simulators only one may",
+        ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
     ]
     simulator = Node(
         package="hebbian_locomotion",
         executable="simulator",
+        # Without a name launch_ros writes the arguments for all nodes, and what the file says of this one would win.
+        name="simulator",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
         # The node makes the time (/clock), so use_sim_time is not for it.
         parameters=[
-            LaunchConfiguration("params_file"),
             {
                 # As text: a value that looks like YAML would be read as such.
                 "robot": ParameterValue(LaunchConfiguration("robot"), value_type=str),
@@ -52,8 +58,15 @@ def generate_launch_description():
                 "terrain": ParameterValue(LaunchConfiguration("terrain"), value_type=str),
                 "damage": ParameterValue(LaunchConfiguration("damage"), value_type=str),
                 "ground_markers": ParameterValue(LaunchConfiguration("ground_markers"), value_type=bool),
+                "publish_clock": ParameterValue(LaunchConfiguration("publish_clock"), value_type=bool),
             },
         ],
-        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        # By option, so that the node refuses a file that is not there: in `parameters` launch_ros leaves it out.
+        ros_arguments=[
+            "--params-file",
+            LaunchConfiguration("params_file"),
+            "--log-level",
+            LaunchConfiguration("log_level"),
+        ],
     )
     return LaunchDescription([*arguments, simulator])

@@ -32,13 +32,20 @@ def generate_launch_description():
     viewer = Node(
         package="hebbian_locomotion",
         executable="viewer",
+        # Without a name launch_ros writes the arguments for all nodes, and what the file says of this one would win.
+        name="viewer",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[
-            LaunchConfiguration("params_file"),
             {name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in texts},
             {"port": ParameterValue(LaunchConfiguration("port"), value_type=int)},
         ],
-        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        # By option, so that the node refuses a file that is not there: in `parameters` launch_ros leaves it out.
+        ros_arguments=[
+            "--params-file",
+            LaunchConfiguration("params_file"),
+            "--log-level",
+            LaunchConfiguration("log_level"),
+        ],
     )
     return LaunchDescription([*arguments, viewer])

@@ -4,6 +4,7 @@ An ordinary rclpy client of the two nodes: it sees only what they publish.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -209,49 +210,76 @@ class Monitor:
         }
 
 
+class Ending:
+    """Whether somebody asked for the end: by Ctrl-C, by closing the terminal, by `kill`."""
+
+    def __init__(self):
+        self.asked = False
+        signal.signal(signal.SIGINT, self.ask)
+        signal.signal(signal.SIGTERM, self.ask)
+        # `nohup` starts programs that are to stay when the terminal closes.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self.ask)
+
+    def ask(self, *_):
+        # An exception from here might come between the start of a node and its entry in the list of those to end.
+        self.asked = True
+
+    def show(self, text, end="\n"):
+        """Prints. Where nobody reads any more, as in a terminal that was closed, that asks for the end."""
+        try:
+            print(text, end=end, flush=True)
+        except OSError:
+            self.asked = True
+            # For what is still in the buffer, and what comes after it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def mean_change(state):
     """Mean |Δw| over the layers of a PlasticityState; 0 of a policy without plastic weights."""
     changes = state.weight_change_mean
     return sum(changes) / len(changes) if len(changes) > 0 else 0.0
 
 
-def spin(node, processes):
-    """Takes what has come. Raises when a process has ended."""
+def spin(node, processes, ending):
+    """Takes what has come. Raises when somebody asked for the end, or a process has ended."""
     import rclpy
 
     rclpy.spin_once(node, timeout_sec=0.05)
+    if ending.asked:
+        raise KeyboardInterrupt
     for process in processes:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args[0]} ended with exit code {process.returncode}, see above")
 
 
-def await_recorder(node, processes):
+def await_recorder(node, processes, ending):
     """Spins until the recorder hears the policy's weights."""
     started = time.monotonic()
     while not any(info.node_name == "recorder" for info in node.get_subscriptions_info_by_topic("policy/weights")):
-        spin(node, processes)
+        spin(node, processes, ending)
         if time.monotonic() - started > START_TIMEOUT:
             raise RuntimeError(f"the recorder did not find the policy within {START_TIMEOUT:.0f} s")
     seen = time.monotonic()
     while time.monotonic() - seen < ACQUAINTANCE:
-        spin(node, processes)
+        spin(node, processes, ending)
 
 
-def watch(node, monitor, processes, duration):
+def watch(node, monitor, processes, ending, duration):
     """Spins until `duration` has been simulated and shows figures. Raises when a process ends before that."""
     live = sys.stdout.isatty()
     next_line, started = 0.0, time.monotonic()
     while monitor.simulated_time() < duration:
-        spin(node, processes)
+        spin(node, processes, ending)
         now = time.monotonic()
         ready = monitor.steps > 0 and monitor.base is not None and monitor.status is not None and monitor.layout
         if not ready and now - started > START_TIMEOUT:
             raise RuntimeError(f"no control step within {START_TIMEOUT:.0f} s; do the nodes see each other?")
         if ready and now >= next_line:
-            print("\r" + monitor.line() if live else monitor.line(), end="" if live else "\n", flush=True)
+            ending.show("\r" + monitor.line() if live else monitor.line(), end="" if live else "\n")
             next_line = now + (0.2 if live else 1.0)
     if live:
-        print()
+        ending.show("")
 
 
 def end(processes):
@@ -274,8 +302,11 @@ def end(processes):
 def main():
     arguments = parse_arguments()
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init(args=[])
+    # The handlers of rclpy would shut it down, while there are figures to come.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    ending = Ending()
     node = rclpy.create_node("demo")
     monitor = Monitor(node)
     if not arguments.headless:
@@ -296,18 +327,18 @@ def main():
         start(recorder, recorders)
         start(recorded, processes)
         if recorders:
-            await_recorder(node, [*recorders, *processes])
+            await_recorder(node, [*recorders, *processes], ending)
         start(rest, processes)
-        watch(node, monitor, [*recorders, *processes], arguments.duration)
+        watch(node, monitor, [*recorders, *processes], ending, arguments.duration)
     except KeyboardInterrupt:
-        print()
+        ending.show("")
     except RuntimeError as error:
         failure = str(error)
     finally:
         problems = [*end(processes), *end(recorders)]
     if failure is None and monitor.steps > 0 and monitor.base and monitor.status and monitor.layout:
         figures = monitor.figures(arguments)
-        print(
+        ending.show(
             f"{figures['distance_m']:.2f} m in {figures['simulated_time_s']:.1f} s: "
             f"{figures['mean_speed_mps']:.3f} m/s; "
             f"{figures['control_steps']} control steps, {figures['missed_control_steps']} missed; "
@@ -316,7 +347,8 @@ def main():
         if arguments.json:
             arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     for problem in filter(None, [failure, *problems]):
-        print(f"demo: {problem}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(f"demo: {problem}", file=sys.stderr)
     node.destroy_node()
     rclpy.shutdown()
     return 1 if failure or problems else 0

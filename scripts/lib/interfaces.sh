@@ -26,22 +26,28 @@ build_interfaces() {
 # What `ros2 run` and `ros2 launch` need, as links to what cargo builds and to the files of this folder: a developer sees
 # changes at once, and no colcon is needed.
 link_working_copy() {
-    local programs program
+    link_programs "$1"
+    ln -s "$root/launch" "$root/config" "$1/share/hebbian_locomotion/"
+}
+
+# link_programs PREFIX: also where there are links already, as cargo may be building into another folder by now.
+link_programs() {
+    local programs program link
     programs=$(sed -n 's/^set(executables \(.*\))/\1/p' "$root/CMakeLists.txt")
     mkdir -p "$1/lib/hebbian_locomotion"
     for program in $programs; do
-        ln -s "${CARGO_TARGET_DIR:-$root/target}/release/$program" "$1/lib/hebbian_locomotion/"
+        link=$1/lib/hebbian_locomotion/$program
+        [[ $(readlink "$link") == "$cargo_target/release/$program" ]] || ln -sfn "$cargo_target/release/$program" "$link"
     done
-    ln -s "$root/launch" "$root/config" "$1/share/hebbian_locomotion/"
 }
 
 # r2r keeps the Rust code of messages by the names of folders, not by their contents; and what it keeps of its own is without the conditions for
 # which it is compiled (a clock from /clock, among others), so that both have to go.
 forget_rust_messages() {
-    local target=${CARGO_TARGET_DIR:-$root/target} profile known=${record%.sh}.messages
+    local profile known=${record%.sh}.messages
     [[ ! -r $known || $(<"$known") != "$(messages_fingerprint)" ]] || return 0
     for profile in debug release; do
-        compgen -G "$target/$profile/build/r2r_msg_gen-*" >/dev/null || continue
+        compgen -G "$cargo_target/$profile/build/r2r_msg_gen-*" >/dev/null || continue
         say "· Making cargo forget the old messages ($profile)"
         (cd "$root" && run cargo clean --offline --package r2r_msg_gen --package r2r --profile "${profile/debug/dev}") || {
             log_tail >&2

@@ -5,6 +5,10 @@
 # Raise it when setup makes something else from the same inputs.
 setup_version=1
 
+# Where cargo builds, when it is started in this repository.
+cargo_target=${CARGO_TARGET_DIR:-target}
+[[ $cargo_target == /* ]] || cargo_target=$root/$cargo_target
+
 # Sets ros_kind (sourced or made), ros_prefix, ros_distro, and where setup keeps what belongs to this ROS:
 # the staged interfaces and the record of the environment.
 locate_ros() {

@@ -1,13 +1,18 @@
 """The demo as a user runs it, with its JSON and its recording."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from conftest import POLICY, ROBOT, ROOT, analyze, hebb
+from conftest import POLICY, ROBOT, ROOT, Process, analyze, hebb
 
 KEYS = [
     "distance_m",
@@ -26,10 +31,33 @@ KEYS = [
 ]
 
 
+DEMO = [sys.executable, ROOT / "scripts/lib/demo.py", "--headless"]
+
+
 def run(world, *arguments):
-    command = [str(word) for word in [sys.executable, ROOT / "scripts/lib/demo.py", "--headless", *arguments]]
+    command = [str(word) for word in [*DEMO, *arguments]]
     environment = world.environment()
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def is_running(process):
+    return Path(f"/proc/{process}").exists()
+
+
+def descendants(process):
+    """What a process started, and what those started."""
+    children = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        # Some have ended by now.
+        with contextlib.suppress(OSError):
+            # The name, in brackets, may hold anything; after it come the state and the parent.
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(status.parent.name))
+    found, new = [], [process]
+    while new:
+        new = [child for parent in new for child in children.get(parent, [])]
+        found += new
+    return found
 
 
 def test_the_demo_walks_records_and_writes_its_figures(world):
@@ -64,6 +92,30 @@ def test_the_demo_shows_a_policy_without_plastic_weights(world):
     figures = json.loads(figures.read_text())
     assert (figures["weights_max_abs"], figures["weight_change_mean"]) == (0.0, 0.0), figures
     assert figures["control_steps"] + figures["missed_control_steps"] >= 98, figures
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_terminal_that_closes_or_a_kill_ends_the_nodes_with_the_figures(world, number):
+    figures = world.folder / "out.json"
+    # As in a terminal, even where the tests run under nohup.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        demo = Process([*DEMO, "--duration", 600, "--json", figures], world.environment(), world.folder / "demo.log")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    world.processes.append(demo)
+    nodes = []
+    try:
+        world.spin_until(lambda: " Hz" in demo.output(), "line of figures", demo.output)
+        nodes = descendants(demo.popen.pid)
+        assert len(nodes) >= 2, demo.output()
+        assert demo.stop(number) == 0, demo.output()
+        assert [node for node in nodes if is_running(node)] == []
+        assert json.loads(figures.read_text())["control_steps"] > 0
+        assert "control steps" in demo.output()
+    finally:
+        for node in filter(is_running, {*nodes, *descendants(demo.popen.pid)}):
+            os.kill(node, signal.SIGKILL)
 
 
 def record_in_lockstep(world, seed):
