@@ -1,7 +1,7 @@
 //! `hebb bench` runs and writes what it says; how fast things are is no matter of tests.
 #![allow(clippy::unwrap_used)]
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -42,6 +42,29 @@ fn a_python_that_is_not_there_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_hebb")).args(["bench", "step", "--peers", "/no/python"]).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && text.contains("/no/python") && text.contains("scripts/bench"), "{text}");
+}
+
+#[test]
+fn a_python_that_ends_is_reported() {
+    let output = Command::new(env!("CARGO_BIN_EXE_hebb")).args(["bench", "step", "--peers", "true"]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("did not answer"), "{text}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_benchmark_quietly_when_its_file_is_written() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("step.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hebb"));
+    command.args(["bench", "step", "--quick", "--rounds", "1", "--json"]).arg(&path);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    let sigpipe = 13;
+    assert_eq!((done.status.signal(), String::from_utf8_lossy(&done.stderr).as_ref()), (Some(sigpipe), ""));
+    let report: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(report["nets"].as_array().unwrap().len(), 2);
 }
 
 #[test]

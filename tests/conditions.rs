@@ -82,3 +82,11 @@ fn wrong_descriptions_are_refused_with_their_option() {
     let text = refused("evaluate", &["--suite", "suite.yaml", "--terrain", "{slope: 0.1}"]);
     assert!(text.contains("--terrain"), "{text}");
 }
+
+#[test]
+fn what_a_suite_says_itself_is_refused_beside_it() {
+    for (option, value) in [("--episodes", "3"), ("--seed", "1"), ("--duration", "1"), ("--physics-rate", "200")] {
+        let text = refused("evaluate", &["--suite", "suite.yaml", option, value]);
+        assert!(text.contains("cannot be used with") && text.contains(option), "{text}");
+    }
+}

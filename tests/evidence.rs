@@ -241,12 +241,36 @@ fn inspect_shows_blocks_groups_and_terms_and_says_when_it_finds_no_robot() {
 }
 
 #[test]
-fn inspect_shows_a_checkpoint() {
+fn inspect_refuses_options_for_an_episode_where_it_runs_none() {
     let folder = tempfile::tempdir().unwrap();
-    let [path, report] = ["any.name", "report.json"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let path = folder.path().join("checkpoint");
+    checkpoint().save(&path).unwrap();
+    let baseline = repository("config/policies/study/beetle_feed_forward_11.safetensors");
+    let [path, baseline] = [path, baseline].map(|path| path.to_str().unwrap().to_owned());
+    for options in [
+        &["--robot", "robot.yaml"][..],
+        &["--duration", "6"],
+        &["--suspended"],
+        &["--physics-rate", "100"],
+        &["--velocity-limit", "1"],
+        &["--terrain", "{slope: 0.1}"],
+        &["--damage", "[]"],
+    ] {
+        for (file, kind) in [(&path, "a checkpoint"), (&baseline, "a policy of kind feed_forward")] {
+            let output = hebb([&["inspect", file.as_str()][..], options].concat());
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success() && output.stdout.is_empty(), "{options:?}");
+            assert!(text.contains(&format!("{} has no use here: {file} is {kind}", options[0])), "{text}");
+        }
+    }
+    printed(["inspect", &baseline]);
+}
+
+/// A search at its start, with a history all the same.
+fn checkpoint() -> Checkpoint {
     let (experiment, robot) = Experiment::load(&repository("config/experiments/beetle_clusters.yaml")).unwrap();
     let search = Search::new(std::sync::Arc::new(experiment.clone()), &robot).unwrap();
-    let checkpoint = Checkpoint {
+    Checkpoint {
         episode_version: EPISODE_VERSION,
         fused: true,
         experiment_hash: experiment.hash(&robot),
@@ -254,7 +278,14 @@ fn inspect_shows_a_checkpoint() {
         state: search.strategy().state().clone(),
         clusters: search.policy().clusters,
         history: vec![Default::default(); 12],
-    };
+    }
+}
+
+#[test]
+fn inspect_shows_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, report] = ["any.name", "report.json"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let checkpoint = checkpoint();
     checkpoint.save(path.as_ref()).unwrap();
     assert!(Checkpoint::is_at(path.as_ref()));
     assert!(!Checkpoint::is_at(&repository("config/policies/beetle.safetensors")));

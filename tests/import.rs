@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use common::{lively_policy, repository};
@@ -37,6 +38,30 @@ fn an_imported_policy_is_the_experiments_with_the_arrays_genome() {
     assert_eq!(file.metadata.name, "walker");
     assert_eq!(file.metadata.network, expected.metadata.network);
     assert_eq!(file.metadata.provenance.experiment, "imported from walker.npy as beetle");
+}
+
+#[test]
+fn an_imported_policy_replaces_the_one_of_the_same_array_and_no_other_file() {
+    let (folder, out, output) = import(&lively_policy().genome);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = |name: &str| folder.path().join(name);
+    std::fs::copy(repository("config/policies/beetle.safetensors"), file("evolved")).unwrap();
+    std::fs::write(file("notes"), b"of a person").unwrap();
+    let again = |out: &Path, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hebb"));
+        command.arg("import").arg(file("walker.npy")).arg("--experiment").arg(repository("config/experiments/beetle.yaml"));
+        let output = command.arg("--out").arg(out).args(more).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let is_another = "is there and is not a policy imported from walker.npy as beetle";
+    for (name, says) in [("evolved", is_another), ("notes", is_another), ("walker.npy", "is read by this command")] {
+        let before = std::fs::read(file(name)).unwrap();
+        let (fine, text) = again(&file(name), &[]);
+        assert!(!fine && text.contains(says) && text.contains("--force"), "{text}");
+        assert_eq!(std::fs::read(file(name)).unwrap(), before);
+    }
+    assert!(again(&out, &[]).0 && again(&file("evolved"), &["--force"]).0);
+    assert_eq!(std::fs::read(file("evolved")).unwrap(), std::fs::read(out).unwrap());
 }
 
 #[test]

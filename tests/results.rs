@@ -81,6 +81,12 @@ fn the_page_of_results_is_what_the_records_say() {
         names.map(|name| PathBuf::from(format!("config/studies/{name}.yaml"))).collect()
     };
     assert!(!studies.is_empty());
+    // No study with a policy is left out of the page.
+    for (folder, study, _) in shipped() {
+        let is_begun = study.members().any(|member| folder.join(&study.policies).join(member.file_name()).exists());
+        let is_there = studies.contains(&PathBuf::from(format!("config/studies/{}.yaml", study.name)));
+        assert!(is_there || !is_begun, "docs/results.md lacks the study {}", study.name);
+    }
     let folder = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(repository("docs/results")).unwrap().map(|entry| entry.unwrap().path()) {
         if file.extension().is_some_and(|ending| ending == "jsonl") {

@@ -390,6 +390,36 @@ fn weights_that_settle_are_seen_to_though_the_way_to_the_gait_is_left_out_of_the
 }
 
 #[test]
+fn a_page_loses_no_section_of_a_study_that_is_not_given_and_no_other_file_unless_forced() {
+    let folder = tempfile::tempdir().unwrap();
+    let [suite, study, page, records] =
+        ["unused.yaml", "test.yaml", "page.md", "records"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    std::fs::write(suite, SUITE).unwrap();
+    std::fs::write(&study, STUDY).unwrap();
+    let report = |more: &[&str]| {
+        let command: [&str; 7] = ["study", "report", &study, "--out", &page, "--records", &records];
+        let output = common::hebb([&command[..], more].concat());
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (fine, text) = report(&[]);
+    assert!(fine, "{text}");
+    let made = std::fs::read_to_string(&page).unwrap();
+    assert!(made.contains("\n## test\n\nNo policy"), "{made}");
+    // Made again.
+    assert!(report(&[]).0);
+    let both = format!("{made}\n## beetle\n\n### Groups\n\n## ant\n");
+    let others = ["# Notes\n".to_owned(), format!("# Notes\n{made}"), "name: test\n".to_owned()];
+    for (text, says) in [(both, "sections of beetle, ant,")].into_iter().chain(others.map(|text| (text, "not a page of"))) {
+        std::fs::write(&page, &text).unwrap();
+        let (fine, message) = report(&[]);
+        assert!(!fine && message.contains(says) && message.contains("--force"), "{message}");
+        assert_eq!(std::fs::read_to_string(&page).unwrap(), text);
+    }
+    assert!(report(&["--force"]).0);
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), made);
+}
+
+#[test]
 fn training_can_be_of_some_groups_and_refuses_those_that_are_not_there() {
     let train = |groups: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hebb"));

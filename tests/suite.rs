@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{beetle, lively_policy, repository};
 use hebbian_locomotion::config::{parse_yaml, read_yaml};
+use hebbian_locomotion::evidence::study::WeightRecords;
 use hebbian_locomotion::evidence::suite::{Entrant, Records, Suite, SuiteError, SuiteReport, SuiteRunError, run_suite};
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::simulation::Damage;
@@ -72,6 +73,36 @@ fn a_suite_that_was_killed_runs_what_it_lacks_and_says_the_same() {
     let mut records = Records::open(&path).unwrap();
     assert_eq!(complete(&suite, &entrants, &mut records), 0);
     assert_eq!(report(&suite, &entrants, &records), whole);
+}
+
+#[test]
+fn of_a_last_line_without_an_end_only_what_a_killed_writer_left_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records");
+    // Whether `bytes` are taken; then what is left of them.
+    let open = |bytes: &[u8], of_weights: bool| {
+        std::fs::write(&path, bytes).unwrap();
+        let refused = if of_weights { WeightRecords::open(&path).err() } else { Records::open(&path).err() };
+        let left = std::fs::read(&path).unwrap();
+        if let Some(error) = &refused {
+            assert!(error.to_string().contains("it has no end") && left == bytes, "{error}, {left:?}");
+        }
+        (refused.is_none(), left)
+    };
+    for (name, of_weights) in [("beetle.episodes.jsonl", false), ("beetle.weights.jsonl", true)] {
+        let text = std::fs::read(repository("docs/results").join(name)).unwrap();
+        let line = text.split_inclusive(|&byte| byte == b'\n').next().unwrap();
+        for end in 1..line.len() {
+            assert_eq!(open(&line[..end], of_weights), (true, Vec::new()), "{end} bytes of {name}");
+            assert_eq!(open(&[line, &line[..end]].concat(), of_weights), (true, line.to_vec()), "{end} bytes of {name}");
+        }
+        // A name may be cut within a character.
+        assert_eq!(open(b"{\"policy\":\"l\xc3", of_weights), (true, Vec::new()));
+        for foreign in [&b"{\"a\": 1}"[..], b"{\"policy\": \"walk\"}", b"{\"policy\":\"walk\"}", b"notes", b"\0"] {
+            assert!(!open(foreign, of_weights).0, "{foreign:?} was taken");
+            assert!(!open(&[line, foreign].concat(), of_weights).0, "{foreign:?} was taken");
+        }
+    }
 }
 
 #[test]

@@ -402,7 +402,7 @@ impl Run {
             let older = self.folder.join(PREVIOUS);
             let _ = std::fs::remove_file(&older);
             // A link, so that at no moment there is no checkpoint. Without links (some file systems) only the newest is kept.
-            let _ = std::fs::hard_link(path, &older);
+            let _ = std::fs::canonicalize(path).and_then(|file| std::fs::hard_link(file, &older));
         }
         write_durably(path, checkpoint)
     }

@@ -14,7 +14,7 @@ use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::robot::RobotModel;
 
 use crate::Failure;
-use crate::report::{duration, print_ablation, progress_bar};
+use crate::report::{RobotWarnings, duration, print_ablation, progress_bar};
 
 /// Held-out episodes per row of an ablation, if nobody says otherwise.
 pub const ABLATION_EPISODES: u32 = 32;
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         ablation_episodes: arguments.ablation,
         policy: &out.join("policy.safetensors"),
     };
-    evolve_to_file(experiment, robot, &options)
+    evolve_to_file(experiment, robot, &options, &mut RobotWarnings::default())
 }
 
 /// Where an evolution is kept, and what it leaves at its end.
@@ -85,9 +85,15 @@ pub struct Options<'a> {
     pub policy: &'a Path,
 }
 
-/// Evolves until the run is over, and writes the policy with its ablation.
-pub fn evolve_to_file(experiment: Experiment, robot: Arc<RobotModel>, options: &Options<'_>) -> Result<(), Failure> {
+/// Evolves until the run is over, and writes the policy with its ablation. Before, it says what is not in `said` of the robot's warnings.
+pub fn evolve_to_file(
+    experiment: Experiment,
+    robot: Arc<RobotModel>,
+    options: &Options<'_>,
+    said: &mut RobotWarnings,
+) -> Result<(), Failure> {
     let mut run = Run::open(experiment, robot, options.out, options.continuation)?;
+    said.say(run.robot());
     evolve(&mut run, options.milestone)?;
     let hash = policy(&run, options.ablation_episodes)?.save(options.policy)?;
     println!("policy {}\nsha256 {hash}", options.policy.display());
@@ -127,11 +133,11 @@ fn evolve(run: &mut Run, milestone: f32) -> Result<(), Failure> {
         let done = run.search().strategy().generation() - first;
         let failures = outcomes.iter().filter_map(|outcome| outcome.err()).collect();
         let line = line(&generation, failures, episodes as f64 / start.elapsed().as_secs_f64());
-        if std::io::stderr().is_terminal() {
-            bar.set_message(line);
-        } else {
+        bar.set_message(line.clone());
+        if prints_lines(std::io::stdout().is_terminal(), bar.is_hidden()) {
             let per_generation = start.elapsed().as_secs_f64() / done as f64;
-            println!("{line}  {} left", duration(Duration::from_secs_f64(per_generation * (left - done) as f64)));
+            let rest = duration(Duration::from_secs_f64(per_generation * (left - done) as f64));
+            bar.suspend(|| println!("{line}  {rest} left"));
         }
         if reached.is_none() && generation.mean_speed >= milestone {
             reached = Some((generation.generation, start.elapsed()));
@@ -149,6 +155,11 @@ fn evolve(run: &mut Run, milestone: f32) -> Result<(), Failure> {
         println!("mean speed of the population reached {milestone} m/s in generation {generation}, after {}", duration(time));
     }
     Ok(())
+}
+
+/// Whether each generation is a line of the output: where that is kept or read by a program, and where there is no bar to say the same.
+fn prints_lines(output_is_terminal: bool, bar_is_hidden: bool) -> bool {
+    !output_is_terminal || bar_is_hidden
 }
 
 /// The policy that the run came to, with its ablation.
@@ -176,4 +187,19 @@ fn line(g: &Generation, failures: FailureCounts, rate: f64) -> String {
         g.best_speed,
         100.0 * g.falls
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_a_line_for_each_generation_though_a_terminal_shows_the_bar() {
+        // `> log`, `| tee log`: the bar is on the terminal of standard error.
+        assert!(prints_lines(false, false));
+        assert!(prints_lines(false, true));
+        // `2> log`: nobody sees the bar.
+        assert!(prints_lines(true, true));
+        assert!(!prints_lines(true, false));
+    }
 }

@@ -22,6 +22,7 @@ use hebbian_locomotion::tensors::{f32_bytes, f32_values};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::Failure;
+use crate::output::{holds_tensors, refuse_loss};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -37,9 +38,16 @@ pub struct Arguments {
     /// Keep all weights of every step.
     #[arg(long)]
     weights: bool,
+    /// Replace the file to write whatever it holds, and not only what this command wrote.
+    #[arg(long)]
+    force: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if !arguments.force {
+        let is_own = |path: &Path| holds_tensors(path, &["output"], &["initial_weights", "weights"]);
+        refuse_loss(&arguments.out, &[&arguments.policy, &arguments.inputs], "what `hebb feed` wrote", is_own)?;
+    }
     let (file, _) = PolicyFile::load(&arguments.policy)?;
     let description = &file.metadata.network;
     let inputs = Inputs::load(&arguments.inputs, description)

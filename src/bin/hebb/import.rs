@@ -1,11 +1,12 @@
 //! `hebb import`: a policy file from a genome that another program evolved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hebbian_locomotion::evolution::Experiment;
-use hebbian_locomotion::policy::import;
+use hebbian_locomotion::policy::{PolicyFile, import};
 
 use crate::Failure;
+use crate::output::refuse_loss;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -21,6 +22,9 @@ pub struct Arguments {
     /// Name of the policy [default: that of the experiment].
     #[arg(long)]
     name: Option<String>,
+    /// Replace the file to write whatever it holds, and not only a policy that came from the same array and experiment.
+    #[arg(long)]
+    force: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -28,6 +32,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut metadata = experiment.metadata(&robot);
     metadata.name = arguments.name.clone().unwrap_or(metadata.name);
     let file = import(&arguments.genome, metadata)?;
+    if !arguments.force {
+        // Arrays are told apart by the names of their files.
+        let source = &file.metadata.provenance.experiment;
+        let is_own = |path: &Path| PolicyFile::load(path).is_ok_and(|(there, _)| there.metadata.provenance.experiment == *source);
+        refuse_loss(&arguments.out, &[&arguments.genome, &arguments.experiment], &format!("a policy {source}"), is_own)?;
+    }
     let hash = file.save(&arguments.out)?;
     println!("policy {}, {} numbers\nsha256 {hash}", arguments.out.display(), file.genome.len());
     Ok(())

@@ -58,6 +58,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
     let (file, hash) = PolicyFile::load(&arguments.policy)?;
     let metadata = &file.metadata;
+    if metadata.network.plastic().is_none() {
+        let kind = metadata.network.kind();
+        refuse_world(arguments, &format!("a policy of kind {kind}, which has no rule whose terms could be measured"))?;
+    }
     let provenance = &metadata.provenance;
     println!("policy      {}\nsha256      {hash}", metadata.name);
     println!("robot       {}: {} joints, {} feet", metadata.robot.name, metadata.robot.joints.len(), metadata.robot.feet.len());
@@ -90,6 +94,14 @@ fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
     let terms = terms(arguments, &file)?;
     match &arguments.json {
         Some(path) => write_json(path, &PolicyReport { kind: "policy", sha256: &hash, metadata, genome, terms }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses options for the episode in which terms are measured where there is none, as the file is `what`.
+fn refuse_world(arguments: &Arguments, what: &str) -> Result<(), Failure> {
+    match arguments.world.given() {
+        Some(option) => Err(format!("{option} has no use here: {} is {what}", arguments.policy.display()).into()),
         None => Ok(()),
     }
 }
@@ -127,7 +139,7 @@ fn terms(arguments: &Arguments, file: &PolicyFile) -> Result<Option<Vec<TermSize
     let robot = arguments.world.robot(&arguments.policy, file)?;
     let mut episode = Episode::new(robot, arguments.world.settings(file)?)?;
     let Some(terms) = term_sizes(file, &mut episode, held_out_seeds(0, 1)[0])? else { return Ok(None) };
-    println!("terms of the update, mean magnitude and share, in an episode of {} s", arguments.world.duration);
+    println!("terms of the update, mean magnitude and share, in an episode of {} s", arguments.world.duration());
     let names = if plastic.convention.is_swapped() { ["eta B y", "eta C x"] } else { ["eta B x", "eta C y"] };
     println!("{:<8} {:>18} {:>18} {:>18} {:>18}", "layer", "eta A x y", names[0], names[1], "eta D");
     for (index, layer) in terms.iter().enumerate() {
@@ -140,6 +152,7 @@ fn terms(arguments: &Arguments, file: &PolicyFile) -> Result<Option<Vec<TermSize
 }
 
 fn inspect_checkpoint(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_world(arguments, "a checkpoint, of which no episode is run")?;
     let checkpoint = Checkpoint::load(&arguments.policy)?;
     let (experiment, generation) = (&checkpoint.experiment, checkpoint.state.generation);
     let (settings, network, strategy) = (&experiment.evolution, checkpoint.network(), checkpoint.strategy()?);

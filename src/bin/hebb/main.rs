@@ -10,6 +10,7 @@ mod fit_subspace;
 mod import;
 mod inspect;
 mod numbers;
+mod output;
 mod replay;
 mod report;
 mod robot;
@@ -65,7 +66,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
     if !matches!(command, Command::Bench(_)) {
-        // `hebb inspect … | head` ends quietly. Benchmarks write to programs whose end they have to report.
+        // `hebb inspect … | head` ends quietly. Benchmarks write to programs whose end they have to report, and do this before they print.
         sigpipe::reset();
     }
     let result = match command {

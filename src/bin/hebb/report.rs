@@ -1,11 +1,13 @@
 //! What several commands print and write.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use hebbian_locomotion::durable::write_durably;
 use hebbian_locomotion::evidence::{NoVerdict, Verdict};
 use hebbian_locomotion::policy::Ablation;
+use hebbian_locomotion::robot::RobotModel;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -22,6 +24,24 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
 pub fn progress_bar(length: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style.progress_chars("━╸ "))
+}
+
+/// What a command has said of the robots that it runs, so that each thing is said once.
+#[derive(Default)]
+pub struct RobotWarnings(BTreeSet<String>);
+
+impl RobotWarnings {
+    /// Says what was missing or wrong in the description of `robot`, as far as it was not said before: on standard error, as standard output
+    /// may be read by a program.
+    pub fn say(&mut self, robot: &RobotModel) {
+        for warning in &robot.warnings {
+            let text = format!("warning  robot `{}`: {warning}", robot.name);
+            if !self.0.contains(&text) {
+                eprintln!("{text}");
+                self.0.insert(text);
+            }
+        }
+    }
 }
 
 /// `1 h 02 min`, `3 min 20 s`, `12 s`.

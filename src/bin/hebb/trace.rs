@@ -8,7 +8,11 @@ use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::PolicyFile;
 
 use crate::Failure;
+use crate::output::{holds_tensors, refuse_loss};
 use crate::world::WorldArguments;
+
+/// Tensors of every trace, and those of some.
+const TENSORS: [&[&str]; 2] = [&["joint_position", "targets", "gate", "base"], &["foot_contact", "weights"]];
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -27,9 +31,16 @@ pub struct Arguments {
     /// Keep all weights of every step, and what the rule did; of plastic networks only.
     #[arg(long)]
     weights: bool,
+    /// Replace the file to write whatever it holds, and not only a trace.
+    #[arg(long)]
+    force: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if !arguments.force {
+        let [all, some] = TENSORS;
+        refuse_loss(&arguments.out, &[&arguments.policy], "a trace", |path| holds_tensors(path, all, some))?;
+    }
     let (file, _) = PolicyFile::load(&arguments.policy)?;
     let network = &file.metadata.network;
     if arguments.weights && network.plastic().is_none() {

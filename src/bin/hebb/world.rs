@@ -12,32 +12,56 @@ use serde::de::DeserializeOwned;
 
 use crate::Failure;
 
+/// Length of an episode \[s\], if nobody says otherwise.
+const DURATION: f32 = 6.0;
+/// Physics steps per second, if nobody says otherwise.
+const PHYSICS_RATE: f32 = 100.0;
+
 #[derive(clap::Args)]
 pub struct WorldArguments {
     /// Robot description [default: ../robots/NAME.yaml beside the policy, NAME being the policy's robot].
     #[arg(long)]
     robot: Option<PathBuf>,
-    /// Length of an episode [s].
-    #[arg(long, default_value_t = 6.0)]
-    pub duration: f32,
+    /// Length of an episode [s] [default: 6].
+    #[arg(long)]
+    duration: Option<f32>,
     /// Hold the base so that no foot reaches the ground.
     #[arg(long)]
     suspended: bool,
-    /// Physics steps per second.
-    #[arg(long, default_value_t = 100.0)]
-    physics_rate: f32,
+    /// Physics steps per second [default: 100].
+    #[arg(long)]
+    physics_rate: Option<f32>,
     /// Joint speed limit [rad/s] instead of the robot's.
     #[arg(long)]
     velocity_limit: Option<f32>,
     /// The ground, as in an experiment file: '{slope: 0.1}', or a file that holds it.
-    #[arg(long, value_name = "YAML|FILE", default_value = "", hide_default_value = true)]
-    terrain: String,
+    #[arg(long, value_name = "YAML|FILE")]
+    terrain: Option<String>,
     /// What is wrong with the robot, as in an experiment file: '[{limp_joint: {joint: FT1}}]', or a file that holds it.
-    #[arg(long, value_name = "YAML|FILE", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
-    damage: String,
+    #[arg(long, value_name = "YAML|FILE", allow_hyphen_values = true)]
+    damage: Option<String>,
 }
 
 impl WorldArguments {
+    /// The first of these options that was given, for where they would do nothing.
+    pub fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--robot", self.robot.is_some()),
+            ("--duration", self.duration.is_some()),
+            ("--suspended", self.suspended),
+            ("--physics-rate", self.physics_rate.is_some()),
+            ("--velocity-limit", self.velocity_limit.is_some()),
+            ("--terrain", self.terrain.is_some()),
+            ("--damage", self.damage.is_some()),
+        ];
+        options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
+    /// Length of an episode \[s\].
+    pub fn duration(&self) -> f32 {
+        self.duration.unwrap_or(DURATION)
+    }
+
     /// The robot for the policy `file`, which was read from `path`.
     pub fn robot(&self, path: &Path, file: &PolicyFile) -> Result<Arc<RobotModel>, Failure> {
         let mut robot = RobotModel::load(&self.robot_path(path, file))?;
@@ -62,16 +86,17 @@ impl WorldArguments {
     /// The settings of an episode of the policy `file`.
     pub fn settings(&self, file: &PolicyFile) -> Result<EpisodeSettings, Failure> {
         let mount = if self.suspended { Mount::Suspended } else { Mount::Free };
-        let (physics_rate, control_rate) = (self.physics_rate, file.metadata.control_rate);
-        let terrain = described("--terrain", &self.terrain)?;
+        let (physics_rate, control_rate) = (self.physics_rate.unwrap_or(PHYSICS_RATE), file.metadata.control_rate);
+        let terrain = described("--terrain", self.terrain.as_deref())?;
         let simulation = SimulationSettings { physics_rate, control_rate, mount, terrain, ..Default::default() };
-        let damage = described("--damage", &self.damage)?;
-        Ok(EpisodeSettings { duration: self.duration, start_noise: StartNoise::default(), simulation, damage })
+        let damage = described("--damage", self.damage.as_deref())?;
+        Ok(EpisodeSettings { duration: self.duration(), start_noise: StartNoise::default(), simulation, damage })
     }
 }
 
 /// What the value of `option` describes: itself, or the file of that name.
-fn described<T: DeserializeOwned + Default>(option: &str, given: &str) -> Result<T, Failure> {
+fn described<T: DeserializeOwned + Default>(option: &str, given: Option<&str>) -> Result<T, Failure> {
+    let Some(given) = given else { return Ok(T::default()) };
     let path = Path::new(given);
     if path.is_file() {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{option} {given}: {error}"))?;

@@ -5,10 +5,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::episode::EpisodeResult;
+
+/// What lines begin with, whatever of a policy they record: that is named first.
+const BEGINNING: &[u8] = b"{\"policy\":\"";
 
 /// One episode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +48,7 @@ pub enum RecordsError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A whole line is not a record.
+    /// A line is not a record, nor what a killed writer leaves of one.
     #[error("{} line {line}: {message}; give another file, or take the line out", path.display())]
     Line {
         /// The file.
@@ -65,20 +68,25 @@ pub(in crate::evidence) struct Lines {
 }
 
 impl Lines {
-    /// Opens the file at `path`, or makes it, and reads what it holds. A last line without an end, as a killed writer leaves it, is cut off.
+    /// Opens the file at `path`, or makes it, and reads what it holds. A last line without an end, as a killed writer leaves it, is cut off; one
+    /// that no writer of such lines can have begun is refused.
     pub(in crate::evidence) fn open<T: DeserializeOwned>(path: &Path) -> Result<(Self, Vec<T>), RecordsError> {
         let io = |source| RecordsError::Io { path: path.into(), source };
+        let refused = |index: usize, message: String| RecordsError::Line { path: path.into(), line: index + 1, message };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io)?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let record = |(index, line)| {
-            let error =
-                |error: serde_json::Error| RecordsError::Line { path: path.into(), line: index + 1, message: error.to_string() };
-            serde_json::from_str(line).map_err(error)
-        };
-        let records = text[..whole].lines().enumerate().map(record).collect::<Result<Vec<T>, _>>()?;
-        if whole < text.len() {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io)?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        // What a killed writer leaves may end within a character.
+        let (lines, rest) = bytes.split_at(whole);
+        let mut records: Vec<T> = Vec::new();
+        for (index, line) in lines.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            records.push(serde_json::from_slice(line).map_err(|error| refused(index, error.to_string()))?);
+        }
+        if !rest.is_empty() {
+            if !is_cut_short::<T>(rest) {
+                return Err(refused(records.len(), "it has no end, and is not the beginning of a record".to_owned()));
+            }
             file.set_len(whole as u64).map_err(io)?;
         }
         Ok((Self { path: path.into(), file }, records))
@@ -93,13 +101,19 @@ impl Lines {
     }
 }
 
+/// Whether `rest`, which has no end, is what a killed writer leaves of a record: it begins like one, and is not the whole of something else.
+fn is_cut_short<T: DeserializeOwned>(rest: &[u8]) -> bool {
+    let begins = rest.starts_with(BEGINNING) || BEGINNING.starts_with(rest);
+    begins && (serde_json::from_slice::<T>(rest).is_ok() || serde_json::from_slice::<IgnoredAny>(rest).is_err())
+}
+
 impl Records {
     /// Records that are not kept on disk.
     pub fn in_memory() -> Self {
         Self { lines: None, known: HashMap::new() }
     }
 
-    /// Opens the file at `path`, or makes it. A last line without an end, as a killed writer leaves it, is cut off.
+    /// Opens the file at `path`, or makes it. A last line without an end is cut off if it is what a killed writer leaves of a record.
     ///
     /// # Errors
     /// [`RecordsError`] when the file cannot be read and written, or holds something else than records; then it is unchanged.

@@ -19,7 +19,8 @@ pub struct Arguments {
     /// Full name of the policy node, for bags with several.
     #[arg(long)]
     node: Option<String>,
-    /// Policy file: also replay the bags, to measure the rule's terms and how much of the old weights an update leaves.
+    /// Policy file: also replay the bags, to measure the rule's terms and how much of the old weights an update leaves. Of a bag in which
+    /// networks with other layers follow each other, those with the layers of this policy are analysed.
     #[arg(long)]
     policy: Option<PathBuf>,
     /// Principal components of the weights [default: 3].

@@ -2,7 +2,8 @@
 
 use hebbian_locomotion::episode::TracedRule;
 use hebbian_locomotion::evidence::{
-    ComponentFigures, Components, Dynamics, Plot, Recordings, Recurrence, TermMeter, TermSizes, WeightSeries, page,
+    ComponentFigures, Components, Dynamics, LeftOut, LoadedWeights, Plot, Recordings, Recurrence, TermMeter, TermSizes,
+    WeightSeries, page,
 };
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::recording::{Bag, Difference, GapReason, ReplayReport, ReplaySettings, replay};
@@ -23,6 +24,9 @@ struct Report<'a> {
     /// Share of the variance of all recordings together along each component.
     explained: Vec<f64>,
     recordings: Vec<RecordingReport<'a>>,
+    /// Episodes of bags that are no recordings here, as their networks have other layers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
     /// Per trace, and with --policy per bag: of the whole recording, whatever --skip leaves out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     terms: Vec<RecordingTerms>,
@@ -62,7 +66,9 @@ struct RecordingReport<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut series = WeightSeries::load(&arguments.paths, arguments.node.as_deref())?;
+    let policy = arguments.policy.as_deref().map(PolicyFile::load).transpose()?;
+    let hash = policy.as_ref().map(|(_, hash)| hash.as_str());
+    let LoadedWeights { mut series, left_out } = WeightSeries::load(&arguments.paths, arguments.node.as_deref(), hash)?;
     if let Some(skip) = arguments.skip.filter(|&skip| skip > 0.0) {
         series = series.into_iter().map(|series| series.without_start(skip)).collect();
         if let Some(short) = series.iter().find(|series| series.len() < WeightSeries::FEWEST) {
@@ -70,16 +76,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     let traced = series.iter().filter_map(RecordingTerms::of_trace);
-    let terms: Vec<RecordingTerms> = traced.chain(replayed_terms(arguments)?).collect();
+    let terms: Vec<RecordingTerms> = traced.chain(replayed_terms(arguments, policy.as_ref())?).collect();
     let dynamics: Vec<Dynamics> = series.iter().map(Dynamics::of).collect();
     print_dynamics(&dynamics);
+    left_out.iter().for_each(|left_out| println!("{left_out}"));
     let components = Components::fit(&series, arguments.components.unwrap_or(COMPONENTS))?;
     let explained = components.explained(&series);
     print_components(&dynamics, &components, &explained);
     terms.iter().for_each(print_terms);
 
     if let Some(folder) = &arguments.out {
-        let recordings = Recordings { series: &series, dynamics: &dynamics, components: &components };
+        let recordings = Recordings { series: &series, dynamics: &dynamics, components: &components, left_out: &left_out };
         write_report(folder, &page(&recordings), || {
             Plot::ALL.iter().try_for_each(|&plot| recordings.draw(plot, folder).map(drop))
         })?;
@@ -88,7 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let of = |(dynamics, scores)| RecordingReport { dynamics, components: scores };
     let figures = components.scores.iter().map(|scores| &scores.figures);
     let recordings = dynamics.iter().zip(figures).map(of).collect();
-    write_json(path, &Report { fitted: components.fitted, explained, recordings, terms })
+    write_json(path, &Report { fitted: components.fitted, explained, recordings, left_out, terms })
 }
 
 impl RecordingTerms {
@@ -126,17 +133,16 @@ impl Replayed {
     }
 }
 
-/// Replays the bags.
-fn replayed_terms(arguments: &Arguments) -> Result<Vec<RecordingTerms>, Failure> {
-    let Some(policy) = &arguments.policy else { return Ok(Vec::new()) };
-    let (file, hash) = PolicyFile::load(policy)?;
+/// Replays the bags through `policy`, a file with its hash.
+fn replayed_terms(arguments: &Arguments, policy: Option<&(PolicyFile, String)>) -> Result<Vec<RecordingTerms>, Failure> {
+    let Some((file, hash)) = policy else { return Ok(Vec::new()) };
     let settings = ReplaySettings { node: arguments.node.clone(), any_policy: false };
     let mut all = Vec::new();
     for path in arguments.paths.iter().filter(|path| !is_trace(path)) {
-        let Some(mut meter) = TermMeter::new(&file, &file.policy()?) else {
+        let Some(mut meter) = TermMeter::new(file, &file.policy()?) else {
             return Err(format!("a network of kind {} has no rule", file.metadata.network.kind()).into());
         };
-        let report = replay(&Bag::open(path)?, &file, &hash, &settings, |policy| meter.note(policy))?;
+        let report = replay(&Bag::open(path)?, file, hash, &settings, |policy| meter.note(policy))?;
         let (recording, replay) = (path.display().to_string(), Some(Replayed::of(report)));
         all.push(RecordingTerms { recording, terms: meter.sizes(), retention: meter.retention(), replay });
     }

@@ -7,11 +7,13 @@ mod search;
 mod sim;
 mod step;
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::Failure;
+use crate::report::write_json;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -35,6 +37,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::Sim(arguments) => sim::run(arguments),
         What::Search(arguments) => search::run(arguments),
     }
+}
+
+/// Writes `report` as JSON, where that was asked for, and prints it. The other programs must have ended: from here on the program ends when nobody reads
+/// what it writes, as all commands do.
+fn give<R: Serialize>(report: &R, json: Option<&Path>, print: impl FnOnce(&R)) -> Result<(), Failure> {
+    sigpipe::reset();
+    // Before that may happen; and what cannot be written is printed all the same.
+    let written = json.map_or(Ok(()), |path| write_json(path, report));
+    print(report);
+    written
 }
 
 /// What many rounds gave for one contestant.

@@ -12,9 +12,9 @@ use hebbian_locomotion::network::GenomeBlock;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::quantile;
+use super::{give, quantile};
 use crate::Failure;
-use crate::report::{progress_bar, write_json};
+use crate::report::progress_bar;
 
 /// The program; part of this one, so that it works wherever that is installed.
 const PROGRAM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/search.py"));
@@ -115,11 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Row { task, suite, evosax, within_spread }
     };
     let report = Report { versions, rows: tasks.into_iter().zip(suite).zip(others).map(row).collect() };
-    print(&report);
-    if let Some(path) = &arguments.json {
-        write_json(path, &report)?;
-    }
-    Ok(())
+    give(&report, arguments.json.as_deref(), print)
 }
 
 fn tasks(seeds: u64) -> Vec<Task> {

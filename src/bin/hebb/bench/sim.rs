@@ -11,9 +11,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::gait::{Gait, GaitReport};
-use super::{Rounds, Timing, cpu, cpu_seconds_of, median};
+use super::{Rounds, Timing, cpu, cpu_seconds_of, give, median};
 use crate::Failure;
-use crate::report::{progress_bar, write_json};
+use crate::report::progress_bar;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -140,8 +140,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         same_bits: endings.windows(2).all(|pair| pair[0] == pair[1]),
         gait: gait.map(Gait::report),
     };
-    print_report(&report);
-    arguments.json.as_deref().map_or(Ok(()), |path| write_json(path, &report))
+    give(&report, arguments.json.as_deref(), print_report)
 }
 
 /// Ends of some episodes, in bits.

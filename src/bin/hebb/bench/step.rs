@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bandwidth::{BYTES_MOVED, BYTES_READ, Traffic};
 use super::peers::{Peers, PeersError};
-use super::{Rounds, Timing, cpu, quantile, time};
+use super::{Rounds, Timing, cpu, give, quantile, time};
 use crate::Failure;
-use crate::report::{progress_bar, write_json};
+use crate::report::progress_bar;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -183,8 +183,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         nets,
         linearity,
     };
-    print_report(&report);
-    arguments.json.as_deref().map_or(Ok(()), |path| write_json(path, &report))
+    give(&report, arguments.json.as_deref(), print_report)
 }
 
 /// A network that is stepped by inputs that take turns.

@@ -11,7 +11,7 @@ use hebbian_locomotion::policy::{Ablation, PolicyFile};
 use serde::Serialize;
 
 use crate::Failure;
-use crate::report::{print_ablation, write_json};
+use crate::report::{RobotWarnings, print_ablation, write_json};
 use crate::world::WorldArguments;
 
 #[derive(clap::Args)]
@@ -19,8 +19,8 @@ pub struct Arguments {
     /// Policy files; several only with --suite.
     #[arg(required = true)]
     policies: Vec<PathBuf>,
-    /// Run under the conditions of this suite (YAML), whose durations, rates and seeds replace those of other options.
-    #[arg(long, conflicts_with_all = ["ablate", "gate", "suspended", "terrain", "damage"])]
+    /// Run under the conditions of this suite (YAML), which has episodes, seeds, durations and rates of its own.
+    #[arg(long, conflicts_with_all = ["episodes", "seed", "duration", "physics_rate", "ablate", "gate", "suspended", "terrain", "damage"])]
     suite: Option<PathBuf>,
     /// Keep the suite's episodes in this file (JSON lines), and run only those that it lacks.
     #[arg(long, requires = "suite")]
@@ -83,19 +83,20 @@ fn evaluate(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
         let (own, given) = (&file.metadata.robot.name, &robot.name);
         return Err(format!("--save is for an ablation on the policy's own robot, `{own}`; this one is `{given}`").into());
     }
-    let (duration, is_plastic) = (arguments.world.duration, file.metadata.network.plastic().is_some());
+    let (duration, is_plastic) = (arguments.world.duration(), file.metadata.network.plastic().is_some());
     let is_long = duration >= SHORTEST_ABLATION;
     if arguments.save && is_plastic && !is_long {
         return Err(format!("--save is for an ablation with a verdict: {}", NoVerdict::Short { duration }).into());
     }
     let settings = arguments.world.settings(&file)?;
-    let trial = Trial::new(robot, settings.clone(), Fitness::default())?;
+    let trial = Trial::new(robot.clone(), settings.clone(), Fitness::default())?;
     let gate = Gate::new(arguments.gate, GateSource::Parameter)?;
     let seeds = held_out_seeds(arguments.seed, arguments.episodes);
+    RobotWarnings::default().say(&robot);
     let episodes = trial.run(&file, &seeds, |_| gate)?;
     let summary = Summary::of(&episodes);
 
-    println!("{} ({} episodes of {} s, seed {})", file.metadata.name, summary.episodes, arguments.world.duration, arguments.seed);
+    println!("{} ({} episodes of {duration} s, seed {})", file.metadata.name, summary.episodes, arguments.seed);
     println!("speed    {:.3} ± {:.3} m/s, slowest {:.3}", summary.speed_mean, summary.speed_sd, summary.speed_min);
     println!("drift    {:.3} m sideways (mean, either way)", summary.drift_mean);
     println!("fell     {} of {}", summary.falls, summary.episodes);

@@ -9,7 +9,7 @@ use hebbian_locomotion::policy::PolicyFile;
 
 use super::{Arguments, name_of};
 use crate::Failure;
-use crate::report::{progress_bar, write_json};
+use crate::report::{RobotWarnings, progress_bar, write_json};
 
 pub fn run(arguments: &Arguments, suite: &Path) -> Result<(), Failure> {
     let suite: Suite = read_yaml(suite)?;
@@ -29,6 +29,8 @@ pub fn run(arguments: &Arguments, suite: &Path) -> Result<(), Failure> {
         Some(path) => Records::open(path)?,
         None => Records::in_memory(),
     };
+    let mut said = RobotWarnings::default();
+    entrants.iter().for_each(|entrant| said.say(&entrant.robot));
     let bar = progress_bar(0, "{bar:30} {pos}/{len} episodes, {eta} left");
     run_suite(&suite, &entrants, &mut records, |count| bar.set_length(count as u64), || bar.inc(1))?;
     bar.finish_and_clear();

@@ -10,7 +10,7 @@
 //! | `foot_force` | \[steps, feet\] | written \[N\] |
 //! | `base` | \[steps, 7\] | written: position \[m\], then orientation x y z w |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hebbian_locomotion::durable::write_durably;
@@ -20,6 +20,7 @@ use hebbian_locomotion::tensors::{f32_bytes, f32_values};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::Failure;
+use crate::output::{holds_tensors, refuse_loss};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -38,10 +39,17 @@ pub struct Arguments {
     /// Hold the base so that no foot reaches the ground.
     #[arg(long)]
     suspended: bool,
+    /// Replace the file to write whatever it holds, and not only what this command wrote.
+    #[arg(long)]
+    force: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { physics_rate, control_rate, suspended, .. } = *arguments;
+    let Arguments { physics_rate, control_rate, suspended, force, .. } = *arguments;
+    if !force {
+        let is_own = |path: &Path| holds_tensors(path, &["joint_position", "joint_velocity", "foot_force", "base"], &[]);
+        refuse_loss(&arguments.out, &[&arguments.robot, &arguments.targets], "what `hebb robot drive` wrote", is_own)?;
+    }
     let robot = Arc::new(RobotModel::load(&arguments.robot)?);
     let targets = load_targets(&arguments.targets, robot.joints.len())
         .map_err(|problem| format!("the targets {} are not usable: {problem}", arguments.targets.display()))?;

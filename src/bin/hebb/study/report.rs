@@ -10,9 +10,12 @@ use serde::Serialize;
 
 use super::Opened;
 use crate::Failure;
+use crate::output::refuse_loss;
 use crate::report::{progress_bar, write_json};
 
-const PREFACE: &str = "# Results\n\nWhat policies of this suite were measured to do, and what that says about published claims.";
+/// What the page begins with.
+const TITLE: &str = "# Results\n";
+const PREFACE: &str = "What policies of this suite were measured to do, and what that says about published claims.";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -25,6 +28,9 @@ pub struct Arguments {
     /// The page.
     #[arg(long, default_value = "docs/results.md")]
     out: PathBuf,
+    /// Replace the page even if it has sections of studies that are not given, or is no such page.
+    #[arg(long)]
+    force: bool,
 }
 
 /// The JSON of a study.
@@ -36,9 +42,15 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if !arguments.force {
+        let inputs: Vec<&Path> = arguments.studies.iter().map(PathBuf::as_path).collect();
+        refuse_loss(&arguments.out, &inputs, "a page of `hebb study report`", |path| read_page(path).is_some())?;
+        refuse_lost_sections(arguments)?;
+    }
     std::fs::create_dir_all(&arguments.records)?;
     let files: Vec<String> = arguments.studies.iter().map(|path| path.display().to_string()).collect();
-    let mut page = format!("{PREFACE} This page is made by `hebb study report {}`; do not edit it.\n\n", files.join(" "));
+    let command = format!("hebb study report {}", files.join(" "));
+    let mut page = format!("{TITLE}\n{PREFACE} This page is made by `{command}`; do not edit it.\n\n");
     for (index, path) in arguments.studies.iter().enumerate() {
         if index > 0 {
             page.push('\n');
@@ -48,6 +60,28 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     write_durably(&arguments.out, page.as_bytes())?;
     println!("{}", arguments.out.display());
     Ok(())
+}
+
+/// What is at `path`, if that is a page which this command wrote.
+fn read_page(path: &Path) -> Option<String> {
+    // What is a pipe would be waited for.
+    let text = path.is_file().then(|| std::fs::read_to_string(path).ok())??;
+    text.starts_with(TITLE).then_some(text)
+}
+
+/// Refuses to write a page without sections that it has, of studies that are not given.
+fn refuse_lost_sections(arguments: &Arguments) -> Result<(), Failure> {
+    let Some(page) = read_page(&arguments.out) else { return Ok(()) };
+    let name = |path: &PathBuf| -> Result<String, Failure> { Ok(Opened::read(path)?.study.name) };
+    let given = arguments.studies.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+    let sections = page.lines().filter_map(|line| line.strip_prefix("## "));
+    let lost: Vec<&str> = sections.filter(|name| !given.iter().any(|given| given == name)).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let (page, lost) = (arguments.out.display(), lost.join(", "));
+    let advice = "give their files too, in the order of the page, or another --out, or --force";
+    Err(format!("{page} also has sections of {lost}, which would be lost; {advice}").into())
 }
 
 /// The section of the study at `path`.

@@ -8,6 +8,7 @@ use hebbian_locomotion::evolution::Continuation;
 use super::Opened;
 use crate::Failure;
 use crate::evolve::{ABLATION_EPISODES, Options, evolve_to_file};
+use crate::report::RobotWarnings;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -45,6 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         opened.study.members().filter(is_meant).count()
     );
     std::fs::create_dir_all(opened.folder.join(&opened.study.policies))?;
+    let mut said = RobotWarnings::default();
     for member in lacking.iter().take(arguments.most.unwrap_or(usize::MAX)) {
         println!("\n{}", member.name());
         let (experiment, robot) = member.experiment(&opened.folder)?;
@@ -57,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             ablation_episodes: ABLATION_EPISODES,
             policy: &opened.policy_path(member),
         };
-        evolve_to_file(experiment, robot, &options)?;
+        evolve_to_file(experiment, robot, &options, &mut said)?;
     }
     Ok(())
 }

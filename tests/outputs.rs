@@ -1,0 +1,127 @@
+//! What commands write their files over, and where.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::os::unix::fs::{FileTypeExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{hebb, repository};
+use hebbian_locomotion::tensors::f32_bytes;
+use safetensors::tensor::{Dtype, TensorView, serialize};
+
+/// Writes a safetensors file of one tensor of zeros.
+fn write_zeros(path: &Path, name: &str, shape: [usize; 2]) {
+    let bytes = f32_bytes(&vec![0.0; shape[0] * shape[1]]);
+    let view = TensorView::new(Dtype::F32, shape.to_vec(), &bytes).unwrap();
+    std::fs::write(path, serialize([(name, view)], None).unwrap()).unwrap();
+}
+
+/// A folder with a policy, robot and inputs for each command; and what a command may not write over.
+fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().to_owned();
+    std::fs::copy(repository("config/policies/beetle.safetensors"), path.join("policy")).unwrap();
+    write_zeros(&path.join("inputs"), "input", [2, 27]);
+    write_zeros(&path.join("targets"), "targets", [2, 18]);
+    std::fs::write(path.join("notes"), b"of a person").unwrap();
+    std::fs::write(path.join("empty"), b"").unwrap();
+    (folder, move |name: &str| path.join(name).to_str().unwrap().to_owned())
+}
+
+/// Checks that the command which `first`, the file to write and `options` make replaces only its own files, which are `kind`, unless it is forced.
+fn check_that_only_own_files_are_replaced(
+    file: &impl Fn(&str) -> String,
+    first: &[&str],
+    options: &[&str],
+    input: &str,
+    kind: &str,
+) {
+    let run = |out: &str, more: &[&str]| hebb([first, &[file(out).as_str()][..], options, more].concat());
+    let refused = |out: &str, says: &str| {
+        let before = std::fs::read(file(out)).unwrap();
+        let output = run(out, &[]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(says) && text.contains("--force"), "{text}");
+        assert_eq!(std::fs::read(file(out)).unwrap(), before);
+    };
+    let written = |out: &str, more: &[&str]| {
+        let output = run(out, more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    refused(input, "is read by this command");
+    symlink(file(input), file("link")).unwrap();
+    refused("link", "is read by this command");
+    std::fs::copy(repository("config/policies/beetle.safetensors"), file("other")).unwrap();
+    for out in ["other", "notes"] {
+        refused(out, &format!("is there and is not {kind}"));
+    }
+    for out in ["new", "new", "empty", "empty"] {
+        written(out, &[]);
+    }
+    written("other", &["--force"]);
+    written("other", &[]);
+    assert_eq!(std::fs::read(file("other")).unwrap(), std::fs::read(file("new")).unwrap());
+}
+
+#[test]
+fn a_trace_replaces_traces_alone() {
+    let (_folder, file) = folder();
+    let robot = repository("config/robots/beetle.yaml");
+    let (policy, new) = (file("policy"), file("new"));
+    let options = ["--robot", robot.to_str().unwrap(), "--duration", "0.1"];
+    check_that_only_own_files_are_replaced(&file, &["trace", policy.as_str()], &options, "policy", "a trace");
+    let weights = hebb([&["trace", policy.as_str(), new.as_str(), "--weights"][..], &options[..]].concat());
+    assert!(weights.status.success(), "{}", String::from_utf8_lossy(&weights.stderr));
+}
+
+#[test]
+fn outputs_of_a_network_replace_such_outputs_alone_and_never_its_inputs() {
+    let (_folder, file) = folder();
+    let (policy, inputs) = (file("policy"), file("inputs"));
+    let first = ["feed", policy.as_str(), inputs.as_str()];
+    check_that_only_own_files_are_replaced(&file, &first, &[], "inputs", "what `hebb feed` wrote");
+}
+
+#[test]
+fn the_course_of_a_driven_robot_replaces_such_courses_alone_and_never_its_targets() {
+    let (_folder, file) = folder();
+    let robot = repository("config/robots/beetle.yaml");
+    let targets = file("targets");
+    let first = ["robot", "drive", robot.to_str().unwrap(), targets.as_str()];
+    check_that_only_own_files_are_replaced(&file, &first, &[], "targets", "what `hebb robot drive` wrote");
+}
+
+/// `hebb inspect` of a policy without a rule, and so without an episode.
+fn inspect() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hebb"));
+    command.arg("inspect").arg(repository("config/policies/study/beetle_feed_forward_11.safetensors"));
+    command
+}
+
+#[test]
+fn figures_for_the_file_that_the_output_goes_to_follow_what_was_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let output = std::fs::File::create(&path).unwrap();
+    assert!(inspect().arg("--json").arg(&path).stdout(output).status().unwrap().success());
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("policy ") && text.contains("\"kind\": \"policy\"") && text.ends_with("}\n"), "{text}");
+}
+
+#[test]
+fn figures_for_a_pipe_come_out_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || std::fs::read(path).unwrap()
+    });
+    let output = inspect().arg("--json").arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::metadata(&path).unwrap().file_type().is_fifo());
+    let report: serde_json::Value = serde_json::from_slice(&reader.join().unwrap()).unwrap();
+    assert_eq!(report["kind"], "policy");
+}
