@@ -12,6 +12,7 @@ use common::{beetle, hebb, lively_policy, repository, state_of};
 use hebbian_locomotion::episode::{Episode, EpisodeSettings};
 use hebbian_locomotion::evidence::term_sizes;
 use hebbian_locomotion::evolution::{Experiment, Search};
+use hebbian_locomotion::network::Shape;
 use hebbian_locomotion::plasticity::{InitialWeights, Normalisation, PlasticDescription};
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile};
 
@@ -95,6 +96,62 @@ fn a_fragment_is_named_and_does_not_change_the_basis() {
     assert_eq!(both["recordings"][1]["components"]["fitted"], 0);
     assert!(text.contains("`walk episode 2` is a fragment of 5 samples"), "{text}");
     assert!(page.contains("walk episode 2 is a fragment of 5 samples"));
+}
+
+/// Names of what a report has under `key`.
+fn names<'a>(report: &'a serde_json::Value, key: &str) -> Vec<&'a str> {
+    report[key].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn of_networks_with_other_layers_in_one_bag_those_asked_for_or_recorded_longest_are_analysed_and_the_others_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [large_path, small_path] = ["large.safetensors", "small.safetensors"].map(|name| folder.path().join(name));
+    let (large, mut small) = (lively_policy(), lively_policy());
+    let shape = Shape::new(vec![27, 32, 16, 18]).unwrap();
+    "small".clone_into(&mut small.metadata.name);
+    small.genome.truncate(5 * shape.synapses());
+    small.metadata.network = NetworkDescription::Plastic(PlasticDescription::new(shape, InitialWeights::Random(0.1)));
+    let [of_large, of_small] = [(&large, &large_path), (&small, &small_path)].map(|(file, path)| file.save(path).unwrap());
+    let mut recorder = LifeRecorder::new(&folder.path().join("walk"), &large, &of_large);
+    let live = |recorder: &mut LifeRecorder, file: &PolicyFile, parts: &[(u64, bool)], hash: &str| {
+        let mut policy = file.policy().unwrap();
+        policy.start(1);
+        for &(steps, is_said) in parts {
+            for step in 0..steps {
+                let mut state = state_of(&beetle());
+                for (joint, position) in state.joint_position.iter_mut().enumerate() {
+                    *position = (0.3 * step as f32 + joint as f32).sin();
+                }
+                recorder.step(&mut policy, &state, &[1.0; 3]);
+            }
+            if is_said {
+                recorder.say_layout(file, hash);
+            }
+        }
+    };
+    live(&mut recorder, &large, &[(40, false)], &of_large);
+    // What is said of a policy may come after its first weights.
+    live(&mut recorder, &small, &[(2, true), (98, false)], &of_small);
+    recorder.say_layout(&large, &of_large);
+    live(&mut recorder, &large, &[(30, false)], &of_large);
+    recorder.bag.finish().unwrap();
+
+    let (first, second, third) = ("walk episode 1", "walk episode 2", "walk episode 3");
+    let out = folder.path().join("report");
+    let (ok, text, json) = weights(folder.path(), &["--out", out.to_str().unwrap()]);
+    assert!(ok, "{text}");
+    assert_eq!((names(&json, "recordings"), names(&json, "left_out")), (vec![second], vec![first, third]));
+    assert_eq!(json["recordings"][0]["layers"].as_array().unwrap().len(), 3);
+    assert_eq!((&json["left_out"][0]["samples"], &json["left_out"][1]["samples"]), (&40.into(), &30.into()));
+    let said = "`walk episode 1` (40 samples of the policy `beetle`) is left out: its network, of 4352 weights, has other layers";
+    assert!(text.contains(said), "{text}");
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains(said));
+
+    let (ok, text, json) = weights(folder.path(), &["--policy", large_path.to_str().unwrap()]);
+    assert!(ok && text.contains("in 70 of 170 recorded steps"), "{text}");
+    assert_eq!((names(&json, "recordings"), names(&json, "left_out")), (vec![first, third], vec![second]));
+    assert_eq!(json["left_out"][0], serde_json::json!({"name": second, "policy": "small", "samples": 100, "synapses": 1664}));
 }
 
 #[test]

@@ -134,6 +134,34 @@ fn init_check_export_and_drive_work_from_the_command_line() {
 }
 
 #[test]
+fn who_evolves_or_evaluates_hears_once_and_beside_the_results_of_motors_that_do_not_reach_their_effort_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let shipped = |name: &str| repository("config").join(name).to_string_lossy().into_owned();
+    let (run, policy, copy, suite) = (file("run"), file("run/policy.safetensors"), file("copy.safetensors"), file("suite.yaml"));
+    let (experiment, ant, beetle) =
+        (shipped("experiments/ant.yaml"), shipped("robots/ant.yaml"), shipped("policies/beetle.safetensors"));
+    let times_said = |arguments: &[&str]| {
+        let output = hebb(arguments);
+        let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(output.status.success() && !out.contains("robot `ant`"), "{out}\n{error}");
+        error.matches("warning  robot `ant`: the motor of `").count()
+    };
+    let small = ["evolution.population=4", "episode.duration=0.5", "fitness.from=0.1"].map(|change| ["--set", change]);
+    let evolve: [&str; 8] = ["evolve", &experiment, "--out", &run, "--generations", "2", "--ablation", "1"];
+    assert_eq!(times_said(&[&evolve[..], small.as_flattened()].concat()), 1);
+    assert_eq!(times_said(&["evaluate", &policy, "--robot", &ant, "--duration", "0.5", "--episodes", "3"]), 1);
+    // Several policies of one robot.
+    std::fs::copy(&policy, &copy).unwrap();
+    let conditions = "[{name: flat}, {name: slope, terrain: {slope: 0.1}}]";
+    std::fs::write(&suite, format!("{{episodes: 3, duration: 0.4, conditions: {conditions}}}")).unwrap();
+    assert_eq!(times_said(&["evaluate", &policy, &copy, "--robot", &ant, "--suite", &suite]), 1);
+    // Nothing is wrong with its robot.
+    let output = hebb(["evaluate", beetle.as_str(), "--duration", "0.5", "--episodes", "1"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn a_mesh_of_an_installed_package_is_found_from_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);

@@ -28,7 +28,7 @@ pub use numbers::{BINS, Distribution, GenomeNumbers, NumbersOf};
 pub use page::{page, runs_page};
 pub use plots::{Plot, Recordings};
 pub use runs::{RunFigures, RunHistory, RunHistoryError, RunPlot};
-pub use series::{SeriesError, WeightSeries};
+pub use series::{LeftOut, LoadedWeights, SeriesError, WeightSeries};
 pub use subspace::{MOST_SAMPLES, SubspaceFigures, SubspaceFit, SubspaceFitError, fit_subspace};
 pub use terms::{TermMeter, TermSizes, term_sizes};
 use trial::watch_weights;

@@ -19,11 +19,14 @@ const TIME: &str = "time [s]";
 
 /// The page of some recordings.
 pub fn page(recordings: &Recordings<'_>) -> String {
-    let Recordings { series, dynamics, components } = recordings;
+    let Recordings { series, dynamics, components, left_out } = recordings;
     let count = components.subspace().components();
     let explained = components.explained(series);
     let mut out = head("Weight dynamics");
     figures(&mut out, dynamics);
+    for left_out in *left_out {
+        let _ = write!(out, "<p>{}</p>", escaped(&left_out.to_string()));
+    }
 
     let shares: Vec<String> =
         explained.iter().enumerate().map(|(i, share)| format!("PC{} {:.1} %", i + 1, 100.0 * share)).collect();

@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::drawing::{Curve, Drawing, Drawn, FONT, Panel, Panels, PlotError, colour, padded, save};
-use super::{Components, Dynamics, WeightSeries};
+use super::{Components, Dynamics, LeftOut, WeightSeries};
 
 /// What a plot shows.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl Plot {
     }
 }
 
-/// What the plots of some recordings are made of; all in the same order.
+/// What the plots of some recordings are made of; series, figures and components in the same order.
 #[derive(Clone, Copy, Debug)]
 pub struct Recordings<'a> {
     /// The weights.
@@ -54,6 +54,8 @@ pub struct Recordings<'a> {
     pub dynamics: &'a [Dynamics],
     /// Their common components.
     pub components: &'a Components,
+    /// What is in none of the plots, for the page to name.
+    pub left_out: &'a [LeftOut],
 }
 
 impl Recordings<'_> {

@@ -1,9 +1,13 @@
 //! Weights over time: from a recording of a policy node, or from the trace of an episode.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors};
+use serde::Serialize;
 
 use crate::episode::{TraceMetadata, TracedRule};
 use crate::recording::message::{Message, WeightSnapshot, WeightsLayout};
@@ -25,6 +29,38 @@ pub struct WeightSeries {
     pub rule: Option<TracedRule>,
     /// \[samples, synapses\], row-major.
     weights: Vec<f32>,
+}
+
+/// What recordings hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadedWeights {
+    /// The series, in the order of the recordings and of the episodes in them.
+    pub series: Vec<WeightSeries>,
+    /// Episodes that are in none of the series.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An episode of a bag that is no series: its network has other layers than that of the rest, and weights of both have no basis in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// What its series would be called.
+    pub name: String,
+    /// Name of its policy; empty where the bag does not say it.
+    pub policy: String,
+    /// Samples.
+    pub samples: usize,
+    /// Weights in a sample.
+    pub synapses: usize,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, policy, samples, synapses } = self;
+        let of = if policy.is_empty() { String::new() } else { format!(" of the policy `{policy}`") };
+        let why = format!("its network, of {synapses} weights, has other layers than that of the rest");
+        let advice = if policy.is_empty() { "" } else { "; --policy with the file of its policy takes it instead" };
+        write!(f, "`{name}` ({samples} samples{of}) is left out: {why}{advice}")
+    }
 }
 
 /// Why there is no series.
@@ -91,23 +127,27 @@ impl WeightSeries {
     pub const FEWEST: usize = 4;
 
     /// Reads the bags and traces `paths`. `node` names the policy node where a bag has several. Of a bag with several episodes, each that
-    /// is long enough is a series of its own. Series are called as their files are, or by the path where two of those are called the same.
+    /// is long enough is a series of its own. Where networks with other layers follow each other in a bag (`~/load_policy`), those episodes are
+    /// taken whose layers the policy has whose file has the SHA-256 `policy`, and without such a one those of the layers with most samples.
+    /// Series are called as their files are, or by the path where two of those are called the same.
     ///
     /// # Errors
     /// [`SeriesError`] when there are no weights, or they are not usable.
-    pub fn load(paths: &[PathBuf], node: Option<&str>) -> Result<Vec<Self>, SeriesError> {
+    pub fn load(paths: &[PathBuf], node: Option<&str>, policy: Option<&str>) -> Result<LoadedWeights, SeriesError> {
         let names: Vec<String> = paths.iter().map(|path| name_of(path)).collect();
-        let mut series = Vec::new();
+        let mut loaded = LoadedWeights::default();
         for (path, name) in paths.iter().zip(&names) {
             let is_shared = names.iter().filter(|other| *other == name).count() > 1;
             let name = if is_shared { path.display().to_string() } else { name.clone() };
             if path.extension().is_some_and(|extension| extension == "safetensors") {
-                series.push(Self::of_trace(path, &name)?);
+                loaded.series.push(Self::of_trace(path, &name)?);
             } else {
-                series.extend(Self::of_bag(path, &name, node)?);
+                let LoadedWeights { series, left_out } = Self::of_bag(path, &name, node, policy)?;
+                loaded.series.extend(series);
+                loaded.left_out.extend(left_out);
             }
         }
-        Ok(series)
+        Ok(loaded)
     }
 
     /// A series of `weights` \[samples, synapses\], all of one `period` \[s\], of layers with so many synapses. For tests and programs.
@@ -201,7 +241,7 @@ impl WeightSeries {
         Self { rule: metadata.rule, ..series }.checked(path)
     }
 
-    fn of_bag(path: &Path, name: &str, node: Option<&str>) -> Result<Vec<Self>, SeriesError> {
+    fn of_bag(path: &Path, name: &str, node: Option<&str>, policy: Option<&str>) -> Result<LoadedWeights, SeriesError> {
         let bag = Bag::open(path)?;
         let summary = bag.verify()?;
         let topics = summary.topics.iter().filter(|(_, topic)| topic.kind == WeightSnapshot::TYPE && topic.messages > 0);
@@ -214,70 +254,139 @@ impl WeightSeries {
             return Err(SeriesError::Node { path: path.to_owned(), nodes });
         };
         let (weights_topic, layout_topic) = (format!("{node}/weights"), format!("{node}/weights_layout"));
-        let (mut sizes, mut episodes) = (None, Vec::<Episode>::new());
+        let (mut layouts, mut episodes, mut place) = (Vec::new(), Vec::<Episode>::new(), 0);
         for message in bag.messages() {
             let message = message?;
-            if message.topic() == layout_topic && sizes.is_none() {
-                let layout: WeightsLayout = message.decode()?;
-                let size = |(inputs, outputs): (&u32, &u32)| *inputs as usize * *outputs as usize;
-                sizes = Some(layout.inputs.iter().zip(&layout.outputs).map(size).collect::<Vec<_>>());
+            if message.topic() == layout_topic {
+                let said: WeightsLayout = message.decode()?;
+                layouts.push(Layout::new(place, said));
             } else if message.topic() == weights_topic {
                 let snapshot: WeightSnapshot = message.decode()?;
-                // A step that does not come after the last one begins another episode.
                 match episodes.last_mut() {
-                    Some(episode) if episode.steps.last().is_some_and(|last| snapshot.step > *last) => episode.push(snapshot),
-                    _ => episodes.push(Episode::new(snapshot)),
+                    Some(episode) if episode.goes_on_with(&snapshot) => episode.push(snapshot),
+                    _ => episodes.push(Episode::new(place, snapshot)),
                 }
+                place += 1;
             }
         }
-        // Without a layout all weights are one layer.
-        let whole = episodes.first().map_or(0, |episode| episode.synapses);
-        let sizes = sizes.unwrap_or_else(|| vec![whole]);
-        let expected: usize = sizes.iter().sum();
-        let mut series = Vec::new();
-        let (count, longest) = (episodes.len(), episodes.iter().map(|episode| episode.steps.len()).max().unwrap_or(0));
-        for (index, episode) in episodes.into_iter().enumerate() {
-            if let Some((&step, &given)) = episode.steps.iter().zip(&episode.lengths).find(|(_, given)| **given != expected) {
-                return Err(SeriesError::Length { path: path.to_owned(), step, given, expected });
+        if layouts.is_empty() {
+            layouts.extend(episodes.iter().map(Layout::of_one_layer));
+        }
+        // For each choice of layers: whether it is that of the policy asked for, its samples in series, and where it comes first.
+        let mut parts = BTreeMap::<&[usize], (bool, usize, Reverse<usize>)>::new();
+        let mut placed = Vec::new();
+        for episode in episodes {
+            let layout = episode.layout(&layouts).ok_or_else(|| episode.unfit(path, &layouts))?;
+            let part = parts.entry(&layout.sizes).or_insert((false, 0, Reverse(episode.place)));
+            part.0 |= policy == Some(layout.policy_hash.as_str());
+            if episode.steps.len() >= Self::FEWEST {
+                part.1 += episode.steps.len();
             }
-            if episode.steps.len() < Self::FEWEST {
+            placed.push((episode, layout));
+        }
+        let chosen = parts.into_iter().max_by_key(|(_, rank)| *rank).map(|(sizes, _)| sizes);
+        let (mut loaded, count, mut longest) = (LoadedWeights::default(), placed.len(), 0);
+        for (index, (episode, layout)) in placed.into_iter().enumerate() {
+            let (samples, is_chosen) = (episode.steps.len(), chosen == Some(layout.sizes.as_slice()));
+            if is_chosen {
+                longest = longest.max(samples);
+            }
+            if samples < Self::FEWEST {
                 continue;
             }
             let name = if count > 1 { format!("{name} episode {}", index + 1) } else { name.to_owned() };
+            if !is_chosen {
+                loaded.left_out.push(LeftOut { name, policy: layout.policy.clone(), samples, synapses: episode.synapses });
+                continue;
+            }
             let first = episode.stamps.first().copied().unwrap_or(0);
             let times = episode.stamps.iter().map(|stamp| (stamp - first) as f64 * 1e-9).collect();
-            let one = Self { name, times, steps: episode.steps, layers: ranges(&sizes), rule: None, weights: episode.weights };
-            series.push(one.checked(path)?);
+            let layers = ranges(&layout.sizes);
+            let one = Self { name, times, steps: episode.steps, layers, rule: None, weights: episode.weights };
+            loaded.series.push(one.checked(path)?);
         }
-        if series.is_empty() {
+        if loaded.series.is_empty() {
             return Err(SeriesError::TooShort { path: path.to_owned(), samples: longest });
         }
-        Ok(series)
+        Ok(loaded)
+    }
+}
+
+/// How weights are laid out, as a bag says it.
+struct Layout {
+    /// Samples before it in the bag.
+    place: usize,
+    policy: String,
+    policy_hash: String,
+    /// Weights of each layer.
+    sizes: Vec<usize>,
+}
+
+impl Layout {
+    fn new(place: usize, said: WeightsLayout) -> Self {
+        let WeightsLayout { policy, policy_hash, inputs, outputs, .. } = said;
+        let size = |(inputs, outputs): (&u32, &u32)| (*inputs as usize).saturating_mul(*outputs as usize);
+        Self { place, policy, policy_hash, sizes: inputs.iter().zip(&outputs).map(size).collect() }
+    }
+
+    /// Of an episode of a bag that says nothing.
+    fn of_one_layer(episode: &Episode) -> Self {
+        let Episode { place, synapses, .. } = *episode;
+        Self { place, policy: String::new(), policy_hash: String::new(), sizes: vec![synapses] }
+    }
+
+    fn synapses(&self) -> usize {
+        self.sizes.iter().fold(0usize, |sum, size| sum.saturating_add(*size))
     }
 }
 
 /// Weights of one episode of a bag.
 #[derive(Default)]
 struct Episode {
+    /// Samples before it in the bag.
+    place: usize,
     synapses: usize,
     steps: Vec<u64>,
     stamps: Vec<i64>,
-    lengths: Vec<usize>,
     weights: Vec<f32>,
 }
 
 impl Episode {
-    fn new(snapshot: WeightSnapshot) -> Self {
-        let mut episode = Self { synapses: snapshot.weights.len(), ..Self::default() };
+    fn new(place: usize, snapshot: WeightSnapshot) -> Self {
+        let mut episode = Self { place, synapses: snapshot.weights.len(), ..Self::default() };
         episode.push(snapshot);
         episode
+    }
+
+    /// Whether `snapshot` is of the same episode: a step that does not come after the last one begins another, as do weights of another network.
+    fn goes_on_with(&self, snapshot: &WeightSnapshot) -> bool {
+        snapshot.weights.len() == self.synapses && self.steps.last().is_some_and(|last| snapshot.step > *last)
     }
 
     fn push(&mut self, snapshot: WeightSnapshot) {
         self.steps.push(snapshot.step);
         self.stamps.push(snapshot.header.stamp());
-        self.lengths.push(snapshot.weights.len());
         self.weights.extend(snapshot.weights);
+    }
+
+    /// Where half of it has passed in the bag. Layouts go out on another topic than weights, so that a few of either may stand on the wrong
+    /// side of a change: what was said before this is of this episode or of one before it.
+    fn middle(&self) -> usize {
+        self.place + self.steps.len() / 2
+    }
+
+    /// Its layout: the last one said that fits, or to a recorder that came late the first one that it was told afterwards.
+    fn layout<'a>(&self, layouts: &'a [Layout]) -> Option<&'a Layout> {
+        let (middle, fits) = (self.middle(), |layout: &&Layout| layout.synapses() == self.synapses);
+        let said = layouts.iter().rev().filter(|layout| layout.place <= middle).find(fits);
+        said.or_else(|| layouts.iter().find(fits))
+    }
+
+    /// The error where no layout fits.
+    fn unfit(&self, path: &Path, layouts: &[Layout]) -> SeriesError {
+        let said = layouts.iter().rev().find(|layout| layout.place <= self.middle()).or(layouts.first());
+        let (step, expected) = (self.steps.first().copied().unwrap_or(0), said.map_or(0, Layout::synapses));
+        SeriesError::Length { path: path.to_owned(), step, given: self.synapses, expected }
     }
 }
 

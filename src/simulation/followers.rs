@@ -208,6 +208,26 @@ mod tests {
     }
 
     #[test]
+    fn damage_names_driven_joints_and_neither_those_that_mimic_them_nor_locked_ones() {
+        for more in ["", ", locked: [knee], nominal_pose: {knee: 1.2}"] {
+            let robot = crane("revolute", "<mimic joint='hip'/>", more);
+            let driven: Vec<String> = robot.joint_names().map(str::to_owned).collect();
+            assert_eq!(driven, ["hip"]);
+            let settings = SimulationSettings { mount: Mount::Suspended, ..Default::default() };
+            let mut world = World::new(Arc::new(robot), settings).unwrap();
+            for kind in ["limp_joint: {joint: JOINT}", "stuck_joint: {joint: JOINT}", "lost_leg: {joint: JOINT}"] {
+                let mut damage = |joint: &str| {
+                    let list: Vec<Damage> = parse_yaml(&format!("[{{{}}}]", kind.replace("JOINT", joint))).unwrap();
+                    world.set_damage(&list)
+                };
+                damage("hip").unwrap();
+                let error = damage("knee").unwrap_err().to_string();
+                assert!(error.contains("unknown joint `knee`"), "{kind}{more}: {error}");
+            }
+        }
+    }
+
+    #[test]
     fn a_locked_joint_is_known_with_its_position() {
         let robot = crane("revolute", "<mimic joint='hip'/>", ", locked: [knee], nominal_pose: {knee: 1.2}");
         assert_eq!((robot.followers.len(), robot.locked.len()), (0, 1));

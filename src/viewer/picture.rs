@@ -133,6 +133,8 @@ pub enum PictureError {
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
     joints: Joints,
+    /// Joints that the simulator can damage, where one has said so.
+    motors: Option<Vec<String>>,
     foot_names: Vec<String>,
     feet: Feet,
     base: Option<BasePose>,
@@ -168,6 +170,17 @@ impl Picture {
         let is_other = self.joints.take(stamp, names, positions, now)?;
         self.robot.at(now);
         Ok(is_other)
+    }
+
+    /// Takes the names of the joints that have motors in the simulator, which are those that it takes damage to: `joint_states` also hold joints
+    /// that mimic others and locked ones. Returns whether they are others than before.
+    ///
+    /// # Errors
+    /// [`PictureError`]; nothing is taken then.
+    pub fn motors(&mut self, names: &[String]) -> Result<bool, PictureError> {
+        check_names(names, "name", names.len())?;
+        let is_first = self.motors.is_none();
+        Ok(replace(self.motors.get_or_insert_default(), names) || is_first)
     }
 
     /// Takes foot contacts. Returns whether the names are others than before.
@@ -224,7 +237,7 @@ impl Picture {
 
     /// The frame of names.
     pub fn names_frame(&self) -> NamesFrame<'_> {
-        NamesFrame { joints: self.joints.names(), feet: &self.foot_names }
+        NamesFrame { joints: self.joints.names(), feet: &self.foot_names, motors: self.motors.as_deref() }
     }
 
     /// The frame of this instant.
@@ -311,6 +324,21 @@ mod tests {
         assert_eq!((&frame["joints"], &frame["time"]), (&serde_json::json!([1.0, 2.0, 0.75]), &serde_json::json!(1.02)));
         let frame = serde_json::to_value(picture.names_frame()).unwrap();
         assert_eq!(frame["joints"], serde_json::json!(["hip", "knee", "gripper"]));
+    }
+
+    #[test]
+    fn joints_that_can_be_damaged_are_those_that_the_simulator_names_once_it_does() {
+        let mut picture = Picture::default();
+        picture.joints(1.0, &names(&["hip", "finger", "tail"]), &[0.0; 3], at(0)).unwrap();
+        let motors = |picture: &Picture| serde_json::to_value(picture.names_frame()).unwrap()["motors"].clone();
+        assert!(motors(&picture).is_null());
+        assert!(picture.motors(&names(&["hip"])).unwrap() && !picture.motors(&names(&["hip"])).unwrap());
+        assert_eq!(motors(&picture), serde_json::json!(["hip"]));
+        assert_eq!(picture.motors(&vec![String::new(); 513]), Err(PictureError::TooMany(513)));
+        // A simulator of a robot without motors.
+        assert!(picture.motors(&[]).unwrap() && Picture::default().motors(&[]).unwrap());
+        assert_eq!(motors(&picture), serde_json::json!([]));
+        assert_eq!(serde_json::to_value(picture.names_frame()).unwrap()["joints"], serde_json::json!(["hip", "finger", "tail"]));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | type | fields | when |
 //! |---|---|---|
 //! | `description` | `urdf` | once, and when it changes |
-//! | `names` | `joints`, `feet` | once, and when they change |
+//! | `names` | `joints`, `feet`, and `motors`: the joints that the simulator takes damage to; null: none has said so | once, and when they change |
 //! | `layout` | those of WeightsLayout.msg | once, and with a new policy |
 //! | `ground` | `shapes`: for each `position` \[m\], `orientation` (x, y, z, w) and `size` \[m\] of a box or `points` \[m, three per triangle\] | on change; none: flat |
 //! | `services` | `services`: for each `name`, `type`, `offered`, `request` (its fields and their types); `weights_file`, to save weights in | on change |
@@ -83,12 +83,14 @@ pub struct DescriptionFrame<'a> {
     pub urdf: &'a str,
 }
 
-/// Names that the arrays of the states belong to.
+/// Names that the arrays of the states belong to, and those that damage can name.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "names")]
 pub struct NamesFrame<'a> {
     pub(super) joints: &'a [String],
     pub(super) feet: &'a [String],
+    /// Not joints that mimic others, and not locked ones.
+    pub(super) motors: Option<&'a [String]>,
 }
 
 /// What the weights mean, as in WeightsLayout.msg.

@@ -81,8 +81,10 @@ def test_locked_joints_are_among_the_joint_states_where_they_stand(world):
     description.write_text(text)
     (world.folder / "beetle.urdf").write_text((ROOT / "config/robots/beetle.urdf").read_text())
     joints = world.collect(JointState, "joint_states")
+    motors = world.collect(JointState, "simulator/motors", LATCHED)
     world.start_simulator(robot=description, wait_for_command=False)
-    world.spin_until(lambda: len(joints) > 5, "joint states")
+    world.spin_until(lambda: len(joints) > 5 and motors, "joint states and motors")
+    assert motors[-1].name == JOINTS[:-1], "the joint FT3 is locked"
     for message in joints:
         assert message.name == JOINTS and len(message.position) == len(message.velocity) == 18
         assert math.isclose(message.position[-1], 0.4, abs_tol=1e-6) and message.velocity[-1] == 0.0, message

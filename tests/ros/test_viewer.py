@@ -362,6 +362,25 @@ def test_the_gate_is_toggled_by_what_was_commanded_once_a_press_and_not_from_a_l
     assert page.problems == []
 
 
+def test_damage_is_offered_to_joints_with_motors_alone(world, open_page):
+    _, url = world.start_viewer()
+    page = open_page(url)
+    joints = world.client.create_publisher(JointState, "joint_states", 10)
+    statuses = world.client.create_publisher(SimulatorStatus, "simulator/status", 10)
+    state = JointState(name=["hip", "finger"], position=[0.1, 0.2])
+
+    def offered():
+        return page.page.evaluate("[...document.querySelectorAll('#joint option')].slice(1).map(({ value }) => value)")
+
+    world.send_until(statuses, SimulatorStatus(), page.page.locator("#joint").is_visible, "list of joints")
+    # A simulator that does not say what has motors.
+    world.send_until(joints, state, lambda: offered() == ["hip", "finger"], "joints in the list", offered)
+    motors = world.client.create_publisher(JointState, "simulator/motors", LATCHED)
+    motors.publish(JointState(name=["hip"]))
+    world.spin_until(lambda: offered() == ["hip"], "motors in the list", offered)
+    assert page.problems == []
+
+
 # Collects the speeds that the page shows.
 NOTE_SPEEDS = """() => {
     window.speeds = [];

@@ -33,7 +33,7 @@ const ON_THE_WAY = 1000;
 export class Controls {
   private services = new Map<string, Service>();
   private state: State | null = null;
-  private names: Names = { type: "names", joints: [], feet: [] };
+  private names: Names = { type: "names", joints: [], feet: [], motors: null };
   private picked: Picked | null = null;
   private paused = false;
   /** What the simulator answered last, and until when statuses are older than that, by the page's clock [ms]. */
@@ -136,7 +136,7 @@ export class Controls {
     const world = element("div", "row");
     world.append(labelled("Ground", this.groundSelect), labelled("Joint", this.jointSelect));
     const hint = element("p", "detail");
-    hint.textContent = `Click a joint in the picture to see or damage it, the body to push it. ${DAMAGE_NOTE}`;
+    hint.textContent = `Click a joint in the picture to see it, or to damage it where it has a motor, the body to push it. ${DAMAGE_NOTE}`;
     this.simulation.append(time, world, hint);
 
     const none = element("p", "detail");
@@ -154,7 +154,12 @@ export class Controls {
 
   setNames(names: Names) {
     this.names = names;
-    this.jointSelect.replaceChildren(new Option("choose …", ""), ...names.joints.map((name) => new Option(name, name)));
+    this.jointSelect.replaceChildren(new Option("choose …", ""), ...this.motors.map((name) => new Option(name, name)));
+  }
+
+  /** The joints that can be damaged. */
+  private get motors(): string[] {
+    return this.names.motors ?? this.names.joints;
   }
 
   offers(name: string): boolean {
@@ -229,7 +234,7 @@ export class Controls {
     detail.id = "part-detail";
     this.picked = picked;
     const actions = element("div", "row");
-    if (picked.joint && this.offers("simulator/set_damage")) {
+    if (picked.joint && this.motors.includes(picked.joint) && this.offers("simulator/set_damage")) {
       for (const [kind, label] of DAMAGES) {
         const damage = button(label, () => void this.damage(kind, picked.joint!));
         damage.title = DAMAGE_NOTE;
@@ -257,6 +262,8 @@ export class Controls {
     const damage = this.damages.find(({ joint }) => joint === this.picked?.joint);
     const words = [typeof angle === "number" ? `${((angle * 180) / Math.PI).toFixed(1)}°` : this.picked.isBase ? "the robot's body" : ""];
     if (damage) words.push(damage.kind.replaceAll("_", " "));
+    const isPassive = this.picked.joint !== null && !this.motors.includes(this.picked.joint);
+    if (isPassive && this.offers("simulator/set_damage")) words.push("no motor: cannot be damaged");
     detail.textContent = words.join(" · ");
   }
 

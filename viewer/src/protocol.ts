@@ -56,6 +56,8 @@ export interface Names {
   type: "names";
   joints: string[];
   feet: string[];
+  /** Joints that the simulator takes damage to: not those that mimic others, and not locked ones. Null: none has said so. */
+  motors: string[] | null;
 }
 
 export interface Layout {

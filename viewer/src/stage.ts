@@ -328,7 +328,7 @@ export class Stage {
     return { link, joint, isBase: joint === null, x: event.clientX - box.left, y: event.clientY - box.top };
   }
 
-  /** The link that an object belongs to and the driven joint that moves it. */
+  /** The link that an object belongs to and the joint that moves it. */
   private partOf(object: Object3D): [string, string | null] {
     let link = "";
     for (let part: Object3D | null = object; part; part = part.parent) {

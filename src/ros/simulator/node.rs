@@ -111,6 +111,11 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         .map_err(|source| NodeError::Ros { what: "cannot publish robot_description".to_owned(), source })?;
 
     let joints: Vec<String> = robot.joint_names().map(str::to_owned).collect();
+    // `joint_states` hold others too, which neither commands nor damage can name.
+    let motors = shell.publisher("~/motors", qos::latched())?;
+    motors
+        .publish(&JointState { name: joints.clone(), ..JointState::default() })
+        .map_err(|source| NodeError::Ros { what: "cannot publish ~/motors".to_owned(), source })?;
     let epoch = Epoch::default();
     let collector = Collector::new(&joints, &epoch);
     let (commands_in, commands) = triple_buffer::TripleBuffer::new(collector.command()).split();

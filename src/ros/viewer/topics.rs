@@ -50,6 +50,14 @@ fn sensors(shell: &mut Shell, shared: &Shared, rejected: &RejectionCount) -> Res
             Err(error) => rejections.note(&error),
         }
     })?;
+    let (to, mut rejections) = (shared.clone(), Rejections::new("simulator/motors", rejected));
+    shell.subscribe("simulator/motors", qos::latched(), move |message: JointState| {
+        match to.paint(|picture, _| picture.motors(&message.name)) {
+            Ok(true) => to.post_names(),
+            Ok(false) => {}
+            Err(error) => rejections.note(&error),
+        }
+    })?;
     let (to, mut rejections) = (shared.clone(), Rejections::new("foot_contacts", rejected));
     shell.subscribe("foot_contacts", best_effort(), move |message: FootContacts| {
         let feet = Feet { contact: message.in_contact, force: message.force };
