@@ -169,7 +169,7 @@ fn a_joint_outside_its_range_comes_in_at_positioning_speed_from_where_it_stands(
 }
 
 #[test]
-fn a_fallback_or_stop_brings_a_joint_in_no_faster_than_the_way_to_the_nominal_pose() {
+fn a_fallback_or_stop_leaves_a_joint_outside_its_range_where_it_was() {
     for fallback in [Fallback::Hold, Fallback::LastSafe, Fallback::Damp] {
         for is_stop in [false, true] {
             let mut bench = Bench::new(SafetyDescription { fallback, ..SafetyDescription::default() });
@@ -182,8 +182,7 @@ fn a_fallback_or_stop_brings_a_joint_in_no_faster_than_the_way_to_the_nominal_po
             } else {
                 bench.ages[0] = Some(PERIOD * 2);
             }
-            assert!((16..=18).contains(&bring_in(&mut bench, hip, 0.01)), "{fallback:?}");
-            assert!((0..10).all(|_| bench.step(&[0.9; 3]).unwrap()[0] == 1.0), "{fallback:?} goes on");
+            assert!(hip > 1.1 && (0..50).all(|_| bench.step(&[0.9; 3]).unwrap()[0] == hip), "{fallback:?} moves it");
             assert_eq!(bench.supervisor.phase(), if is_stop { Phase::Stopped } else { Phase::Fallback });
         }
     }

@@ -100,9 +100,16 @@ impl Limiter {
     }
 
     /// Moves `command` towards `goal` as far as the limits allow; `speed` \[rad/s\] limits it further. Each limit that a goal was beyond
-    /// goes to `found`. Goals must be finite; one that the limits allow is taken bit by bit. A command within its joint's range stays there,
-    /// and one outside comes in, never further out.
-    pub(super) fn approach(&mut self, goal: &[f32], speed: Option<f32>, command: &mut [f32], mut found: impl FnMut(Fault)) {
+    /// goes to `found`. Goals must be finite; one that the limits allow is taken bit by bit. A command within its joint's range stays there;
+    /// one outside comes in, or, where it `may_stay`, stays if its goal is outside too; it goes never further out.
+    pub(super) fn approach(
+        &mut self,
+        goal: &[f32],
+        speed: Option<f32>,
+        may_stay: bool,
+        command: &mut [f32],
+        mut found: impl FnMut(Fault),
+    ) {
         let period = self.period;
         let speed = speed.map_or(f64::INFINITY, |speed| f64::from(speed) * period);
         let joints = self.joints.iter().zip(&mut self.motion).zip(goal.iter().zip(command)).enumerate();
@@ -113,7 +120,7 @@ impl Limiter {
             };
             let mut target = goal;
             if let Some((lower, upper)) = joint.range {
-                target = goal.clamp(lower, upper);
+                target = if may_stay { goal.clamp(lower.min(*command), upper.max(*command)) } else { goal.clamp(lower, upper) };
                 if target != goal {
                     exceeded(FaultKind::Position, f64::from(goal), f64::from(target));
                 }
@@ -190,7 +197,7 @@ mod tests {
         goals
             .into_iter()
             .map(|goal| {
-                limiter.approach(&[goal], None, &mut command, |_| ());
+                limiter.approach(&[goal], None, false, &mut command, |_| ());
                 command[0]
             })
             .collect()
@@ -234,7 +241,7 @@ mod tests {
         let mut limiter = limiter(&SafetyDescription { step_limit: 0.01, ..SafetyDescription::default() });
         let (mut command, mut kinds) = ([0.0], Vec::new());
         limiter.begin(&[0.0], None, &mut command);
-        limiter.approach(&[3.0], None, &mut command, |fault| kinds.push(fault.kind));
+        limiter.approach(&[3.0], None, false, &mut command, |fault| kinds.push(fault.kind));
         assert_eq!(kinds, [FaultKind::Position, FaultKind::Step, FaultKind::Velocity]);
         assert!((command[0] - 0.01).abs() < 1e-7);
     }
@@ -285,7 +292,7 @@ mod tests {
             wide.begin(&[random.random_range(0.5..1.0)], None, &mut command);
             let goal = random.random_range(0.4..1.0);
             for _ in 0..random.random_range(0..6) {
-                wide.approach(&[goal], None, &mut command, |_| ());
+                wide.approach(&[goal], None, false, &mut command, |_| ());
             }
             narrow.continue_from(&wide);
             let (quantum, largest) = (f64::from(acceleration_limit) * 0.0004, f64::from(step_limit).min(0.04));
@@ -294,7 +301,7 @@ mod tests {
             let mut inward = (-narrow.motion[0]).max(0.0);
             let goal = random.random_range(-1.0..1.0);
             while before > f64::from(0.3f32) {
-                narrow.approach(&[goal], None, &mut command, |_| ());
+                narrow.approach(&[goal], None, false, &mut command, |_| ());
                 let change = before - f64::from(command[0]);
                 let rounding = 1e-6;
                 assert!((0.0..=largest + rounding).contains(&change), "trial {trial}: {change} from {before}");

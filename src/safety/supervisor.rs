@@ -17,8 +17,8 @@ const POSITIONED: f32 = 1e-4;
 /// sends what [`Supervisor::command`] gives.
 ///
 /// No command is outside of a joint's range, but for one thing: a joint that stands outside where the robot begins, or that the policy before
-/// was allowed to put there, is brought in. Its commands begin where it stands, or where the last one was, and go inwards only, in every phase,
-/// as fast as the limits of that phase allow.
+/// was allowed to put there, is brought in. Its commands begin where it stands, or where the last one was, and go inwards only, as fast as the
+/// limits of the phase allow; in a fallback or stop they stay where they are.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     description: SafetyDescription,
@@ -265,6 +265,7 @@ impl Supervisor {
         }
         let is_walking = !is_returning && self.set_goal(now, sensors, &proposal);
         let (is_positioning, speed) = (self.phase == Phase::Positioning, self.speed_limit());
+        let is_held = matches!(self.phase, Phase::Fallback | Phase::Stopped);
         let (mut worst, mut counted) = (None, [0u64; FaultKind::ALL.len()]);
         let on = &self.description.reactions;
         let note = |fault: Fault| {
@@ -273,7 +274,7 @@ impl Supervisor {
                 worst = Some(fault);
             }
         };
-        self.limiter.approach(&self.goal, speed, &mut self.command, note);
+        self.limiter.approach(&self.goal, speed, is_held, &mut self.command, note);
         self.commanded = true;
         if !self.command.iter().all(|angle| angle.is_finite()) {
             // Whatever happened: the last word is never a number that is none.

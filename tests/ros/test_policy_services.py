@@ -300,7 +300,7 @@ def test_weights_that_stop_the_robot_are_not_kept(world):
     world.spin_until(kept.exists, "kept weights", node.output)
     assert node.stop() == 0, node.output()
     before = kept.read_bytes()
-    again = world.start_policy(safety__weight_limit=0.001, **options)
+    again = world.start_policy(safety__weight_limit=0.001, safety__reactions__weights="stop", **options)
     world.spin_until(lambda: "weights are not kept" in again.output(), "a word about it", again.output)
     world.spin_for(1.0)
     assert again.stop() == 0 and again.output().count("weights are not kept") == 1, again.output()

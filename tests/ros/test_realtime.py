@@ -1,4 +1,4 @@
-"""What the control thread is asked to be, and what becomes of it where the system does not permit that."""
+"""What the threads of commands are asked to be, and what becomes of it where the system does not permit that."""
 
 import os
 import re
@@ -14,14 +14,14 @@ from conftest import POLICY, PROGRAMS, ROBOT, SIMULATION, Process
 PRIORITY = 40
 
 
-def control_thread(process):
-    """The thread id of a policy node's control thread."""
+def thread_called(process, name):
+    """The id of a policy node's thread of that name."""
     threads = Path(f"/proc/{process.popen.pid}/task").iterdir()
-    [control] = [thread for thread in threads if (thread / "comm").read_text().strip() == "control"]
-    return int(control.name)
+    [found] = [thread for thread in threads if (thread / "comm").read_text().strip() == name]
+    return int(found.name)
 
 
-def test_the_control_thread_alone_gets_its_priority_and_its_processor(world):
+def test_the_threads_of_commands_alone_get_their_priority_and_their_processor(world):
     permitted = subprocess.run(["chrt", "--fifo", str(PRIORITY), "true"], capture_output=True, text=True, check=False)
     if permitted.returncode != 0:
         pytest.skip(f"SCHED_FIFO is not permitted here: {permitted.stderr.strip()}")
@@ -31,11 +31,12 @@ def test_the_control_thread_alone_gets_its_priority_and_its_processor(world):
     node = world.start_policy(realtime__priority=PRIORITY, realtime__processors=f"'{processor}'")
     world.spin_until(lambda: len(states) > 20, "control steps")
     assert "no real-time priority" not in node.output()
-    control = control_thread(node)
-    assert os.sched_getscheduler(control) == os.SCHED_FIFO
-    assert os.sched_getparam(control).sched_priority == PRIORITY
-    assert os.sched_getaffinity(control) == {processor}
-    others = {int(thread) for thread in os.listdir(f"/proc/{node.popen.pid}/task")} - {control}
+    chosen = {thread_called(node, name) for name in ("control", "command")}
+    for thread in chosen:
+        assert os.sched_getscheduler(thread) == os.SCHED_FIFO
+        assert os.sched_getparam(thread).sched_priority == PRIORITY
+        assert os.sched_getaffinity(thread) == {processor}
+    others = {int(thread) for thread in os.listdir(f"/proc/{node.popen.pid}/task")} - chosen
     assert {os.sched_getscheduler(thread) for thread in others} == {os.SCHED_OTHER}
 
 
@@ -63,7 +64,7 @@ def test_a_priority_that_is_not_permitted_is_a_warning_with_a_remedy_and_the_rob
     node = start_without(world, "sys_nice", "--rtprio=0:0", {"realtime.priority": PRIORITY})
     world.spin_until(lambda: len(states) > 20, "control steps")
     assert f"no real-time priority {PRIORITY}" in node.output() and "limits.conf" in node.output(), node.output()
-    assert os.sched_getscheduler(control_thread(node)) == os.SCHED_OTHER
+    assert os.sched_getscheduler(thread_called(node, "control")) == os.SCHED_OTHER
 
 
 def test_memory_is_locked_where_that_is_permitted(world):

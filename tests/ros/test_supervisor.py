@@ -13,6 +13,7 @@ import numpy
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from hebbian_locomotion.msg import LoopTiming, PlasticityState, SafetyState
+from hebbian_locomotion.srv import LoadPolicy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterValue
@@ -179,6 +180,8 @@ def test_a_policy_that_does_not_look_at_contacts_walks_without_them(world, robot
     start(world, robot, policy=blind, trigger=trigger)
     before = len(robot.commands)
     world.spin_until(lambda: len(robot.commands) > before + 20, "commands", robot.seen)
+    answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(POLICY)))
+    assert not answer.success and "needs foot contacts" in answer.message, answer
     # Nor does it miss them once they have spoken.
     robot.spoil = {}
     world.spin_for(0.3)

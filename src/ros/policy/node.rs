@@ -223,6 +223,12 @@ impl PolicyNode {
         self.sensing.borrow().as_ref().is_some_and(|sensing| sensing.reader.lacks_velocity())
     }
 
+    /// Whether the robot has told of its joints since the node was configured, but not of its feet.
+    pub fn lacks_contacts(&self) -> bool {
+        let [joints, _, contacts] = self.control.received();
+        joints.is_some() && contacts.is_none()
+    }
+
     /// What reads another policy, on any thread.
     pub fn loader(&self) -> Loader {
         Loader { parameters: self.parameters.clone(), publishers: self.publishers.clone() }

@@ -291,7 +291,9 @@ async fn exchange(
     let (life, outlets, new) = loaded.map_err(|error| error.to_string())?;
     is_same()?;
     match node.known.borrow().as_ref() {
-        Some(known) => known.check_exchange(&new, node.lacks_velocity()).map_err(|error| error.to_string())?,
+        Some(known) => {
+            known.check_exchange(&new, node.lacks_velocity(), node.lacks_contacts()).map_err(|error| error.to_string())?
+        }
         None => return Err(UNCONFIGURED.to_owned()),
     }
     let (name, note) = (new.metadata.name.clone(), if node.keeps(&new) { "" } else { NOT_KEPT });

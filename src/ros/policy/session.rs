@@ -120,6 +120,11 @@ pub enum ExchangeError {
         /// Rate of the node \[Hz\].
         expected: f32,
     },
+    /// It needs contacts, and there are none.
+    #[error(
+        "the policy needs foot contacts, and none were heard since the node was configured; load one without, or publish them"
+    )]
+    Contacts,
     /// It needs what the robot does not measure.
     #[error("the policy needs joint speeds, and the last joint state lacked some; load one without, or let the driver send them")]
     Velocity,
@@ -232,11 +237,12 @@ impl Session {
 }
 
 impl Known {
-    /// Checks that `other` can take the place of this policy while the robot walks; `lacks_velocity`: without the speeds of all joints.
+    /// Checks that `other` can take the place of this policy while the robot walks; `lacks_velocity`: without the speeds of all joints;
+    /// `lacks_contacts`: without those of the feet.
     ///
     /// # Errors
     /// [`ExchangeError`] says what differs.
-    pub fn check_exchange(&self, other: &Self, lacks_velocity: bool) -> Result<(), ExchangeError> {
+    pub fn check_exchange(&self, other: &Self, lacks_velocity: bool, lacks_contacts: bool) -> Result<(), ExchangeError> {
         let (own, new) = (&self.metadata, &other.metadata);
         let names = |metadata: &PolicyMetadata| {
             let joints: Vec<_> = metadata.robot.joint_names().collect();
@@ -250,6 +256,9 @@ impl Known {
         }
         if lacks_velocity && new.observation.needs_velocity() {
             return Err(ExchangeError::Velocity);
+        }
+        if lacks_contacts && new.needs_contacts() && !own.needs_contacts() {
+            return Err(ExchangeError::Contacts);
         }
         Ok(())
     }
