@@ -30,6 +30,12 @@ impl Realtime {
         parts.map(number).collect()
     }
 
+    /// The same for a thread that must get its processor from the one that these are the settings of: one priority higher.
+    pub fn above(&self) -> Self {
+        let priority = if self.priority > 0 { (self.priority + 1).min(99) } else { 0 };
+        Self { priority, ..self.clone() }
+    }
+
     /// Asks all of it for the calling thread. Returns what the system refused, each with what to do about it; the thread runs on without.
     pub fn apply(&self) -> Vec<String> {
         let mut refused = Vec::new();

@@ -23,6 +23,7 @@ pub struct SensorReader {
     feet: NameMap,
     needs_velocity: bool,
     lacks_velocity: bool,
+    needs_contacts: bool,
     attitude: Attitude,
     imu_frame: ImuFrame,
     contacts: Contacts,
@@ -66,6 +67,7 @@ impl SensorReader {
             feet: NameMap::new("foot", feet.iter().copied()),
             needs_velocity,
             lacks_velocity: false,
+            needs_contacts: true,
             attitude: Attitude::new(driver, mounting)?,
             imu_frame: ImuFrame::default(),
             contacts: Contacts::new(driver, joints, feet, order.clock_jump)?,
@@ -95,6 +97,11 @@ impl SensorReader {
     /// Whether joint states without speeds are refused from now on.
     pub fn set_needs_velocity(&mut self, needs_velocity: bool) {
         self.needs_velocity = needs_velocity;
+    }
+
+    /// Whether joint states from whose efforts contacts are told must have them from now on, as they must at first.
+    pub fn set_needs_contacts(&mut self, needs_contacts: bool) {
+        self.needs_contacts = needs_contacts;
     }
 
     /// Whether the last joint state that was taken lacked the speed of a joint.
@@ -149,7 +156,7 @@ impl SensorReader {
         if !velocity.is_empty() {
             length("velocity", velocity.len(), names.len())?;
         }
-        if let Contacts::Effort(_) = self.contacts {
+        if self.needs_contacts && matches!(self.contacts, Contacts::Effort(_)) {
             if effort.is_empty() {
                 return Err(MessageError::NotMeasured("contacts come from joint efforts, and the message has none"));
             }
@@ -162,7 +169,7 @@ impl SensorReader {
             if self.needs_velocity {
                 number("velocity", velocity)?;
             }
-            if self.contacts.need_effort(index) {
+            if self.needs_contacts && self.contacts.need_effort(index) {
                 number("effort", effort)?;
             }
         }
@@ -177,7 +184,9 @@ impl SensorReader {
                 let speed = velocity.get(entry).filter(|speed| (**speed as f32).is_finite());
                 *lacks_velocity |= speed.is_none();
                 speeds[index] = speed.map_or(0.0, |&speed| angles[index].velocity(speed) as f32);
-                if let (Contacts::Effort(efforts), Some(&effort)) = (&mut *contacts, effort.get(entry)) {
+                if let (Contacts::Effort(efforts), Some(&effort)) =
+                    (&mut *contacts, effort.get(entry).filter(|effort| effort.is_finite()))
+                {
                     efforts.note(index, effort);
                 }
             }

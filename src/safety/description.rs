@@ -34,7 +34,7 @@ pub enum Fallback {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SafetyDescription {
-    /// Joint speed on the way to the nominal pose at the start, and into its range of a joint that stands outside \[rad/s\]; 0: no such phase.
+    /// Joint speed on the way to the nominal pose at the start, and at which a joint outside its range is brought in \[rad/s\]; 0: no such phase.
     pub positioning_speed: f32,
     /// How far commands may be ahead of the measured joints on that way, and at its end, and how far outside its range a joint may lie at the
     /// start \[rad\]; 0: any distance.

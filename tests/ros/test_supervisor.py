@@ -157,7 +157,7 @@ def repeated():
 
 def test_a_sensor_that_repeats_one_message_is_silent(world, robot):
     start(world, robot)
-    for topic, word in [("imu/data", "imu"), ("joint_states", "joints"), ("foot_contacts", "contacts")]:
+    for topic, word in [("imu/data", "imu"), ("joint_states", "joints")]:
         robot.spoil = {topic: repeated()}
         begin = time.monotonic()
         world.spin_until(lambda: robot.phase() == "fallback", f"fallback after repetitions on {topic}", robot.seen)
@@ -189,6 +189,9 @@ def test_a_policy_that_does_not_look_at_contacts_walks_without_them(world, robot
     world.spin_for(3 * SAFETY["safety__sensor_timeout"])
     before = len(robot.commands)
     world.spin_until(lambda: len(robot.commands) > before + 20, "commands after contacts", robot.seen)
+    world.spin_for(1.0)
+    answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(POLICY)))
+    assert not answer.success and "needs foot contacts" in answer.message, answer
     assert not [state for state in robot.safety if "contacts" in state.fault_detail], robot.seen()
 
 

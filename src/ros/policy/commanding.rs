@@ -29,22 +29,28 @@ pub struct Command {
 /// The control thread's end. Nothing here waits or allocates.
 pub struct CommandSlot {
     input: triple_buffer::Input<Command>,
+    /// Of the last command.
+    fence: u64,
     overtaken: Arc<AtomicU64>,
     publisher: Option<Thread>,
+    /// While it is there, more commands may come.
+    _alive: Arc<()>,
 }
 
 /// The publishing thread's end.
 pub struct Commands {
     output: triple_buffer::Output<Command>,
     overtaken: Arc<AtomicU64>,
+    alive: Arc<()>,
 }
 
 /// A place for one command of `joints` joints.
 pub fn commands(joints: usize) -> (CommandSlot, Commands) {
     let empty = Command { stamp: 0, fence: 0, targets: vec![0.0; joints] };
     let (input, output) = triple_buffer::TripleBuffer::new(&empty).split();
-    let overtaken = Arc::new(AtomicU64::new(0));
-    (CommandSlot { input, overtaken: overtaken.clone(), publisher: None }, Commands { output, overtaken })
+    let (overtaken, alive) = (Arc::new(AtomicU64::new(0)), Arc::new(()));
+    let slot = CommandSlot { input, fence: 0, overtaken: overtaken.clone(), publisher: None, _alive: alive.clone() };
+    (slot, Commands { output, overtaken, alive })
 }
 
 impl CommandSlot {
@@ -58,9 +64,11 @@ impl CommandSlot {
         let command = self.input.input_buffer_mut();
         (command.stamp, command.fence) = (stamp, fence);
         command.targets.copy_from_slice(targets);
-        if self.input.publish() {
+        // What a stop takes the place of is no loss.
+        if self.input.publish() && self.fence == fence {
             self.overtaken.fetch_add(1, Ordering::Relaxed);
         }
+        self.fence = fence;
         if let Some(publisher) = &self.publisher {
             publisher.unpark();
         }
@@ -78,14 +86,14 @@ impl Commands {
         self.output.update().then(|| self.output.output_buffer())
     }
 
-    /// Commands that newer ones took the place of since this was last asked.
-    fn overtaken(&self) -> u64 {
-        self.overtaken.swap(0, Ordering::Relaxed)
+    /// How many commands newer ones took the place of before they were out. For the thread that says so: this one has no time for the log.
+    pub fn overtaken(&self) -> Arc<AtomicU64> {
+        self.overtaken.clone()
     }
 
     /// Whether no more command will come.
     fn has_ended(&self) -> bool {
-        Arc::strong_count(&self.overtaken) == 1
+        Arc::strong_count(&self.alive) == 1
     }
 }
 
@@ -124,21 +132,27 @@ impl Commanding {
     fn publish_from(&mut self, lines: &Receiver<CommandLine>) {
         self.lines.extend(lines.try_iter());
         let Self { publisher, control, lines } = self;
-        for CommandLine { commands, map } in lines.iter_mut() {
-            let overtaken = commands.overtaken();
-            if let Some(Command { stamp, fence, targets }) = commands.take() {
-                control.publish_within(*fence, || {
-                    if let Err(error) = publisher.publish(*stamp, map, targets) {
-                        tracing::warn!("a command could not be published: {error}");
-                    }
-                });
-            }
-            if overtaken > 0 {
-                tracing::warn!("commands go out late: newer ones took the place of {overtaken}");
-            }
-        }
-        // Of a policy that another one replaced, no command is of use.
+        publish_newest(lines, |Command { stamp, fence, targets }, map| {
+            control.publish_within(*fence, || {
+                if let Err(error) = publisher.publish(*stamp, map, targets) {
+                    tracing::warn!("a command could not be published: {error}");
+                }
+            });
+        });
         lines.retain(|line| !line.commands.has_ended());
+    }
+}
+
+/// Gives the newest command of `lines`, if there is a new one, to `publish`. Lines come in the order of their policies: when one gives a
+/// command, those before it are over, and no command of theirs is of use.
+fn publish_newest(lines: &mut Vec<CommandLine>, publish: impl FnOnce(&Command, &CommandMap)) {
+    for index in (0..lines.len()).rev() {
+        let Some(CommandLine { commands, map }) = lines.get_mut(index) else { continue };
+        if let Some(command) = commands.take() {
+            publish(command, map);
+            lines.drain(..index);
+            return;
+        }
     }
 }
 
@@ -155,14 +169,33 @@ mod tests {
         assert!(slot.is_waiting());
         assert_eq!(commands.take(), Some(&Command { stamp: 39, fence: 3, targets: vec![39.0] }));
         assert_eq!(commands.take(), None);
-        assert_eq!((commands.overtaken(), commands.overtaken()), (39, 0));
+        let overtaken = commands.overtaken();
+        assert_eq!(overtaken.swap(0, Ordering::Relaxed), 39);
         assert!(!slot.is_waiting());
         // However many waited before it, a stop's command is the next.
         slot.send(40, 3, &[40.0]);
         slot.send(40, 4, &[0.0]);
         assert_eq!(commands.take().map(|command| command.fence), Some(4));
+        assert_eq!(overtaken.load(Ordering::Relaxed), 0, "a stop holds nothing up");
         assert!(!commands.has_ended());
         drop(slot);
         assert!(commands.has_ended());
+    }
+
+    #[test]
+    fn when_another_policy_has_commanded_the_one_before_commands_no_more() {
+        let driver = crate::robot::DriverDescription::default();
+        let line = |commands| CommandLine { commands, map: CommandMap::new(&driver, &["hip"], 20_000_000).unwrap() };
+        let ((mut old, first), (mut new, second)) = (commands(1), commands(1));
+        let mut lines = vec![line(first), line(second)];
+        let mut published = Vec::new();
+        let mut publish = |lines: &mut Vec<CommandLine>| publish_newest(lines, |command, _| published.push(command.stamp));
+        old.send(1, 0, &[0.1]);
+        publish(&mut lines);
+        old.send(2, 0, &[0.2]);
+        new.send(3, 0, &[0.3]);
+        publish(&mut lines);
+        publish(&mut lines);
+        assert_eq!((published, lines.len()), (vec![1, 3], 1));
     }
 }

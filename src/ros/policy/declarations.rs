@@ -54,9 +54,9 @@ pub fn declarations() -> Vec<Declaration> {
         Declaration::double("history.duration", 60.0, seconds, "how far the weights can be rolled back [s]").configurable(),
         Declaration::integer("history.every", 25, (1, 1_000_000), "control steps between two states of that history").configurable(),
         Declaration::bool("emergency_stop", false, "true stops the robot until it is released; false ends that stop").changeable(),
-        Declaration::integer("realtime.priority", 0, (0, 99), "SCHED_FIFO priority of the threads that make and publish commands; 0: ordinary threads"),
+        Declaration::integer("realtime.priority", 0, (0, 99), "SCHED_FIFO priority of the thread that makes commands, and one less than that of the one that publishes them; 0: ordinary threads"),
         Declaration::bool("realtime.lock_memory", false, "keep the node's memory from being paged out"),
-        Declaration::string("realtime.processors", "", "processors for the control thread, such as 2,3; empty: all"),
+        Declaration::string("realtime.processors", "", "processors for the threads that make and publish commands, such as 2,3; empty: all"),
     ];
     let warning = |name, seconds_, what| Declaration::double(name, seconds_, seconds, what).changeable();
     all.extend([

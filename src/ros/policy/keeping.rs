@@ -72,7 +72,11 @@ pub struct PlannedWrite {
 impl Keeping {
     /// Keeps at `place` from now on.
     pub fn set(&self, place: Option<KeptAt>) {
-        *lock(&self.0.place) = place;
+        let mut present = lock(&self.0.place);
+        if *present != place {
+            self.0.is_refusing.store(false, Ordering::Relaxed);
+        }
+        *present = place;
     }
 
     /// Where.
@@ -199,6 +203,10 @@ mod tests {
             assert_eq!(kept(), good);
             assert!(keeping.0.is_refusing.load(Ordering::Relaxed));
         }
+        // At another place it is said again.
+        keeping.set(Some(KeptAt { path: folder.path().join("other"), ..place.clone() }.within(&safety)));
+        assert!(!keeping.0.is_refusing.load(Ordering::Relaxed));
+        keeping.set(Some(place.clone().within(&safety)));
         // Who asks for them gets them, and so does who does not check their size.
         assert!(keeping.plan(place.clone()).write(&policy.snapshot()).unwrap());
         assert_ne!(kept(), good);

@@ -24,6 +24,7 @@ use super::telemetry::{About, Publishing, Subject, Telemetry, layout};
 use super::{Outlets, Publishers, sensors, services};
 use crate::plasticity::{Gate, GateSource};
 use crate::robot::{ContactDescription, DriverDescription, RobotState, SensorFrame};
+use crate::ros::clock::steady_now;
 use crate::ros::convert::ImuMounting;
 use crate::ros::lifecycle::Managed;
 use crate::ros::logging::robot_warnings;
@@ -118,8 +119,8 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let layouts = shell.publisher("~/weights_layout", qos::latched())?;
     let (lines, received_lines) = channel();
     let commanding = Commanding::new(CommandPublisher::new(shell, &driver)?, control.clone());
-    let (stop, like_control) = (shell.stop().clone(), realtime.clone());
-    let commands = shell.thread("command", move || commanding.run(&received_lines, &like_control, &stop))?;
+    let (stop, above_control) = (shell.stop().clone(), realtime.above());
+    let commands = shell.thread("command", move || commanding.run(&received_lines, &above_control, &stop))?;
     let (subjects, received_subjects) = channel();
     let stop = shell.stop().clone();
     let reports = shell.thread("publish", move || Publishing::new(telemetry).run(&received_subjects, &stop))?;
@@ -189,9 +190,9 @@ impl PolicyNode {
         let map = CommandMap::new(&self.driver, &names, (f64::from(period) * 1e9) as i64)?;
         let joints = names.into_iter().map(str::to_owned).collect();
         // The receivers live as long as the node, and look before they publish.
+        let (about, overtaken) = (About { robot: robot.name.clone(), joints, period }, outlets.commands.overtaken());
         let _ = self.lines.send(CommandLine { commands: outlets.commands, map });
-        let about = About { robot: robot.name.clone(), joints, period };
-        let _ = self.subjects.send(Subject { reports: outlets.reports, about });
+        let _ = self.subjects.send(Subject { reports: outlets.reports, about, overtaken });
         Ok(())
     }
 
@@ -223,10 +224,9 @@ impl PolicyNode {
         self.sensing.borrow().as_ref().is_some_and(|sensing| sensing.reader.lacks_velocity())
     }
 
-    /// Whether the robot has told of its joints since the node was configured, but not of its feet.
+    /// Whether the robot tells of its joints, but not of its feet.
     pub fn lacks_contacts(&self) -> bool {
-        let [joints, _, contacts] = self.control.received();
-        joints.is_some() && contacts.is_none()
+        sensors::lacks_contacts(self.control.received(), steady_now())
     }
 
     /// What reads another policy, on any thread.
@@ -247,6 +247,7 @@ impl PolicyNode {
     pub fn take_over(&self, new: Known) -> Result<(), NodeError> {
         if let Some(sensing) = self.sensing.borrow_mut().as_mut() {
             sensing.reader.set_needs_velocity(new.metadata.observation.needs_velocity());
+            sensing.reader.set_needs_contacts(new.metadata.needs_contacts());
             sensing.needed = needed_sensors(new.metadata.needs_contacts());
         }
         self.control.set_layers(new.metadata.gate_dimensions().layers);
@@ -298,6 +299,7 @@ impl PolicyNode {
         // Without a description the IMU is taken to be mounted as the base lies.
         let mounting = model.as_ref().map(|model| ImuMounting::new(&model.imu)).unwrap_or_default();
         let mut reader = SensorReader::new(&self.driver, &joints, &feet, needs_velocity, order, mounting)?;
+        reader.set_needs_contacts(known.metadata.needs_contacts());
         if let Some(model) = &model {
             self.driver.check_units(model)?;
             reader.set_imu_link(&model.imu_link);

@@ -324,7 +324,13 @@ impl Shared {
             return Ok(false);
         }
         gate.check(layers)?;
-        Ok(self.send(Request::Gate(gate)))
+        let lowest = (0..layers).map(|layer| gate.value(layer)).fold(1.0, f32::min);
+        let is_queued = self.send(Request::Gate(gate));
+        if is_queued {
+            // Who asks next is told of this one, also before the control thread has seen it.
+            self.set_present_gate(lowest);
+        }
+        Ok(is_queued)
     }
 
     /// What is commanded of the gate; of layers with different ones the lowest.

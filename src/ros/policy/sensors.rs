@@ -21,6 +21,9 @@ use crate::ros::rejection::{RejectionCount, Rejections};
 use crate::ros::sensor_reader::SensorReader;
 use crate::safety::{MessageFaults, RepeatWatch, SENSORS};
 
+/// How old the contacts of a robot may be that is said to have them \[ns\]: more than any control period.
+const SILENCE: i64 = 1_000_000_000;
+
 /// Sensor messages while the node is configured; all on the spin thread.
 pub struct Sensing {
     /// What understands the messages.
@@ -55,14 +58,15 @@ struct Spoken {
     joints: bool,
     imu: bool,
     contacts: bool,
-    /// The sensor whose stamp it carries. Feet that speak one by one have stamps of their own, which the reader watches, or none.
+    /// The sensor whose stamp it carries, where that tells whether it says something new. Feet that send wrenches one by one have stamps of their
+    /// own, which the reader watches.
     stamped: Option<usize>,
 }
 
 const JOINTS: Spoken = Spoken { joints: true, imu: false, contacts: false, stamped: Some(0) };
 const IMU: Spoken = Spoken { joints: false, imu: true, contacts: false, stamped: Some(1) };
-const CONTACTS: Spoken = Spoken { joints: false, imu: false, contacts: true, stamped: Some(2) };
-const ONE_FOOT: Spoken = Spoken { stamped: None, ..CONTACTS };
+/// A switch that speaks of changes alone may well repeat its last message, with the stamp of the last change.
+const CONTACTS: Spoken = Spoken { joints: false, imu: false, contacts: true, stamped: None };
 
 impl Spoken {
     /// Whether it is of a sensor that is `needed`.
@@ -83,8 +87,11 @@ impl Receiver {
             *starts = begun;
             reader.start();
         }
+        let (jumps, is_needed) = (reader.clock_jumps(), spoken.is_of(needed));
         let result = take(reader, now);
-        faults.clock_jumps = reader.clock_jumps();
+        // What is wrong with values that nobody needs is said, and stops nobody.
+        let counted = u64::from(is_needed);
+        faults.clock_jumps += counted * (reader.clock_jumps() - jumps);
         match &result {
             Ok(()) => {
                 let stamps = reader.assembler().stamps();
@@ -103,14 +110,14 @@ impl Receiver {
             Err(error) => {
                 self.rejections.note(error);
                 match error {
-                    MessageError::Order(_) => faults.reordered += 1,
-                    error if error.is_not_finite() => faults.not_finite += 1,
-                    _ => faults.refused += 1,
+                    MessageError::Order(_) => faults.reordered += counted,
+                    error if error.is_not_finite() => faults.not_finite += counted,
+                    _ => faults.refused += counted,
                 }
             }
         }
         self.control.set_faults(*faults);
-        if result.is_ok() && spoken.is_of(needed) {
+        if result.is_ok() && is_needed {
             let assembler = reader.assembler();
             let frame = if pace.is_some() { assembler.matched_of(needed) } else { assembler.latest_of(needed) };
             if let Some(frame) = frame {
@@ -128,6 +135,12 @@ impl Receiver {
             }
         }
     }
+}
+
+/// Whether a robot tells of its joints, but not of its feet, by when each sensor spoke last and the time `now` \[ns, steady clock\].
+pub fn lacks_contacts(received: [Option<i64>; SENSORS.len()], now: i64) -> bool {
+    let [joints, _, contacts] = received.map(|received| received.is_some_and(|received| now - received <= SILENCE));
+    joints && !contacts
 }
 
 /// The robot of the description at `robot`, if one is named.
@@ -175,7 +188,7 @@ pub fn subscribe(
             for (foot, topic) in feet {
                 let (mut receive, foot) = (receiver(topic), foot.clone());
                 subscribe_one(shell, topic, move |message: Bool| {
-                    receive.receive(ONE_FOOT, |reader, now| {
+                    receive.receive(CONTACTS, |reader, now| {
                         reader.foot_touches(&foot, message.data, now);
                         Ok(())
                     });
@@ -186,7 +199,7 @@ pub fn subscribe(
             for (foot, topic) in feet {
                 let (mut receive, foot) = (receiver(topic), foot.clone());
                 subscribe_one(shell, topic, move |message: WrenchStamped| {
-                    receive.receive(ONE_FOOT, |reader, now| reader.foot_wrench(&foot, &message, now));
+                    receive.receive(CONTACTS, |reader, now| reader.foot_wrench(&foot, &message, now));
                 })?;
             }
         }
@@ -224,7 +237,8 @@ mod tests {
         fn new(pace: Option<Pace>, needs_contacts: bool) -> Self {
             let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: pace.is_some() };
             let (driver, mounting) = (DriverDescription::default(), ImuMounting::default());
-            let reader = SensorReader::new(&driver, &["hip"], &["toe"], false, order, mounting).unwrap();
+            let mut reader = SensorReader::new(&driver, &["hip"], &["toe"], false, order, mounting).unwrap();
+            reader.set_needs_contacts(needs_contacts);
             let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(1, 1), oldest_received: 0 };
             let (input, frames) = triple_buffer::TripleBuffer::new(&empty).split();
             let (faults, needed) = (MessageFaults::default(), needed_sensors(needs_contacts));
@@ -258,14 +272,40 @@ mod tests {
     #[test]
     fn a_sensor_that_repeats_one_message_falls_silent_where_the_clock_makes_the_steps() {
         let mut robot = Bench::new(None, true);
-        for (sensor, spoken) in [[true, false, false], [false, true, false], [false, false, true]].into_iter().enumerate() {
+        for (sensor, spoken) in [[true, false, false], [false, true, false]].into_iter().enumerate() {
             // Until its stamps change from message to message it may be one that never stamps.
             assert_eq!([0; 3].map(|stamp| robot.hears(sensor, stamp)), [spoken; 3]);
             assert_eq!([1, 2].map(|step| robot.hears(sensor, step * PERIOD)), [spoken; 2]);
             assert_eq!([2; 3].map(|step| robot.hears(sensor, step * PERIOD)), [[false; 3]; 3], "repetitions");
             assert_eq!(robot.hears(sensor, 3 * PERIOD), spoken, "it speaks again");
         }
+        let contacts = [1, 2, 3, 3, 3].map(|step| robot.hears(2, step * PERIOD));
+        assert_eq!(contacts, [[false, false, true]; 5], "switches may repeat the message of their last change");
         assert_eq!(robot.faults(), MessageFaults::default(), "a repetition is no fault");
+    }
+
+    #[test]
+    fn wrong_contacts_are_a_fault_only_where_the_policy_needs_them() {
+        for needs_contacts in [true, false] {
+            let mut robot = Bench::new(None, needs_contacts);
+            robot.hears(2, PERIOD);
+            robot.hears(2, 3600 * 1_000_000_000);
+            let broken = RobotState { foot_contact: vec![true], foot_force: vec![f32::NAN], ..RobotState::at_rest(1, 1) };
+            let message = foot_contacts(3601 * 1_000_000_000, &["toe".to_owned()], &broken);
+            robot.receiver.receive(CONTACTS, |reader, now| reader.foot_contacts(&message, now));
+            let expected = if needs_contacts { (1, 1) } else { (0, 0) };
+            assert_eq!((robot.faults().clock_jumps, robot.faults().not_finite), expected);
+        }
+    }
+
+    #[test]
+    fn a_robot_whose_feet_fell_silent_lacks_contacts() {
+        let now = 10 * SILENCE;
+        assert!(!lacks_contacts([None; 3], now), "nothing is known yet");
+        assert!(!lacks_contacts([Some(now); 3], now));
+        assert!(lacks_contacts([Some(now), Some(now), None], now));
+        assert!(lacks_contacts([Some(now), Some(now), Some(now - SILENCE - 1)], now));
+        assert!(!lacks_contacts([Some(0), Some(0), Some(0)], now), "the whole robot is silent");
     }
 
     #[test]

@@ -121,9 +121,7 @@ pub enum ExchangeError {
         expected: f32,
     },
     /// It needs contacts, and there are none.
-    #[error(
-        "the policy needs foot contacts, and none were heard since the node was configured; load one without, or publish them"
-    )]
+    #[error("the policy needs foot contacts, and none have come for a second; load one without, or publish them")]
     Contacts,
     /// It needs what the robot does not measure.
     #[error("the policy needs joint speeds, and the last joint state lacked some; load one without, or let the driver send them")]

@@ -1,6 +1,9 @@
 //! The publishing thread: step reports as messages. Commands have a thread of their own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use r2r::Publisher;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
@@ -19,6 +22,9 @@ use crate::ros::outbox::{self, Inbox};
 use crate::ros::rejection::{RejectionCount, Rejections};
 use crate::ros::stop::Stop;
 use crate::safety::{Fault, FaultKind, Phase};
+
+/// Shortest time between two warnings of commands that are late.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
 
 /// The policy node's publishers.
 pub struct Telemetry {
@@ -50,6 +56,8 @@ pub struct Subject {
     pub reports: Inbox<StepReport>,
     /// What they mean.
     pub about: About,
+    /// Commands that were not published because newer ones took their places.
+    pub overtaken: Arc<AtomicU64>,
 }
 
 /// What reports mean.
@@ -65,16 +73,18 @@ pub struct About {
 /// The publishing thread's state.
 pub struct Publishing {
     telemetry: Telemetry,
-    /// In the order in which they came. The one before the last may still have reports when that has its first.
+    /// In the order in which they came. The last but one may still have reports when the last has its first.
     subjects: Vec<Subject>,
     timing: LoopTiming,
     said: Option<SafetyReport>,
+    /// When it was last said that commands are late.
+    said_late: Option<Instant>,
 }
 
 impl Publishing {
     /// A publishing thread without a policy.
     pub fn new(telemetry: Telemetry) -> Self {
-        Self { telemetry, subjects: Vec::new(), timing: LoopTiming::default(), said: None }
+        Self { telemetry, subjects: Vec::new(), timing: LoopTiming::default(), said: None, said_late: None }
     }
 
     /// Publishes the reports of all policies that come through `subjects`, for as long as each lives, until a stop is requested.
@@ -89,8 +99,15 @@ impl Publishing {
     fn publish_from(&mut self, subjects: &Receiver<Subject>) {
         let mut present = std::mem::take(&mut self.subjects);
         present.extend(subjects.try_iter());
-        for Subject { reports, about } in &mut present {
+        for Subject { reports, about, overtaken } in &mut present {
             reports.drain(|report| self.publish(about, report));
+            if self.said_late.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
+                let overtaken = overtaken.swap(0, Ordering::Relaxed);
+                if overtaken > 0 {
+                    tracing::warn!("commands go out late: newer ones took the place of {overtaken}");
+                    self.said_late = Some(Instant::now());
+                }
+            }
         }
         present.retain(|subject| !subject.reports.has_ended());
         self.subjects = present;
