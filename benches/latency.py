@@ -25,7 +25,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests/reference"))
 import tensors
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS", ROOT / "target/release"))
+TARGET = ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target")
+PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS") or TARGET / "release")
 CLIENT = PROGRAMS / "examples/latency"
 POLICY = ROOT / "config/policies/beetle.safetensors"
 LOADS = ["idle", "busy"]

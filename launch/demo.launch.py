@@ -33,8 +33,8 @@ def generate_launch_description():
         DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
         DeclareLaunchArgument(
             "publish_clock",
-            default_value="true",
-            description="publish the simulated time on /clock; of several simulators only one may",
+            default_value="",
+            description="publish /clock, which only one of several simulators may; empty: as in simulation.yaml",
         ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
         DeclareLaunchArgument(

@@ -23,11 +23,11 @@ pub struct WriteError {
 }
 
 /// Writes `bytes` to `path` by way of a temporary file beside it: written, flushed to the disk, renamed. Links are followed: what is replaced is the
-/// file that they lead to. What is no file, such as a pipe, a terminal or /dev/null, gets the bytes as it is, and so does the file that this program's
-/// own output goes to: were it replaced, the rest of the output would be lost.
+/// file that they lead to. What is no file, such as a pipe, a terminal or /dev/null, gets the bytes as it is, and so do the file that this program's
+/// own output goes to and, at its end, an open file (`/dev/fd/3`): were they replaced, what others write into them would be lost.
 ///
 /// # Errors
-/// [`WriteError`] with the system's reason; a file is then unchanged.
+/// [`WriteError`] with the system's reason; a file that would have been replaced is then unchanged.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError { path: path.into(), source };
     // Where there is nothing yet, or what is there cannot be looked at, writing says what is wrong.
@@ -39,8 +39,10 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
             return OpenOptions::new().write(true).open(path).and_then(|mut output| output.write_all(bytes)).map_err(failed);
         }
     }
-    let path = &followed(path).map_err(failed)?;
-    let folder = folder_of(path);
+    let Some(path) = followed(path).map_err(failed)? else {
+        return OpenOptions::new().append(true).open(path).and_then(|mut output| output.write_all(bytes)).map_err(failed);
+    };
+    let folder = folder_of(&path);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // The process id keeps two programs, and the number two threads, that write one file from sharing a temporary one.
     name.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
@@ -49,7 +51,7 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
+        std::fs::rename(&temporary, &path)?;
         // The rename itself is durable only once the folder is.
         File::open(folder)?.sync_all()
     };
@@ -59,24 +61,42 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// This program's output, if that is what is `there`.
-fn own_output(there: &Metadata) -> Option<Box<dyn Write>> {
-    let is_it = |path: &str| std::fs::metadata(path).is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()));
-    if is_it("/dev/stdout") {
-        return Some(Box::new(std::io::stdout()));
-    }
-    is_it("/dev/stderr").then(|| Box::new(std::io::stderr()) as Box<dyn Write>)
+/// Whether there is a file at `path` that [`write_durably`] replaces: nothing is lost of what it writes into.
+pub fn is_replaced(path: &Path) -> bool {
+    let Ok(there) = std::fs::metadata(path) else { return false };
+    there.is_file() && own_output(&there).is_none() && !matches!(followed(path), Ok(None))
 }
 
-/// What `path` leads to when links are followed, whether anything is there or not.
-fn followed(path: &Path) -> std::io::Result<PathBuf> {
+/// Whether what is written to `path` goes to this program's standard output.
+pub fn is_standard_output(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| is_at("/dev/stdout", &there))
+}
+
+/// This program's output, if that is what is `there`.
+fn own_output(there: &Metadata) -> Option<Box<dyn Write>> {
+    if is_at("/dev/stdout", there) {
+        return Some(Box::new(std::io::stdout()));
+    }
+    is_at("/dev/stderr", there).then(|| Box::new(std::io::stderr()) as Box<dyn Write>)
+}
+
+/// Whether what is `there` is what `path` leads to.
+fn is_at(path: &str, there: &Metadata) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (there.dev(), there.ino()))
+}
+
+/// What `path` leads to when links are followed, whether anything is there or not. None: to a file that is open, by a link of /proc that stands for it.
+/// What such a link says is no name to go by: the file may be another's of that name by now, or have none.
+fn followed(path: &Path) -> std::io::Result<Option<PathBuf>> {
     let mut path = path.to_owned();
     for _ in 0..=MOST_LINKS {
-        match std::fs::read_link(&path) {
-            Ok(target) => path = folder_of(&path).join(target),
-            // No link, or nothing at all.
-            Err(_) => return Ok(path),
+        // No link, or nothing at all.
+        let Ok(target) = std::fs::read_link(&path) else { return Ok(Some(path)) };
+        let folder = folder_of(&path);
+        if folder.canonicalize().is_ok_and(|folder| folder.starts_with("/proc")) {
+            return Ok(None);
         }
+        path = folder.join(target);
     }
     Err(std::io::Error::other(format!("more than {MOST_LINKS} links lead from one to the next")))
 }
@@ -169,6 +189,33 @@ mod tests {
         assert!(std::fs::metadata(&path).unwrap().file_type().is_fifo());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(reader.join().unwrap(), b"new");
+    }
+
+    #[test]
+    fn an_open_file_gets_the_bytes_at_its_end_and_is_not_replaced_whether_it_has_a_name_or_not() {
+        use std::io::Read;
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let [path, link] = ["log", "link"].map(|name| folder.path().join(name));
+        let mut log = OpenOptions::new().read(true).append(true).create(true).open(&path).unwrap();
+        let open = PathBuf::from(format!("/dev/fd/{}", log.as_raw_fd()));
+        symlink(&open, &link).unwrap();
+        assert!(is_replaced(&path) && !is_replaced(&open) && !is_replaced(&link));
+        log.write_all(b"before ").unwrap();
+        write_durably(&open, b"here ").unwrap();
+        write_durably(&link, b"there ").unwrap();
+        log.write_all(b"after").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"before here there after");
+        assert!(link.is_symlink());
+        std::fs::remove_file(&path).unwrap();
+        write_durably(&open, b" all").unwrap();
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        // Its position is behind what it wrote last.
+        assert_eq!(text, " all");
+        // Neither the file's name nor "log (deleted)".
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

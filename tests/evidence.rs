@@ -241,6 +241,19 @@ fn inspect_shows_blocks_groups_and_terms_and_says_when_it_finds_no_robot() {
 }
 
 #[test]
+fn inspect_refuses_options_for_an_episode_of_a_policy_without_its_robot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.safetensors");
+    std::fs::copy(repository("config/policies/beetle.safetensors"), &path).unwrap();
+    for options in [["--terrain", "{slope: 0.1}"], ["--duration", "1"]] {
+        let output = hebb([&["inspect", path.to_str().unwrap()][..], &options].concat());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{options:?}");
+        assert!(text.contains(&format!("{} has no use here", options[0])) && text.contains("--robot"), "{text}");
+    }
+}
+
+#[test]
 fn inspect_refuses_options_for_an_episode_where_it_runs_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint");
@@ -284,7 +297,8 @@ fn checkpoint() -> Checkpoint {
 #[test]
 fn inspect_shows_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let [path, report] = ["any.name", "report.json"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let [path, grown, report] =
+        ["any.name", "grown", "report.json"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
     let checkpoint = checkpoint();
     checkpoint.save(path.as_ref()).unwrap();
     assert!(Checkpoint::is_at(path.as_ref()));
@@ -292,9 +306,9 @@ fn inspect_shows_a_checkpoint() {
     let mut later = checkpoint;
     (later.experiment.evolution.sigma.decay, later.state.generation, later.state.began, later.state.restarts) = (0.5, 9, 8, 2);
     later.experiment.evolution.restarts = Some(Restarts { most: 3, population_factor: 2 });
-    later.save(report.as_ref()).unwrap();
+    later.save(grown.as_ref()).unwrap();
     // As they are in the second generation of the third descent, not as of the tenth of the first.
-    let text = printed(["inspect", &report]);
+    let text = printed(["inspect", &grown]);
     assert!(text.contains("population 512") && text.contains("2 restarts so far") && text.contains("sigma 0.05"), "{text}");
 
     let text = printed(["inspect", &path, "--json", &report]);

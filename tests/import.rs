@@ -65,6 +65,17 @@ fn an_imported_policy_replaces_the_one_of_the_same_array_and_no_other_file() {
 }
 
 #[test]
+fn an_imported_policy_for_standard_output_is_all_that_comes_out_of_it() {
+    let (folder, out, output) = import(&lively_policy().genome);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hebb"));
+    command.arg("import").arg(folder.path().join("walker.npy")).args(["--name", "walker", "--out", "/dev/stdout"]);
+    let output = command.arg("--experiment").arg(repository("config/experiments/beetle.yaml")).output().unwrap();
+    assert!(output.status.success() && output.stdout == std::fs::read(out).unwrap());
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("policy /dev/stdout, "));
+}
+
+#[test]
 fn a_genome_of_another_network_is_refused_and_nothing_is_written() {
     let (_folder, out, output) = import(&[0.5; 4352]);
     let message = String::from_utf8_lossy(&output.stderr);

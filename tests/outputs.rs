@@ -111,6 +111,93 @@ fn figures_for_the_file_that_the_output_goes_to_follow_what_was_printed() {
 }
 
 #[test]
+fn figures_for_an_open_file_follow_what_is_in_it_and_others_go_on_after_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let script = r#"exec 3>>"$1"; shift; echo before >&3; "$@" --json /dev/fd/3 && echo after >&3"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(&path).arg(env!("CARGO_BIN_EXE_hebb")).arg("inspect");
+    let output = command.arg(repository("config/policies/study/beetle_feed_forward_11.safetensors")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let json = text.strip_prefix("before\n").and_then(|text| text.strip_suffix("after\n"));
+    let report: serde_json::Value = serde_json::from_str(json.unwrap()).unwrap();
+    assert_eq!(report["kind"], "policy");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_goes_to_standard_output_is_the_file_and_nothing_else() {
+    let (_folder, file) = folder();
+    let robot = repository("config/robots/beetle.yaml");
+    let (robot, policy, inputs, targets) = (robot.to_str().unwrap(), file("policy"), file("inputs"), file("targets"));
+    let new = file("new");
+    let commands = [
+        &["feed", policy.as_str(), inputs.as_str(), "OUT"][..],
+        &["trace", policy.as_str(), "OUT", "--robot", robot, "--duration", "0.1"],
+        &["robot", "drive", robot, targets.as_str(), "OUT"],
+        &["robot", "export", robot, "--mjcf", "OUT"],
+    ];
+    for command in commands {
+        let to = |out: &str| {
+            let output = hebb(command.iter().map(|&word| if word == "OUT" { out.to_owned() } else { word.to_owned() }));
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output
+        };
+        let written = to("/dev/stdout");
+        let said = String::from_utf8(to(&new).stdout).unwrap();
+        assert_eq!(written.stdout, std::fs::read(&new).unwrap(), "{command:?}");
+        assert_eq!(String::from_utf8(written.stderr).unwrap(), said.replace(&new, "/dev/stdout"));
+        std::fs::remove_file(&new).unwrap();
+    }
+}
+
+#[test]
+fn figures_replace_figures_alone_and_never_what_a_command_reads() {
+    let (_folder, file) = folder();
+    std::fs::copy(file("policy"), file("other.safetensors")).unwrap();
+    std::fs::copy(repository("config/robots/beetle.urdf"), file("urdf")).unwrap();
+    std::fs::write(file("records"), b"{}\n{}\n").unwrap();
+    symlink(file("policy"), file("link")).unwrap();
+    let [suite, robot] = ["config/suites/robustness.yaml", "config/robots/beetle.yaml"].map(repository);
+    let [suite, robot] = [&suite, &robot].map(|path| path.to_str().unwrap());
+    let paths = ["policy", "other.safetensors", "link", "notes", "records", "urdf"].map(&file);
+    let [policy, other, link, notes, records, urdf] = paths.each_ref().map(String::as_str);
+    let (is_read, is_none) = ("is read by this command", "is there and is not JSON");
+    for (command, out, says) in [
+        (vec!["evaluate", policy, "--robot", robot, "--json"], policy, is_read),
+        (vec!["evaluate", policy, "--robot", robot, "--json"], link, is_read),
+        (vec!["evaluate", policy, "--robot", robot, "--json"], other, is_none),
+        (vec!["evaluate", policy, "--suite", suite, "--json"], other, is_none),
+        (vec!["evaluate", policy, "--suite", suite, "--records", records, "--json"], records, is_read),
+        (vec!["inspect", policy, "--json"], policy, is_read),
+        (vec!["inspect", policy, "--json"], other, is_none),
+        (vec!["inspect", policy, "--json"], notes, is_none),
+        (vec!["inspect", policy, "--json"], records, is_none),
+        (vec!["robot", "check", robot, "--json"], notes, is_none),
+        (vec!["bench", "search", "--json"], notes, is_none),
+        (vec!["robot", "export", robot, "--mjcf"], urdf, "is there and is not a MuJoCo model"),
+    ] {
+        let before = std::fs::read(out).unwrap();
+        let output = hebb([&command[..], &[out]].concat());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(says), "{command:?}: {text}");
+        assert!(output.stdout.is_empty(), "{command:?} refuses before any work");
+        assert_eq!(std::fs::read(out).unwrap(), before);
+    }
+    let same = file("same");
+    let output = hebb(["evaluate", policy, "--suite", suite, "--records", &same, "--json", &same]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("name one file"));
+    assert!(!Path::new(&same).exists());
+    for out in ["new", "new", "empty", "empty"] {
+        assert!(inspect().arg("--json").arg(file(out)).output().unwrap().status.success());
+    }
+    for _ in 0..2 {
+        assert!(hebb(["robot", "export", robot, "--mjcf", &file("model")]).status.success());
+    }
+}
+
+#[test]
 fn figures_for_a_pipe_come_out_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe");

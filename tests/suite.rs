@@ -85,7 +85,7 @@ fn of_a_last_line_without_an_end_only_what_a_killed_writer_left_is_cut_off() {
         let refused = if of_weights { WeightRecords::open(&path).err() } else { Records::open(&path).err() };
         let left = std::fs::read(&path).unwrap();
         if let Some(error) = &refused {
-            assert!(error.to_string().contains("it has no end") && left == bytes, "{error}, {left:?}");
+            assert!(error.to_string().contains("it does not end with a line break") && left == bytes, "{error}, {left:?}");
         }
         (refused.is_none(), left)
     };

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS", ROOT / "target/release"))
+TARGET = ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target")
+PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS") or TARGET / "release")
 # As in an episode of `hebb`: tilted by more than 60 degrees, or the base under 40 % of its first height.
 FALLEN_UP = 0.5
 FALLEN_HEIGHT = 0.4

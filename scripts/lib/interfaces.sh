@@ -41,18 +41,43 @@ link_programs() {
     done
 }
 
+# Which messages the Rust code in cargo's folder is of, is noted there: it may be another folder the next time.
+messages_note() {
+    local key=${record##*/}
+    echo "$cargo_target/.messages-${key%.sh}"
+}
+
+has_rust_messages() {
+    compgen -G "$cargo_target/$1/build/r2r_msg_gen-*" >/dev/null
+}
+
+# Notes that the messages of now are those of a folder of cargo in which nothing is built yet.
+note_rust_messages() {
+    local note
+    note=$(messages_note)
+    [[ ! -e $note ]] && ! has_rust_messages debug && ! has_rust_messages release || return 0
+    if [[ ! -d $cargo_target ]]; then
+        mkdir -p "$cargo_target"
+        # As cargo does where it makes the folder: backups leave it out.
+        echo "Signature: 8a477f597d28d172789f06886806bc55" >"$cargo_target/CACHEDIR.TAG"
+    fi
+    messages_fingerprint >"$note"
+}
+
 # r2r keeps the Rust code of messages by the names of folders, not by their contents; and what it keeps of its own is without the conditions for
 # which it is compiled (a clock from /clock, among others), so that both have to go.
 forget_rust_messages() {
-    local profile known=${record%.sh}.messages
-    [[ ! -r $known || $(<"$known") != "$(messages_fingerprint)" ]] || return 0
+    local profile note
+    note=$(messages_note)
+    note_rust_messages
+    [[ ! -r $note || $(<"$note") != "$(messages_fingerprint)" ]] || return 0
     for profile in debug release; do
-        compgen -G "$cargo_target/$profile/build/r2r_msg_gen-*" >/dev/null || continue
+        has_rust_messages "$profile" || continue
         say "· Making cargo forget the old messages ($profile)"
         (cd "$root" && run cargo clean --offline --package r2r_msg_gen --package r2r --profile "${profile/debug/dev}") || {
             log_tail >&2
             fail "the Rust code of the old messages cannot be removed (above)." "Remove it by hand: cargo clean"
         }
     done
-    messages_fingerprint >"$known"
+    messages_fingerprint >"$note"
 }

@@ -50,7 +50,8 @@ pub struct ComponentFigures {
 pub enum ComponentError {
     /// Series of networks of other sizes.
     #[error(
-        "`{name}` has {given} weights, `{first}` {expected}; recordings can only be compared when their networks have the same layers"
+        "`{name}` has {given} weights, `{first}` {expected}; recordings can only be compared when their networks have the same layers; \
+         of bags with several networks, --policy chooses those with its layers"
     )]
     Sizes {
         /// A series.
@@ -200,6 +201,13 @@ mod tests {
         let spread = |half_axis: f64| half_axis * (0.5f64 * 100.0 / 99.0).sqrt();
         assert!((figures.spread[0] - spread(3.0)).abs() < 1e-5 && (figures.spread[1] - spread(1.0)).abs() < 1e-5, "{figures:?}");
         assert!((figures.max[0] - 3.0).abs() < 1e-2 && (figures.min[0] + 3.0).abs() < 1e-2);
+    }
+
+    #[test]
+    fn recordings_of_other_layers_are_refused_with_the_option_that_chooses_among_them() {
+        let series = [ellipse("large", 50, 0.0, 2.0), WeightSeries::new("small", 0.02, &[3], vec![0.0; 30])];
+        let error = Components::fit(&series, 2).unwrap_err().to_string();
+        assert!(error.starts_with("`small` has 3 weights, `large` 40") && error.contains("--policy"), "{error}");
     }
 
     #[test]

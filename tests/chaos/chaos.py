@@ -22,7 +22,8 @@ from pathlib import Path
 
 from small_experiment import ROOT, checkpoint_hash, write_experiment
 
-PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS", ROOT / "target/release"))
+TARGET = ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target")
+PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS") or TARGET / "release")
 GENERATIONS = 24
 LEASE = 1.0
 KILLS, STOPS, NODE_KILLS = 10, 3, 2

@@ -23,7 +23,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 import tensors
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS", ROOT / "target/release"))
+TARGET = ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target")
+PROGRAMS = Path(os.environ.get("HEBB_PROGRAMS") or TARGET / "release")
 POLICY = ROOT / "config/policies/beetle.safetensors"
 ROBOT = ROOT / "config/robots/beetle.yaml"
 # What the policy node needs in simulation beside its defaults, which are those of a robot.

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,47 @@ def staged():
     folders = [prefix for prefix in prefixes if prefix.is_relative_to(ROOT / ".ros/interfaces")]
     if not folders:
         pytest.skip("the messages come from a workspace, not from scripts/setup")
-    return folders[0]
+    yield folders[0]
+    # It links the programs of this run again, whichever folder a test named.
+    with_ros()
 
 
-@pytest.mark.usefixtures("staged")
-def test_programs_are_looked_for_where_cargo_puts_them(tmp_path, monkeypatch):
+def programs_of(file, **environment):
+    """Where a script looks for the programs in that environment."""
+    script = "import runpy, sys; sys.path += sys.argv[2:]; print(runpy.run_path(sys.argv[1])['PROGRAMS'])"
+    modules = [ROOT / "tests/reference", ROOT / "tests/chaos"]
+    others = {name: value for name, value in os.environ.items() if name not in ("HEBB_PROGRAMS", "CARGO_TARGET_DIR")}
+    done = subprocess.run(
+        [sys.executable, "-c", script, ROOT / file, *modules],
+        env={**others, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.mark.parametrize(
+    "file", ["scripts/lib/demo.py", "tests/ros/conftest.py", "tests/chaos/chaos.py", "benches/latency.py"]
+)
+def test_programs_are_looked_for_where_cargo_puts_them_unless_somebody_says_where(file, tmp_path):
+    assert programs_of(file) == ROOT / "target/release"
+    assert programs_of(file, CARGO_TARGET_DIR="elsewhere") == ROOT / "elsewhere/release"
+    assert programs_of(file, CARGO_TARGET_DIR=str(tmp_path)) == tmp_path / "release"
+    assert programs_of(file, CARGO_TARGET_DIR=str(tmp_path), HEBB_PROGRAMS="/opt/mine") == Path("/opt/mine")
+
+
+def test_ros2_launch_starts_what_cargo_builds_now_whatever_was_built_elsewhere_before(staged, tmp_path, monkeypatch):
     monkeypatch.delenv("HEBB_PROGRAMS", raising=False)
-    for given in [str(tmp_path), "elsewhere"]:
-        found = with_ros("printenv", "HEBB_PROGRAMS", CARGO_TARGET_DIR=given)
-        assert found.stdout.strip() == f"{ROOT / given}/release", found.stderr
-    chosen = with_ros("printenv", "HEBB_PROGRAMS", CARGO_TARGET_DIR=str(tmp_path), HEBB_PROGRAMS="/opt/mine")
-    assert chosen.stdout.strip() == "/opt/mine", chosen.stderr
+    link = staged / "lib/hebbian_locomotion/policy"
+    before = link.readlink()
+    done = with_ros("printenv", "HEBB_PROGRAMS", CARGO_TARGET_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert link.readlink() == tmp_path / "release/policy"
+    assert with_ros().returncode == 0
+    assert link.readlink() == before
 
 
 def test_ros2_run_finds_the_programs_where_cargo_puts_them_now(tmp_path):
@@ -48,6 +79,41 @@ def test_ros2_run_finds_the_programs_where_cargo_puts_them_now(tmp_path):
         links = sorted((tmp_path / "prefix/lib/hebbian_locomotion").iterdir())
         assert {"hebb", "policy", "simulator"} <= {link.name for link in links}
         assert [link.readlink() for link in links] == [tmp_path / target / "release" / link.name for link in links]
+
+
+def test_setup_forgets_the_rust_code_of_old_messages_in_each_folder_that_cargo_builds_into(tmp_path):
+    script = """
+        root=$1 folder=$2 record=$2/environment/made.sh log=/dev/null
+        for part in console ros interfaces; do source "$root/scripts/lib/$part.sh"; done
+        messages_fingerprint() { cat "$folder/messages"; }
+        forget_rust_messages
+    """
+    log, cargo, messages = tmp_path / "log", tmp_path / "bin/cargo", tmp_path / "messages"
+    cargo.parent.mkdir()
+    cargo.write_text(f'#!/bin/sh\necho "$*" >>{log}\n')
+    cargo.chmod(0o755)
+
+    def cleanings(target):
+        log.unlink(missing_ok=True)
+        own = {"PATH": f"{cargo.parent}:{os.environ['PATH']}", "CARGO_TARGET_DIR": str(tmp_path / target)}
+        command = ["bash", "-euc", script, "bash", ROOT, tmp_path]
+        subprocess.run(command, env={**os.environ, **own}, capture_output=True, timeout=60, check=True)
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    def build(target, profile):
+        (tmp_path / target / profile / "build/r2r_msg_gen-0123").mkdir(parents=True)
+
+    messages.write_text("first")
+    assert [cleanings("one"), cleanings("two")] == [0, 0]
+    build("one", "release")
+    build("two", "debug")
+    assert [cleanings("one"), cleanings("two")] == [0, 0]
+    messages.write_text("second")
+    assert [cleanings("one"), cleanings("one")] == [1, 0]
+    assert [cleanings("two"), cleanings("two")] == [1, 0]
+    # Of which messages such a folder is, nobody knows.
+    build("without_note", "release")
+    assert [cleanings("without_note"), cleanings("without_note")] == [1, 0]
 
 
 @pytest.mark.usefixtures("staged")

@@ -52,18 +52,37 @@ def test_each_node_has_a_name_so_that_arguments_win_over_the_file_of_parameters(
     assert [call.lineno for call in calls if "name" not in {keyword.arg for keyword in call.keywords}] == []
 
 
+def declarations(file):
+    return [call for call in nodes(file, ast.Call) if is_call(call, "DeclareLaunchArgument")]
+
+
 def declared(file):
-    return [call.args[0].value for call in nodes(file, ast.Call) if is_call(call, "DeclareLaunchArgument")]
+    return [call.args[0].value for call in declarations(file)]
+
+
+def handed_on(file, included):
+    """Names of the arguments that a launch file hands on to the one that it includes."""
+    variables = {ast.unparse(each.targets[0]): each.value for each in nodes(file, ast.Assign)}
+    calls = [call for call in nodes(file, ast.Call) if is_call(call, "include")]
+    [names] = [call.args[1] for call in calls if call.args[0].value == included]
+    return [name.value for name in variables.get(ast.unparse(names), names).elts]
 
 
 @pytest.mark.parametrize("name", ["demo", "robot"])
 def test_a_simulation_can_leave_the_clock_to_another(name):
-    file, simulation = (ROOT / f"launch/{each}.launch.py" for each in [name, "simulation"])
-    assert "publish_clock" in declared(file) and "publish_clock" in declared(simulation)
-    passed = [node for node in nodes(file, ast.List) if "'publish_clock'" in map(ast.unparse, node.elts)]
-    assert len(passed) == 1, "it is handed on to the simulation"
-    keys = [ast.unparse(key) for each in nodes(simulation, ast.Dict) for key in each.keys]
-    assert "'publish_clock'" in keys
+    file = ROOT / f"launch/{name}.launch.py"
+    assert "publish_clock" in handed_on(file, "simulation")
+    for each in [file, ROOT / "launch/simulation.launch.py"]:
+        [argument] = [call for call in declarations(each) if call.args[0].value == "publish_clock"]
+        default = {keyword.arg: keyword.value for keyword in argument.keywords}["default_value"]
+        assert default.value == "", "where nobody gives it, the file of parameters counts"
+
+
+def test_a_file_of_parameters_says_who_makes_the_time_where_no_argument_does():
+    file, entry = ROOT / "launch/simulation.launch.py", "'publish_clock': ParameterValue("
+    assert ast.unparse(ast.parse(file.read_text())).count(entry) == 1
+    [condition] = [each for each in nodes(file, ast.If) if entry in ast.unparse(each)]
+    assert ast.unparse(condition.test) == "LaunchConfiguration('publish_clock').perform(context)"
 
 
 def test_there_are_launch_files_to_look_at():

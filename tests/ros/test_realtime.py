@@ -31,7 +31,9 @@ def test_the_threads_of_commands_alone_get_their_priority_and_their_processor(wo
     node = world.start_policy(realtime__priority=PRIORITY, realtime__processors=f"'{processor}'")
     world.spin_until(lambda: len(states) > 20, "control steps")
     assert "no real-time priority" not in node.output()
-    chosen = {thread_called(node, name): priority for name, priority in [("control", PRIORITY), ("command", PRIORITY + 1)]}
+    chosen = {
+        thread_called(node, name): priority for name, priority in [("control", PRIORITY), ("command", PRIORITY + 1)]
+    }
     for thread, priority in chosen.items():
         assert os.sched_getscheduler(thread) == os.SCHED_FIFO
         assert os.sched_getparam(thread).sched_priority == priority

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use hebbian_locomotion::recording::{Bag, Integrity, Repair, repair};
 
 use crate::Failure;
+use crate::output::refuse_json_loss;
 use crate::report::write_json;
 
 #[derive(clap::Args)]
@@ -20,6 +21,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_json_loss(arguments.json.as_deref(), [arguments.bag.as_path()])?;
     let bag = Bag::open(&arguments.bag)?;
     if let Some(folder) = &arguments.repair {
         let repair = repair(&bag, folder)?;

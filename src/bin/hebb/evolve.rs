@@ -188,18 +188,3 @@ fn line(g: &Generation, failures: FailureCounts, rate: f64) -> String {
         100.0 * g.falls
     )
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_has_a_line_for_each_generation_though_a_terminal_shows_the_bar() {
-        // `> log`, `| tee log`: the bar is on the terminal of standard error.
-        assert!(prints_lines(false, false));
-        assert!(prints_lines(false, true));
-        // `2> log`: nobody sees the bar.
-        assert!(prints_lines(true, true));
-        assert!(!prints_lines(true, false));
-    }
-}

@@ -10,6 +10,7 @@ use hebbian_locomotion::policy::PolicyFile;
 use serde::Serialize;
 
 use crate::Failure;
+use crate::output::refuse_json_loss;
 use crate::report::write_json;
 use crate::world::WorldArguments;
 
@@ -54,6 +55,8 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let files = [arguments.policy.as_path()].into_iter().chain(arguments.world.files());
+    refuse_json_loss(arguments.json.as_deref(), files)?;
     let (mut file, hash) = PolicyFile::load(&arguments.policy)?;
     let robot = arguments.world.robot(&arguments.policy, &file)?;
     let episode = Episode::new(robot, arguments.world.settings(&file)?)?;

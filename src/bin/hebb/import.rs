@@ -6,7 +6,7 @@ use hebbian_locomotion::evolution::Experiment;
 use hebbian_locomotion::policy::{PolicyFile, import};
 
 use crate::Failure;
-use crate::output::refuse_loss;
+use crate::output::{refuse_loss, say_written};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -39,6 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         refuse_loss(&arguments.out, &[&arguments.genome, &arguments.experiment], &format!("a policy {source}"), is_own)?;
     }
     let hash = file.save(&arguments.out)?;
-    println!("policy {}, {} numbers\nsha256 {hash}", arguments.out.display(), file.genome.len());
+    let numbers = file.genome.len();
+    say_written(&arguments.out, &format!("policy {}, {numbers} numbers\nsha256 {hash}", arguments.out.display()));
     Ok(())
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::numbers::{print_genome, short};
+use crate::output::refuse_json_loss;
 use crate::report::{print_ablation, write_json};
 use crate::world::WorldArguments;
 
@@ -52,6 +53,8 @@ struct CheckpointReport<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let files = [arguments.policy.as_path()].into_iter().chain(arguments.world.files());
+    refuse_json_loss(arguments.json.as_deref(), files)?;
     if Checkpoint::is_at(&arguments.policy) { inspect_checkpoint(arguments) } else { inspect_policy(arguments) }
 }
 
@@ -61,6 +64,8 @@ fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
     if metadata.network.plastic().is_none() {
         let kind = metadata.network.kind();
         refuse_world(arguments, &format!("a policy of kind {kind}, which has no rule whose terms could be measured"))?;
+    } else if let Some(path) = arguments.world.missing_robot(&arguments.policy, &file) {
+        refuse_world(arguments, &format!("a policy without its robot: there is no {}; name it by --robot", path.display()))?;
     }
     let provenance = &metadata.provenance;
     println!("policy      {}\nsha256      {hash}", metadata.name);

@@ -1,10 +1,12 @@
 //! What is lost where a command writes its file.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use hebbian_locomotion::durable::{is_replaced, is_standard_output};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::Failure;
@@ -13,20 +15,57 @@ use crate::Failure;
 const LONGEST_HEADER: u64 = 1 << 20;
 
 /// Refuses to write `out` where that would lose something: one of `inputs`, which the command reads, or a file of which `is_own` does not say that the same
-/// command wrote it before. `kind` is what it writes, in words. Nothing is lost of an empty file, a pipe or a device.
+/// command wrote it before. `kind` is what it writes, in words. Nothing is lost of an empty file, nor of what is written into, as a pipe or a device.
 pub fn refuse_loss(out: &Path, inputs: &[&Path], kind: &str, is_own: impl FnOnce(&Path) -> bool) -> Result<(), Failure> {
+    match loss(out, inputs.iter().copied(), kind, is_own) {
+        Some(lost) => Err(format!("{lost}; name another file, or replace it by --force").into()),
+        None => Ok(()),
+    }
+}
+
+/// The same for the figures of a command that has no --force: refuses to write `json`, where that was asked for, over one of `inputs` or over what is no
+/// JSON. To be called before any work, which would be in vain.
+pub fn refuse_json_loss<'a>(json: Option<&Path>, inputs: impl IntoIterator<Item = &'a Path>) -> Result<(), Failure> {
+    match json.and_then(|out| loss(out, inputs, "JSON", is_json)) {
+        Some(lost) => Err(format!("--json: {lost}; name another file").into()),
+        None => Ok(()),
+    }
+}
+
+/// What would be lost if `out` were written, in words.
+pub fn loss<'a>(
+    out: &Path,
+    inputs: impl IntoIterator<Item = &'a Path>,
+    kind: &str,
+    is_own: impl FnOnce(&Path) -> bool,
+) -> Option<String> {
     // Where there is nothing, or what is there cannot be looked at, writing says what is wrong.
-    let Ok(there) = std::fs::metadata(out) else { return Ok(()) };
-    if !there.is_file() || there.len() == 0 {
-        return Ok(());
-    }
+    let there = std::fs::metadata(out).ok().filter(|there| there.len() > 0 && is_replaced(out))?;
     // Whatever links lead to it.
-    let is_it = |path: &&Path| std::fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (there.dev(), there.ino()));
-    let refused = |why: &str| Err(format!("{} {why}; name another file, or replace it by --force", out.display()).into());
-    if inputs.iter().any(is_it) {
-        return refused("is read by this command and would be lost");
+    let is_it = |path: &Path| std::fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (there.dev(), there.ino()));
+    if inputs.into_iter().any(is_it) {
+        return Some(format!("{} is read by this command and would be lost", out.display()));
     }
-    if is_own(out) { Ok(()) } else { refused(&format!("is there and is not {kind}")) }
+    (!is_own(out)).then(|| format!("{} is there and is not {kind}", out.display()))
+}
+
+/// Whether `path` is one JSON object or list and nothing else, as `--json` writes it; records, one a line, are not.
+fn is_json(path: &Path) -> bool {
+    let is_one = |file: File| {
+        let mut file = BufReader::new(file);
+        let begins = file.fill_buf().is_ok_and(|bytes| bytes.starts_with(b"{") || bytes.starts_with(b"["));
+        begins && serde_json::from_reader::<_, IgnoredAny>(file).is_ok()
+    };
+    File::open(path).is_ok_and(is_one)
+}
+
+/// Says what a command wrote to `out`, where it was not standard output: there, nothing may follow it.
+pub fn say_written(out: &Path, text: &str) {
+    if is_standard_output(out) {
+        eprintln!("{text}");
+    } else {
+        println!("{text}");
+    }
 }
 
 /// Whether `path` is a safetensors file of just such tensors: all that are `needed`, and beside them none but those that are `optional`.

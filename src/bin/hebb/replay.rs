@@ -7,6 +7,7 @@ use hebbian_locomotion::recording::{Bag, Comparison, GapReason, ReplayReport, Re
 
 use crate::Failure;
 use crate::bag::integrity;
+use crate::output::refuse_json_loss;
 use crate::report::write_json;
 
 #[derive(clap::Args)]
@@ -27,6 +28,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_json_loss(arguments.json.as_deref(), [arguments.bag.as_path(), arguments.policy.as_path()])?;
     let bag = Bag::open(&arguments.bag)?;
     let (file, hash) = PolicyFile::load(&arguments.policy)?;
     let settings = ReplaySettings { node: arguments.node.clone(), any_policy: arguments.any_policy };

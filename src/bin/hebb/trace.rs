@@ -8,7 +8,7 @@ use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::PolicyFile;
 
 use crate::Failure;
-use crate::output::{holds_tensors, refuse_loss};
+use crate::output::{holds_tensors, refuse_loss, say_written};
 use crate::world::WorldArguments;
 
 /// Tensors of every trace, and those of some.
@@ -65,6 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         trace.note_rule(meter.traced());
     }
     trace.save(&arguments.out)?;
-    println!("{} control steps, {:.3} m/s, in {}", result.control_steps, result.speed, arguments.out.display());
+    let (steps, speed) = (result.control_steps, result.speed);
+    say_written(&arguments.out, &format!("{steps} control steps, {speed:.3} m/s, in {}", arguments.out.display()));
     Ok(())
 }

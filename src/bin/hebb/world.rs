@@ -57,6 +57,12 @@ impl WorldArguments {
         options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
 
+    /// What these options name that may be a file.
+    pub fn files(&self) -> Vec<&Path> {
+        let described = [&self.terrain, &self.damage].into_iter().flatten().map(Path::new);
+        self.robot.as_deref().into_iter().chain(described).collect()
+    }
+
     /// Length of an episode \[s\].
     pub fn duration(&self) -> f32 {
         self.duration.unwrap_or(DURATION)

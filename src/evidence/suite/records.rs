@@ -85,7 +85,10 @@ impl Lines {
         }
         if !rest.is_empty() {
             if !is_cut_short::<T>(rest) {
-                return Err(refused(records.len(), "it has no end, and is not the beginning of a record".to_owned()));
+                return Err(refused(
+                    records.len(),
+                    "it does not end with a line break, and is not the beginning of a record".to_owned(),
+                ));
             }
             file.set_len(whole as u64).map_err(io)?;
         }
@@ -101,7 +104,8 @@ impl Lines {
     }
 }
 
-/// Whether `rest`, which has no end, is what a killed writer leaves of a record: it begins like one, and is not the whole of something else.
+/// Whether `rest`, which does not end with a line break, is what a killed writer leaves of a record: it begins like one, and is not the whole of
+/// something else.
 fn is_cut_short<T: DeserializeOwned>(rest: &[u8]) -> bool {
     let begins = rest.starts_with(BEGINNING) || BEGINNING.starts_with(rest);
     begins && (serde_json::from_slice::<T>(rest).is_ok() || serde_json::from_slice::<IgnoredAny>(rest).is_err())

@@ -9,6 +9,7 @@ use hebbian_locomotion::durable::write_durably;
 use hebbian_locomotion::evidence::{PlotError, RunHistory};
 
 use crate::Failure;
+use crate::output::refuse_json_loss;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -44,6 +45,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let files = arguments.paths.iter().chain(&arguments.policy).map(PathBuf::as_path);
+    refuse_json_loss(arguments.json.as_deref(), files)?;
     let (runs, recordings): (Vec<_>, Vec<_>) = arguments.paths.iter().partition(|path| RunHistory::is_at(path));
     match (runs.first(), recordings.first()) {
         (Some(run), Some(recording)) => {

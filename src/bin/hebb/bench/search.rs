@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{give, quantile};
 use crate::Failure;
+use crate::output::refuse_json_loss;
 use crate::report::progress_bar;
 
 /// The program; part of this one, so that it works wherever that is installed.
@@ -86,6 +87,7 @@ struct Report {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_json_loss(arguments.json.as_deref(), [])?;
     let tasks = tasks(arguments.seeds);
     let bar = progress_bar(tasks.len() as u64 * arguments.seeds, "{bar:30.cyan} {percent:>3}%  {eta} left");
     let suite: Vec<Best> = tasks

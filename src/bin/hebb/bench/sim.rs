@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::gait::{Gait, GaitReport};
 use super::{Rounds, Timing, cpu, cpu_seconds_of, give, median};
 use crate::Failure;
+use crate::output::refuse_json_loss;
 use crate::report::progress_bar;
 
 #[derive(clap::Args)]
@@ -94,6 +95,7 @@ struct Episodes {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_json_loss(arguments.json.as_deref(), [arguments.robot.as_path()])?;
     let robot = Arc::new(RobotModel::load(&arguments.robot)?);
     let rounds = if arguments.quick { arguments.rounds.div_ceil(10) } else { arguments.rounds };
     let uneven = Relief::Uneven(Uneven { height: 0.03, ..Uneven::default() });

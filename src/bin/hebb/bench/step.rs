@@ -15,6 +15,7 @@ use super::bandwidth::{BYTES_MOVED, BYTES_READ, Traffic};
 use super::peers::{Peers, PeersError};
 use super::{Rounds, Timing, cpu, give, quantile, time};
 use crate::Failure;
+use crate::output::refuse_json_loss;
 use crate::report::progress_bar;
 
 #[derive(clap::Args)]
@@ -141,6 +142,7 @@ struct Square {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_json_loss(arguments.json.as_deref(), [])?;
     let scale = if arguments.quick { 10 } else { 1 };
     let rounds = arguments.rounds.div_ceil(scale);
     let mut subjects = NETS.iter().map(|layers| Subject::new(layers)).collect::<Result<Vec<_>, Failure>>()?;

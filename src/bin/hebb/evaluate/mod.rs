@@ -11,6 +11,7 @@ use hebbian_locomotion::policy::{Ablation, PolicyFile};
 use serde::Serialize;
 
 use crate::Failure;
+use crate::output::refuse_json_loss;
 use crate::report::{RobotWarnings, print_ablation, write_json};
 use crate::world::WorldArguments;
 
@@ -67,6 +68,12 @@ struct Report {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let named = [&arguments.suite, &arguments.records].into_iter().flatten();
+    let files = arguments.policies.iter().chain(&arguments.control).chain(named).map(PathBuf::as_path);
+    refuse_json_loss(arguments.json.as_deref(), files.chain(arguments.world.files()))?;
+    if arguments.records.is_some() && arguments.records == arguments.json {
+        return Err("--records and --json name one file; the figures would replace the records".into());
+    }
     match (&arguments.suite, &arguments.policies[..]) {
         (Some(path), _) => suite::run(arguments, path),
         (None, [policy]) => evaluate(arguments, policy),

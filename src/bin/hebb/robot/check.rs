@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{judge, print_report, print_warnings};
 use crate::Failure;
+use crate::output::refuse_json_loss;
 use crate::report::write_json;
 
 #[derive(clap::Args)]
@@ -37,6 +38,7 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_json_loss(arguments.json.as_deref(), [arguments.robot.as_path()])?;
     let robot = Arc::new(RobotModel::load(&arguments.robot)?);
     print_warnings(&robot.warnings);
     println!("robot    {}, {} joints, {} bodies", robot.name, robot.joints.len(), robot.bodies.len());

@@ -20,7 +20,7 @@ use hebbian_locomotion::tensors::{f32_bytes, f32_values};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::Failure;
-use crate::output::{holds_tensors, refuse_loss};
+use crate::output::{holds_tensors, refuse_loss, say_written};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let views = tensors.iter().map(|(name, shape, data)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), data)?)));
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     write_durably(&arguments.out, &serialize(views, None)?)?;
-    println!("{steps} control steps, in {}", arguments.out.display());
+    say_written(&arguments.out, &format!("{steps} control steps, in {}", arguments.out.display()));
     Ok(())
 }
 
