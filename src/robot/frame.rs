@@ -33,13 +33,26 @@ pub struct FrameAssembler {
     frame: SensorFrame,
     stamps: [Option<Stamp>; 3],
     received: [i64; 3],
+    needed: [bool; 3],
 }
 
 impl FrameAssembler {
-    /// An assembler for a robot with so many `joints` and `feet`.
+    /// An assembler for a robot with so many `joints` and `feet`, of which all sensors are needed.
     pub fn new(joints: usize, feet: usize) -> Self {
         let state = RobotState::at_rest(joints, feet);
-        Self { frame: SensorFrame { stamp: 0, state, oldest_received: 0 }, stamps: [None; 3], received: [0; 3] }
+        let frame = SensorFrame { stamp: 0, state, oldest_received: 0 };
+        Self { frame, stamps: [None; 3], received: [0; 3], needed: [true; 3] }
+    }
+
+    /// Says which sensors are needed from the next message on: joints, which always are, IMU and contacts. The others are not waited for and
+    /// make no frame old; what they sent last is in it.
+    pub fn set_needed(&mut self, needed: [bool; 3]) {
+        self.needed = needed;
+    }
+
+    /// Which sensors are needed: joints, IMU and contacts.
+    pub fn needed(&self) -> [bool; 3] {
+        self.needed
     }
 
     /// Takes joint values with `write`, which fills positions and speeds in joint order. `now` is the steady clock \[ns\].
@@ -73,7 +86,8 @@ impl FrameAssembler {
     fn note(&mut self, source: Source, stamp: Stamp, now: i64) {
         self.stamps[source as usize] = Some(stamp);
         self.received[source as usize] = now;
-        self.frame.oldest_received = self.received.into_iter().min().unwrap_or(now);
+        let of_needed = self.received.into_iter().zip(self.needed).filter_map(|(received, needed)| needed.then_some(received));
+        self.frame.oldest_received = of_needed.min().unwrap_or(now);
     }
 
     /// The stamp of the latest joint values.
@@ -86,34 +100,17 @@ impl FrameAssembler {
         self.stamps
     }
 
-    /// The frame, if all its parts carry the same stamp.
+    /// The frame, if all of its parts that are needed carry the same stamp.
     pub fn matched(&self) -> Option<&SensorFrame> {
-        self.matched_of([true; 3])
-    }
-
-    /// The same with respect to the sensors that are `needed`, in the order of joints, which always are, IMU and contacts. What the others sent
-    /// last is in it, too.
-    pub fn matched_of(&self, needed: [bool; 3]) -> Option<&SensorFrame> {
         let stamp = self.stamps[0]?;
         let fits = |(other, needed): (&Option<Stamp>, bool)| !needed || *other == Some(stamp);
-        self.stamps.iter().zip(needed).all(fits).then_some(&self.frame)
+        self.stamps.iter().zip(self.needed).all(fits).then_some(&self.frame)
     }
 
-    /// The frame of the latest values, once each sensor has sent some.
+    /// The frame of the latest values, once each sensor that is needed has sent some.
     pub fn latest(&self) -> Option<&SensorFrame> {
-        self.latest_of([true; 3])
-    }
-
-    /// The same with respect to the sensors that are `needed`, as in [`Self::matched_of`].
-    pub fn latest_of(&self, needed: [bool; 3]) -> Option<&SensorFrame> {
         let fits = |(stamp, needed): (&Option<Stamp>, bool)| !needed || stamp.is_some();
-        self.stamps.iter().zip(needed).all(fits).then_some(&self.frame)
-    }
-
-    /// When the oldest part of the frame was received, of those from sensors that are `needed`, as in [`Self::matched_of`] \[ns, steady clock\].
-    pub fn oldest_received_of(&self, needed: [bool; 3]) -> i64 {
-        let of_needed = self.received.into_iter().zip(needed).filter_map(|(received, needed)| needed.then_some(received));
-        of_needed.min().unwrap_or(self.frame.oldest_received)
+        self.stamps.iter().zip(self.needed).all(fits).then_some(&self.frame)
     }
 }
 
@@ -151,20 +148,24 @@ mod tests {
 
     #[test]
     fn a_sensor_that_is_not_needed_is_not_waited_for_and_makes_no_frame_old() {
-        let mut assembler = FrameAssembler::new(1, 1);
-        let needed = [true, true, false];
+        let mut needing = FrameAssembler::new(1, 1);
+        let mut assembler = needing.clone();
+        assembler.set_needed([true, true, false]);
         feed(&mut assembler, &[Source::Imu], 10, 100);
-        assert_eq!((assembler.matched_of(needed), assembler.latest_of(needed)), (None, None), "without joints");
+        assert_eq!((assembler.matched(), assembler.latest()), (None, None), "without joints");
         feed(&mut assembler, &[Source::Joints], 10, 101);
-        assert!(assembler.matched_of(needed).is_some() && assembler.latest_of(needed).is_some());
-        assert_eq!((assembler.matched(), assembler.latest()), (None, None));
-        assert_eq!(assembler.oldest_received_of(needed), 100);
+        assert!(assembler.matched().is_some_and(|frame| frame.oldest_received == 100) && assembler.latest().is_some());
+        feed(&mut needing, &[Source::Imu, Source::Joints], 10, 101);
+        assert_eq!((needing.matched(), needing.latest()), (None, None));
         // It speaks now and then, of an instant of its own.
-        feed(&mut assembler, &[Source::Contacts], 7, 102);
-        feed(&mut assembler, &[Source::Imu, Source::Joints], 20, 200);
-        assert_eq!((assembler.stamps(), assembler.matched()), ([Some(20), Some(20), Some(7)], None));
-        assert!(assembler.matched_of(needed).unwrap().state.foot_contact[0]);
-        assert_eq!((assembler.oldest_received_of(needed), assembler.oldest_received_of([true; 3])), (200, 102));
+        for assembler in [&mut needing, &mut assembler] {
+            feed(assembler, &[Source::Contacts], 7, 102);
+            feed(assembler, &[Source::Imu, Source::Joints], 20, 200);
+            assert_eq!(assembler.stamps(), [Some(20), Some(20), Some(7)]);
+        }
+        assert_eq!((needing.matched(), needing.latest().unwrap().oldest_received), (None, 102));
+        let frame = assembler.matched().unwrap();
+        assert_eq!((frame.state.foot_contact[0], frame.oldest_received), (true, 200));
     }
 
     #[test]

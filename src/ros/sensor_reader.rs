@@ -23,7 +23,6 @@ pub struct SensorReader {
     feet: NameMap,
     needs_velocity: bool,
     lacks_velocity: bool,
-    needs_contacts: bool,
     attitude: Attitude,
     imu_frame: ImuFrame,
     contacts: Contacts,
@@ -67,7 +66,6 @@ impl SensorReader {
             feet: NameMap::new("foot", feet.iter().copied()),
             needs_velocity,
             lacks_velocity: false,
-            needs_contacts: true,
             attitude: Attitude::new(driver, mounting)?,
             imu_frame: ImuFrame::default(),
             contacts: Contacts::new(driver, joints, feet, order.clock_jump)?,
@@ -99,9 +97,10 @@ impl SensorReader {
         self.needs_velocity = needs_velocity;
     }
 
-    /// Whether joint states from whose efforts contacts are told must have them from now on, as they must at first.
-    pub fn set_needs_contacts(&mut self, needs_contacts: bool) {
-        self.needs_contacts = needs_contacts;
+    /// Which sensors, as [`SENSORS`](crate::safety::SENSORS), are needed from now on; at first all are. Efforts from which contacts are told
+    /// must be there where contacts are needed.
+    pub fn set_needed(&mut self, needed: [bool; 3]) {
+        self.assembler.set_needed(needed);
     }
 
     /// Whether the last joint state that was taken lacked the speed of a joint.
@@ -156,7 +155,8 @@ impl SensorReader {
         if !velocity.is_empty() {
             length("velocity", velocity.len(), names.len())?;
         }
-        if self.needs_contacts && matches!(self.contacts, Contacts::Effort(_)) {
+        let [.., needs_contacts] = self.assembler.needed();
+        if needs_contacts && matches!(self.contacts, Contacts::Effort(_)) {
             if effort.is_empty() {
                 return Err(MessageError::NotMeasured("contacts come from joint efforts, and the message has none"));
             }
@@ -169,7 +169,7 @@ impl SensorReader {
             if self.needs_velocity {
                 number("velocity", velocity)?;
             }
-            if self.needs_contacts && self.contacts.need_effort(index) {
+            if needs_contacts && self.contacts.need_effort(index) {
                 number("effort", effort)?;
             }
         }

@@ -134,7 +134,8 @@ fn evolve(run: &mut Run, milestone: f32) -> Result<(), Failure> {
         let failures = outcomes.iter().filter_map(|outcome| outcome.err()).collect();
         let line = line(&generation, failures, episodes as f64 / start.elapsed().as_secs_f64());
         bar.set_message(line.clone());
-        if prints_lines(std::io::stdout().is_terminal(), bar.is_hidden()) {
+        // A line of each generation where the output is kept or read by a program, and where there is no bar to say the same.
+        if !std::io::stdout().is_terminal() || bar.is_hidden() {
             let per_generation = start.elapsed().as_secs_f64() / done as f64;
             let rest = duration(Duration::from_secs_f64(per_generation * (left - done) as f64));
             bar.suspend(|| println!("{line}  {rest} left"));
@@ -155,11 +156,6 @@ fn evolve(run: &mut Run, milestone: f32) -> Result<(), Failure> {
         println!("mean speed of the population reached {milestone} m/s in generation {generation}, after {}", duration(time));
     }
     Ok(())
-}
-
-/// Whether each generation is a line of the output: where that is kept or read by a program, and where there is no bar to say the same.
-fn prints_lines(output_is_terminal: bool, bar_is_hidden: bool) -> bool {
-    !output_is_terminal || bar_is_hidden
 }
 
 /// The policy that the run came to, with its ablation.

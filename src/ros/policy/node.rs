@@ -247,8 +247,7 @@ impl PolicyNode {
     pub fn take_over(&self, new: Known) -> Result<(), NodeError> {
         if let Some(sensing) = self.sensing.borrow_mut().as_mut() {
             sensing.reader.set_needs_velocity(new.metadata.observation.needs_velocity());
-            sensing.reader.set_needs_contacts(new.metadata.needs_contacts());
-            sensing.needed = needed_sensors(new.metadata.needs_contacts());
+            sensing.reader.set_needed(needed_sensors(new.metadata.needs_contacts()));
         }
         self.control.set_layers(new.metadata.gate_dimensions().layers);
         self.keeping.set(self.kept.borrow().clone().filter(|_| self.keeps(&new)));
@@ -299,7 +298,7 @@ impl PolicyNode {
         // Without a description the IMU is taken to be mounted as the base lies.
         let mounting = model.as_ref().map(|model| ImuMounting::new(&model.imu)).unwrap_or_default();
         let mut reader = SensorReader::new(&self.driver, &joints, &feet, needs_velocity, order, mounting)?;
-        reader.set_needs_contacts(known.metadata.needs_contacts());
+        reader.set_needed(needed_sensors(known.metadata.needs_contacts()));
         if let Some(model) = &model {
             self.driver.check_units(model)?;
             reader.set_imu_link(&model.imu_link);
@@ -314,9 +313,9 @@ impl PolicyNode {
         self.announce(&known)?;
         self.control.forget_sensors();
         self.control.set_faults(MessageFaults::default());
-        let (starts, needed) = (self.control.starts(), needed_sensors(known.metadata.needs_contacts()));
+        let starts = self.control.starts();
         let (faults, watches) = Default::default();
-        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, faults, starts, needed, watches });
+        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, faults, starts, watches });
         self.control.set_layers(known.metadata.gate_dimensions().layers);
         self.keeping.set(kept.clone());
         *self.kept.borrow_mut() = kept;

@@ -36,8 +36,6 @@ pub struct Sensing {
     pub faults: MessageFaults,
     /// Starts of the robot that the reader knows of.
     pub starts: u64,
-    /// Which sensors, as [`SENSORS`], the policy cannot do without. The others are not waited for.
-    pub needed: [bool; SENSORS.len()],
     /// What tells of each sensor whether it only repeats itself.
     pub watches: [RepeatWatch; SENSORS.len()],
 }
@@ -80,14 +78,14 @@ impl Receiver {
     fn receive(&mut self, spoken: Spoken, take: impl FnOnce(&mut SensorReader, i64) -> Result<(), MessageError>) {
         let mut sensing = self.sensing.borrow_mut();
         // An unconfigured node has no use for messages.
-        let Some(Sensing { reader, frames, pace, faults, starts, needed, watches }) = sensing.as_mut() else { return };
-        let (now, needed) = (steady_now(), *needed);
+        let Some(Sensing { reader, frames, pace, faults, starts, watches }) = sensing.as_mut() else { return };
+        let now = steady_now();
         let begun = self.control.starts();
         if *starts != begun {
             *starts = begun;
             reader.start();
         }
-        let (jumps, is_needed) = (reader.clock_jumps(), spoken.is_of(needed));
+        let (jumps, is_needed) = (reader.clock_jumps(), spoken.is_of(reader.assembler().needed()));
         let result = take(reader, now);
         // What is wrong with values that nobody needs is said, and stops nobody.
         let counted = u64::from(is_needed);
@@ -119,14 +117,12 @@ impl Receiver {
         self.control.set_faults(*faults);
         if result.is_ok() && is_needed {
             let assembler = reader.assembler();
-            let frame = if pace.is_some() { assembler.matched_of(needed) } else { assembler.latest_of(needed) };
+            let frame = if pace.is_some() { assembler.matched() } else { assembler.latest() };
             if let Some(frame) = frame {
                 if let Some(Err(early)) = pace.as_mut().map(|pace| pace.note(frame.stamp)) {
                     return self.rejections.note(&early);
                 }
-                let buffer = frames.input_buffer_mut();
-                buffer.clone_from(frame);
-                buffer.oldest_received = assembler.oldest_received_of(needed);
+                frames.input_buffer_mut().clone_from(frame);
                 frames.publish();
                 // With the steady clock as its trigger the control thread wakes by itself.
                 if pace.is_some() {
@@ -238,11 +234,11 @@ mod tests {
             let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: pace.is_some() };
             let (driver, mounting) = (DriverDescription::default(), ImuMounting::default());
             let mut reader = SensorReader::new(&driver, &["hip"], &["toe"], false, order, mounting).unwrap();
-            reader.set_needs_contacts(needs_contacts);
+            reader.set_needed(needed_sensors(needs_contacts));
             let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(1, 1), oldest_received: 0 };
             let (input, frames) = triple_buffer::TripleBuffer::new(&empty).split();
-            let (faults, needed) = (MessageFaults::default(), needed_sensors(needs_contacts));
-            let sensing = Sensing { reader, frames: input, pace, faults, starts: 0, needed, watches: Default::default() };
+            let faults = MessageFaults::default();
+            let sensing = Sensing { reader, frames: input, pace, faults, starts: 0, watches: Default::default() };
             let (control, _requests) = ControlHandle::new();
             let rejections = Rejections::new("sensors", &RejectionCount::default());
             Self { receiver: Receiver { sensing: Rc::new(RefCell::new(Some(sensing))), control, rejections }, frames }
