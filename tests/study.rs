@@ -6,11 +6,11 @@ mod common;
 use common::{lively_policy, repository};
 use hebbian_locomotion::config::parse_yaml;
 use hebbian_locomotion::evidence::study::{
-    Claim, ClaimVerdict, Evolved, Study, StudyError, StudyFigures, WeightConditions, WeightFigures, WeightRecords, markdown,
-    weight_figures,
+    Claim, ClaimVerdict, ComparisonFigures, Evolved, Study, StudyError, StudyFigures, WeightConditions, WeightFigures,
+    WeightRecords, markdown, weight_figures,
 };
 use hebbian_locomotion::evidence::suite::{ConditionReport, Entrant, Suite, SuiteReport};
-use hebbian_locomotion::evidence::{Carrier, Motion, Verdict, statistics::Interval};
+use hebbian_locomotion::evidence::{Carrier, Loss, Motion, Verdict, statistics::Interval};
 use hebbian_locomotion::plasticity::{InitialWeights, Normalisation, PlasticDescription};
 use hebbian_locomotion::policy::{Ablation, AblationResult, NetworkDescription};
 
@@ -192,16 +192,18 @@ fn claims_follow_the_numbers() {
 #[test]
 fn plasticity_matters_where_losses_retention_and_equal_speed_all_say_so() {
     let study = study("");
-    let judge = |activity: f32, change: f32, fixed: &[[f64; 3]], times: f64| {
+    let loss = |share: f32| Loss { share, margin: 0.05 };
+    let judge_life = |activity: f32, change: f32, own: Option<f32>, fixed: &[[f64; 3]], times: f64| {
         let mut figures = figures(&study, &PLASTIC, fixed, &wide());
         for policy in &mut figures.groups[0].policies {
             let verdict = Verdict {
                 carrier: Carrier::Mixed,
-                activity,
-                constant: 0.9,
-                change,
-                own: None,
-                order: None,
+                is_sure: true,
+                activity: loss(activity),
+                constant: loss(0.9),
+                change: loss(change),
+                own: own.map(loss),
+                order: own.map(|_| loss(0.8)),
                 rate: None,
                 control: None,
             };
@@ -211,11 +213,16 @@ fn plasticity_matters_where_losses_retention_and_equal_speed_all_say_so() {
             parse_yaml(&format!("matters: {{group: plastic, than: static, outcome: trouble, times: {times}}}")).unwrap();
         claim.judge(&figures)
     };
+    let judge = |activity, change, fixed: &[[f64; 3]], times| judge_life(activity, change, Some(0.5), fixed, times);
     let holds = judge(0.8, 0.5, &STATIC, 1.5);
     assert_eq!(holds.verdict, ClaimVerdict::Holds, "{}", holds.evidence);
     assert!(holds.evidence.contains("plastic has 0.99 times the speed of static (5 and 5 policies"), "{}", holds.evidence);
     assert_eq!(judge(0.3, 0.5, &STATIC, 1.5).verdict, ClaimVerdict::Fails, "it walks without A, B and C");
     assert_eq!(judge(0.8, 0.1, &STATIC, 1.5).verdict, ClaimVerdict::Fails, "it walks on frozen weights");
+    let other_life = judge_life(0.8, 0.5, Some(0.05), &STATIC, 1.5);
+    assert_eq!(other_life.verdict, ClaimVerdict::Fails, "it walks on another life's weights");
+    assert!(other_life.evidence.contains("changes that are not of this life 0.05;"), "{}", other_life.evidence);
+    assert_eq!(judge_life(0.8, 0.5, None, &STATIC, 1.5).verdict, ClaimVerdict::Open, "another life's weights were not tried");
     assert_eq!(judge(0.8, 0.5, &STATIC, 9.0).verdict, ClaimVerdict::Fails, "it retains more, but not nine times as much");
     // Who is faster has more to lose.
     let at_speed = |times: f64| STATIC.map(|speeds| speeds.map(|speed| times * speed));
@@ -311,6 +318,40 @@ fn two_policies_have_no_interval() {
     let [two, six] = &figures.groups[..] else { panic!("two groups") };
     assert!(two.outcomes[0].speed.low.is_nan() && six.outcomes[0].speed.low.is_finite());
     assert_eq!(format!("{:.3}", two.outcomes[0].speed), "0.210");
+    // Nor has a comparison with two.
+    let ComparisonFigures { effect, policies, .. } = &figures.comparisons[0];
+    assert!(policies.contains(&2) && effect.difference.low.is_nan() && effect.ratio.is_none(), "{effect:?}");
+    assert!(effect.difference.estimate.is_finite());
+}
+
+#[test]
+fn a_page_says_how_fast_joints_move_in_the_air_and_not_that_a_robot_that_is_held_has_no_speed() {
+    let study = study("claims: [{still_in_the_air: {group: plastic, condition: air, share: 0.2}}]");
+    let page = markdown("study.yaml", &study, &suite(), &figures(&study, &PLASTIC, &STATIC, &wide()), &[]);
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| air |")).collect();
+    let [motion, falls] = rows[..] else { panic!("two rows: {rows:?}") };
+    assert!(motion.contains("| 0.05 |") && falls == "| air | 0 | 0 |", "{rows:?}");
+    assert!(page.contains("times that under the first condition"), "{page}");
+}
+
+#[test]
+fn a_p_value_is_never_written_as_0() {
+    let study = study("");
+    let mut figures = figures(&study, &PLASTIC, &STATIC, &wide());
+    (figures.comparisons[0].effect.p_value, figures.comparisons[0].p_adjusted) = (0.00016, 0.0003);
+    let page = markdown("study.yaml", &study, &suite(), &figures, &[]);
+    assert!(page.contains("| <0.001 | <0.001 |"), "{page}");
+}
+
+#[test]
+fn three_against_three_fully_apart_decide_where_a_tenth_is_enough() {
+    let study = study("");
+    let mut figures = figures(&study, &PLASTIC, &STATIC, &wide());
+    figures.level = 0.9;
+    let comparison = figures.comparisons.iter_mut().find(|comparison| comparison.retained).unwrap();
+    (comparison.p_adjusted, comparison.policies) = (0.1, [3, 3]);
+    let claim: Claim = parse_yaml("more_robust: {group: plastic, than: [static], outcome: trouble}").unwrap();
+    assert_eq!(claim.judge(&figures).verdict, ClaimVerdict::Holds);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{beetle, lively_policy, repository};
 use hebbian_locomotion::config::{parse_yaml, read_yaml};
 use hebbian_locomotion::evidence::study::WeightRecords;
-use hebbian_locomotion::evidence::suite::{Entrant, Records, Suite, SuiteError, SuiteReport, SuiteRunError, run_suite};
+use hebbian_locomotion::evidence::suite::{
+    Entrant, Records, Suite, SuiteError, SuiteReport, SuiteRunError, fewest_episodes, run_suite,
+};
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::simulation::Damage;
 
@@ -144,6 +146,8 @@ fn comparisons_are_with_the_baseline_under_each_condition() {
         assert_eq!(comparison.p_adjusted, None, "two episodes tell nothing");
     }
     assert_eq!(report.fewest_episodes, 7);
+    // That is known before any episode.
+    assert_eq!(fewest_episodes(&suite, &entrants, 1).unwrap(), 7);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! How one series of weights moves: norms, sizes of updates, and whether it comes to rest, repeats itself, or neither.
 
+use std::fmt;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,20 @@ pub struct Dynamics {
     pub recurrence: Option<Recurrence>,
     /// What it comes to.
     pub motion: Motion,
+    /// Which of the samples the last four figures are of; absent where these are all, as they lie evenly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<EvenPart>,
+}
+
+/// Samples that lie evenly, of a recording in which not all do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct EvenPart {
+    /// Control step of the first.
+    pub first_step: u64,
+    /// Control step of the last.
+    pub last_step: u64,
+    /// How many there are.
+    pub samples: usize,
 }
 
 /// One layer.
@@ -125,13 +141,30 @@ impl Dynamics {
     /// The figures of `series`.
     pub fn of(series: &WeightSeries) -> Self {
         let layers = LayerDynamics::all(series);
-        let late_over_early = late_over_early(&layers);
-        let second_half = Late::of(series);
-        let (swing, recurrence) = (second_half.swing(), second_half.recurrence(series.period()));
+        let even = series.even_part();
+        let late_over_early = match &even {
+            None => late_over_early(&layers),
+            // Only what begins with the recording has its first updates.
+            Some(even) => late_over_early(&LayerDynamics::all(even)).filter(|_| even.steps.first() == series.steps.first()),
+        };
+        let part = even.as_ref().map(EvenPart::of);
+        let even = even.as_ref().unwrap_or(series);
+        let second_half = Late::of(even);
+        let (swing, recurrence) = (second_half.swing(), second_half.recurrence(even.period()));
         let motion = Motion::new(&second_half, recurrence, late_over_early);
         let duration = series.times.last().copied().unwrap_or(0.0) - series.times.first().copied().unwrap_or(0.0);
         let recurrence = recurrence.filter(|_| motion != Motion::FixedPoint);
-        Self { name: series.name.clone(), samples: series.len(), duration, layers, late_over_early, swing, recurrence, motion }
+        Self {
+            name: series.name.clone(),
+            samples: series.len(),
+            duration,
+            layers,
+            late_over_early,
+            swing,
+            recurrence,
+            motion,
+            part,
+        }
     }
 
     /// What `series` comes to when its first `seconds` are left out of swing and recurrence. Whether it settles is told from its very first
@@ -141,6 +174,25 @@ impl Dynamics {
         let second_half = Late::of(&rest);
         let late_over_early = late_over_early(&LayerDynamics::all(series));
         Motion::new(&second_half, second_half.recurrence(rest.period()), late_over_early)
+    }
+}
+
+impl EvenPart {
+    /// All of `series`, which is some.
+    fn of(series: &WeightSeries) -> Self {
+        let [first_step, last_step] = [series.steps.first(), series.steps.last()].map(|step| step.copied().unwrap_or(0));
+        Self { first_step, last_step, samples: series.len() }
+    }
+}
+
+impl fmt::Display for EvenPart {
+    /// As a part of a sentence.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Self { first_step, last_step, samples } = self;
+        write!(
+            formatter,
+            "not recorded evenly: its motion is told from the longest part that is, {samples} samples from step {first_step} to {last_step}"
+        )
     }
 }
 
@@ -304,6 +356,31 @@ mod tests {
         let recurrence = dynamics.recurrence.unwrap();
         assert!((recurrence.period - 33.4 * 0.02).abs() < 0.003, "{recurrence:?}");
         assert!(recurrence.difference < 0.05, "{recurrence:?}");
+    }
+
+    #[test]
+    fn a_recording_whose_pace_was_changed_has_the_motion_of_an_even_one() {
+        let turn = std::f32::consts::TAU / 53.0;
+        let whole = series(1200, |t, i| {
+            0.3 + (0.2 + 0.1 * (-t / 40.0).exp()) * (turn * t + i as f32).sin() + 0.03 * (t * i as f32).sin()
+        });
+        let expected = Dynamics::of(&whole);
+        assert_eq!((expected.motion, expected.part), (Motion::LimitCycle, None), "{expected:?}");
+        // Every fifth step, and from the middle on, where it looks for the period, every one; and the other way round.
+        for fine in [700..1200, 0..700] {
+            let kept: Vec<usize> = (0..whole.len()).filter(|step| step % 5 == 0 || fine.contains(step)).collect();
+            let weights = kept.iter().flat_map(|&index| whole.sample(index)).copied().collect();
+            let mut uneven = WeightSeries::new("test", 0.02, &[8, 4], weights);
+            uneven.times = kept.iter().map(|&index| whole.times[index]).collect();
+            uneven.steps = kept.iter().map(|&index| index as u64).collect();
+            let dynamics = Dynamics::of(&uneven);
+            assert_eq!(dynamics.part, Some(EvenPart { first_step: 0, last_step: 1195, samples: 240 }));
+            assert_eq!(dynamics.motion, Motion::LimitCycle, "{dynamics:?}");
+            let [period, found] = [&expected, &dynamics].map(|dynamics| dynamics.recurrence.unwrap().period);
+            assert!((period - found).abs() < 0.02, "{period} {found}");
+            let text = dynamics.part.unwrap().to_string();
+            assert!(text.contains("240 samples from step 0 to 1195"), "{text}");
+        }
     }
 
     #[test]

@@ -23,8 +23,9 @@ pub use ablation::{Control, Variant, ablate};
 pub use components::{ComponentError, ComponentFigures, Components, Scores};
 pub use course::WeightCourse;
 pub use drawing::PlotError;
-pub use dynamics::{Dynamics, LayerDynamics, Motion, Recurrence};
+pub use dynamics::{Dynamics, EvenPart, LayerDynamics, Motion, Recurrence};
 pub use numbers::{BINS, Distribution, GenomeNumbers, NumbersOf};
+pub use p_values::p_text;
 pub use page::{page, runs_page};
 pub use plots::{Plot, Recordings};
 pub use runs::{RunFigures, RunHistory, RunHistoryError, RunPlot};
@@ -33,4 +34,4 @@ pub use subspace::{MOST_SAMPLES, SubspaceFigures, SubspaceFit, SubspaceFitError,
 pub use terms::{TermMeter, TermSizes, term_sizes};
 use trial::watch_weights;
 pub use trial::{Summary, Trial, TrialError, held_out_seeds};
-pub use verdict::{Carrier, NoVerdict, SHORTEST_ABLATION, SLOWEST_WALK, Verdict};
+pub use verdict::{Carrier, Loss, NoVerdict, SHORTEST_ABLATION, SLOWEST_WALK, Verdict};

@@ -42,6 +42,11 @@ pub fn fewest_pairs(comparisons: usize, level: f64) -> usize {
     (comparisons as f64 / (1.0 - level)).log2().ceil().max(0.0) as usize + 1
 }
 
+/// A p value in a table: three digits, and never 0.
+pub fn p_text(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}
+
 /// Probability that values dealt to the samples at random have means as far apart, either way: exact for samples of no more than
 /// [`EXACT_VALUES`] values together, else from [`RESAMPLES`] deals, the sample itself counted in.
 pub(super) fn permutation_test(first: &[f64], second: &[f64], seed: u64) -> f64 {

@@ -24,6 +24,9 @@ pub fn page(recordings: &Recordings<'_>) -> String {
     let explained = components.explained(series);
     let mut out = head("Weight dynamics");
     figures(&mut out, dynamics);
+    for (name, part) in dynamics.iter().filter_map(|dynamics| Some((&dynamics.name, dynamics.part?))) {
+        let _ = write!(out, "<p>{} is {part}.</p>", escaped(name));
+    }
     for left_out in *left_out {
         let _ = write!(out, "<p>{}</p>", escaped(&left_out.to_string()));
     }

@@ -14,6 +14,9 @@ use crate::recording::message::{Message, WeightSnapshot, WeightsLayout};
 use crate::recording::{Bag, BagError};
 use crate::tensors::f32_values;
 
+/// A gap between samples that is less than one in so many is not the pace of a recording.
+const RARE: usize = 10;
+
 /// All weights of one network at many times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightSeries {
@@ -204,6 +207,36 @@ impl WeightSeries {
         self.times.drain(..first);
         self.steps.drain(..first);
         self
+    }
+
+    /// The samples that lie evenly: of a recording whose `weights_every` was changed those at its coarsest, and of one with gaps the longest part
+    /// without. `None` where all do.
+    pub(super) fn even_part(&self) -> Option<Self> {
+        let gaps: Vec<u64> = self.steps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let first = *gaps.first()?;
+        if gaps.iter().all(|&gap| gap == first) {
+            return None;
+        }
+        // A gap that is rare is not a pace but a loss.
+        let count = |gap: u64| gaps.iter().filter(|&&other| other == gap).count();
+        let spacing = gaps.iter().copied().filter(|&gap| count(gap) * RARE >= gaps.len()).max().unwrap_or(first);
+        let mut parts: Vec<Vec<usize>> = vec![vec![0]];
+        let mut next = self.steps[0] + spacing;
+        for (index, &step) in self.steps.iter().enumerate().skip(1) {
+            if step == next {
+                parts.last_mut()?.push(index);
+            } else if step > next {
+                parts.push(vec![index]);
+            } else {
+                continue;
+            }
+            next = step + spacing;
+        }
+        // Of equally long ones the first.
+        let part = parts.into_iter().rev().max_by_key(Vec::len)?;
+        let weights = part.iter().flat_map(|&index| self.sample(index)).copied().collect();
+        let (times, steps) = part.iter().map(|&index| (self.times[index], self.steps[index])).unzip();
+        Some(Self { name: self.name.clone(), times, steps, layers: self.layers.clone(), rule: self.rule.clone(), weights })
     }
 
     fn checked(self, path: &Path) -> Result<Self, SeriesError> {
@@ -408,6 +441,28 @@ fn name_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn recorded(steps: impl IntoIterator<Item = u64>) -> WeightSeries {
+        let steps: Vec<u64> = steps.into_iter().collect();
+        let mut series = WeightSeries::new("test", 0.02, &[1], steps.iter().map(|&step| step as f32).collect());
+        (series.times, series.steps) = (steps.iter().map(|&step| 0.02 * step as f64).collect(), steps);
+        series
+    }
+
+    #[test]
+    fn samples_of_two_paces_are_thinned_to_the_coarser_one() {
+        let even = recorded((0..100).step_by(5).chain(100..200)).even_part().unwrap();
+        assert_eq!(even.steps, (0..200).step_by(5).collect::<Vec<_>>());
+        assert!(even.samples().zip(&even.steps).all(|(sample, &step)| sample == [step as f32]));
+        assert_eq!(recorded((10..50).step_by(2)).even_part(), None);
+    }
+
+    #[test]
+    fn a_sample_that_was_lost_parts_a_series_of_which_the_longer_part_is_taken() {
+        let even = recorded((0..100).filter(|&step| step != 30)).even_part().unwrap();
+        assert_eq!(even.steps, (31..100).collect::<Vec<_>>());
+        assert!((even.period() - 0.02).abs() < 1e-12);
+    }
 
     #[test]
     fn a_name_is_cut_at_no_other_dot_than_that_of_its_ending() {

@@ -13,6 +13,8 @@ pub const SLOWEST_WALK: f32 = 0.02;
 /// An ablation of shorter episodes \[s\] has no verdict. Weights are frozen, and updates shuffled, after the first second: of an episode that ends
 /// then nothing is taken away, and of one that ends soon after hardly anything. From here on it is most of the way.
 pub const SHORTEST_ABLATION: f32 = 3.0;
+/// Standard errors of an interval of 95 %, of a normal distribution.
+pub const CONFIDENCE: f32 = 1.96;
 /// A loss of no more than this share of the speed is none.
 const NO_LOSS: f32 = 0.1;
 /// Losses from which on activity, and change throughout life, count as what the gait is carried by.
@@ -27,8 +29,12 @@ const CONSTANT_CARRIES: f32 = 0.5;
 pub enum Carrier {
     /// The robot does not walk.
     Nothing,
+    /// What depends on activity only slows the robot down.
+    Hindered,
     /// D alone: a static net that the rule writes into the weights whatever the robot does.
     StaticNet,
+    /// D alone, but not with the weights that it has written after the first second.
+    ConstantTerm,
     /// Neither activity nor D alone: the weights that life begins with, or whichever of them is left.
     NoTerm,
     /// Activity, in the first second: the weights find their place and could stay there.
@@ -41,23 +47,35 @@ pub enum Carrier {
     Mixed,
 }
 
+/// What is lost when something is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Loss {
+    /// Share of the intact policy's speed.
+    pub share: f32,
+    /// How far from that the loss of all possible episodes may lie, either way, with a confidence of 95 %: [`CONFIDENCE`] standard errors,
+    /// as if the episodes of the two rows had nothing in common. Infinite for a single episode.
+    pub margin: f32,
+}
+
 /// What an ablation says about plasticity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// In a word.
     pub carrier: Carrier,
-    /// Share of the speed that is lost without A, B and C, the terms that depend on activity.
-    pub activity: f32,
-    /// Share of the speed that is lost without D, the term that does not.
-    pub constant: f32,
-    /// Share of the speed that is lost when the weights stop changing after a second.
-    pub change: f32,
-    /// Share of the speed that is lost when the weights are those of another episode; none where that was not tried.
-    pub own: Option<f32>,
-    /// Share of the speed that is lost when the weights' changes come in another order; none where that was not tried.
-    pub order: Option<f32>,
-    /// Share of the speed that is lost when the rule is run in every second step only; none where that was not tried.
-    pub rate: Option<f32>,
+    /// Whether the word is the same wherever each loss lies within its margin.
+    pub is_sure: bool,
+    /// Lost without A, B and C, the terms that depend on activity.
+    pub activity: Loss,
+    /// Lost without D, the term that does not.
+    pub constant: Loss,
+    /// Lost when the weights stop changing after a second.
+    pub change: Loss,
+    /// Lost when the weights are those of another episode; none where that was not tried.
+    pub own: Option<Loss>,
+    /// Lost when the weights' changes come in another order; none where that was not tried.
+    pub order: Option<Loss>,
+    /// Lost when the rule is run in every second step only; none where that was not tried.
+    pub rate: Option<Loss>,
     /// Speed of the fastest control, a net without plasticity, as a share of the intact policy's; none without one.
     pub control: Option<f32>,
 }
@@ -90,7 +108,8 @@ impl Verdict {
             let name = variant.name();
             ablation.results.iter().find(|result| result.variant == name).ok_or(NoVerdict::Row(name))
         };
-        let lost = |variant| -> Result<f32, NoVerdict> { Ok(1.0 - find(variant)?.speed_retained) };
+        let intact = find(Variant::Intact)?;
+        let lost = |variant| -> Result<Loss, NoVerdict> { Ok(Loss::of(find(variant)?, intact, ablation.episodes)) };
         let activity = lost(Variant::Without(&[Term::A, Term::B, Term::C]))?;
         let constant = lost(Variant::Without(&[Term::D]))?;
         let change = lost(Variant::FrozenAfter(1.0))?;
@@ -98,24 +117,64 @@ impl Verdict {
         let [own, order, rate] = tried.map(|variant| lost(variant).ok());
         let controls = ablation.results.iter().filter(|result| Control::is_row(&result.variant));
         let control = controls.map(|result| result.speed_retained).reduce(f32::max);
-        let walks = find(Variant::Intact)?.speed_mean >= SLOWEST_WALK;
+        let walks = intact.speed_mean >= SLOWEST_WALK;
         // A length that is no number is none.
         let is_long = ablation.duration >= SHORTEST_ABLATION;
         if !is_long {
             return Err(NoVerdict::Short { duration: ablation.duration });
         }
         // Change that carries must be this life's own; where that was not tried nothing speaks against it.
-        let own_change = [own, order].into_iter().flatten().fold(change, f32::min);
-        let carrier = match () {
-            () if !walks => Carrier::Nothing,
-            () if activity <= NO_LOSS && constant > CONSTANT_CARRIES => Carrier::StaticNet,
-            () if activity <= NO_LOSS => Carrier::NoTerm,
-            () if activity > ACTIVITY_CARRIES && own_change > CHANGE_CARRIES => Carrier::WholeLife,
-            () if activity > ACTIVITY_CARRIES && change > CHANGE_CARRIES && own_change <= NO_LOSS => Carrier::AnyLife,
-            () if activity > ACTIVITY_CARRIES && change <= NO_LOSS => Carrier::EarlyLife,
-            () => Carrier::Mixed,
-        };
-        Ok(Self { carrier, activity, constant, change, own, order, rate, control })
+        let losses = [activity, constant, change, own.unwrap_or(change), order.unwrap_or(change)];
+        let at = |losses: [f32; 5]| if walks { Carrier::at(losses) } else { Carrier::Nothing };
+        let carrier = at(losses.map(|loss| loss.share));
+        let corner = |corner: u32| std::array::from_fn(|loss| losses[loss].end(corner >> loss & 1 == 1));
+        let is_sure = (0..1u32 << losses.len()).all(|number| at(corner(number)) == carrier);
+        Ok(Self { carrier, is_sure, activity, constant, change, own, order, rate, control })
+    }
+}
+
+impl Carrier {
+    /// What carries the gait of a policy that walks and loses these shares without A, B and C, without D, with frozen weights, with another
+    /// episode's, and with its own changes shuffled.
+    fn at([activity, constant, change, own, order]: [f32; 5]) -> Self {
+        let own_change = change.min(own).min(order);
+        match () {
+            () if activity < -NO_LOSS => Self::Hindered,
+            () if activity <= NO_LOSS && constant <= CONSTANT_CARRIES => Self::NoTerm,
+            () if activity <= NO_LOSS && change <= NO_LOSS => Self::StaticNet,
+            () if activity <= NO_LOSS => Self::ConstantTerm,
+            () if activity > ACTIVITY_CARRIES && own_change > CHANGE_CARRIES => Self::WholeLife,
+            () if activity > ACTIVITY_CARRIES && change > CHANGE_CARRIES && own_change <= NO_LOSS => Self::AnyLife,
+            () if activity > ACTIVITY_CARRIES && change <= NO_LOSS => Self::EarlyLife,
+            () => Self::Mixed,
+        }
+    }
+}
+
+impl Loss {
+    /// Of a `row` beside the `intact` one, both of so many `episodes`.
+    fn of(row: &AblationResult, intact: &AblationResult, episodes: u32) -> Self {
+        let retained = row.speed_retained;
+        // Of a ratio of two means, to first order.
+        let deviation = row.speed_sd.hypot(retained * intact.speed_sd) / intact.speed_mean.abs();
+        let margin = if episodes > 1 { CONFIDENCE * deviation / (episodes as f32).sqrt() } else { f32::INFINITY };
+        Self { share: 1.0 - retained, margin }
+    }
+
+    /// One end of the interval that it lies in.
+    fn end(self, upper: bool) -> f32 {
+        if upper { self.share + self.margin } else { self.share - self.margin }
+    }
+}
+
+impl fmt::Display for Loss {
+    /// `78 ± 3 %`; the share alone where no margin is known.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let [share, margin] = [self.share, self.margin].map(|part| 100.0 * part);
+        match margin.is_finite() {
+            true => write!(formatter, "{share:.0} ± {margin:.0} %"),
+            false => write!(formatter, "{share:.0} %"),
+        }
     }
 }
 
@@ -123,7 +182,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         let word = match self.carrier {
             Carrier::Nothing => return formatter.write_str("nothing can be said: the intact policy does not walk"),
+            Carrier::Hindered => "no, it walks faster without what depends on activity",
             Carrier::StaticNet => "no, it is a static net that D writes into the weights",
+            Carrier::ConstantTerm => "no, it walks as well by D alone",
             Carrier::NoTerm => "no, what depends on activity does nothing",
             Carrier::EarlyLife => "in the first second only: then the weights could stay as they are",
             Carrier::AnyLife => "in part: weights have to change all the time, but need not follow what happens in this life",
@@ -138,8 +199,9 @@ impl fmt::Display for Verdict {
             ("updates shuffled", self.order),
             ("every second update", self.rate),
         ];
-        let losses = losses.into_iter().filter_map(|(what, loss)| Some(format!("{what}: {:.0} %", 100.0 * loss?)));
-        write!(formatter, "{word} (lost {})", losses.collect::<Vec<_>>().join("; "))?;
+        let losses = losses.into_iter().filter_map(|(what, loss)| Some(format!("{what}: {}", loss?)));
+        let doubt = if self.is_sure { "" } else { "not sure with so few episodes, rather: " };
+        write!(formatter, "{doubt}{word} (lost {})", losses.collect::<Vec<_>>().join("; "))?;
         match self.control {
             Some(speed) => write!(formatter, "; without plasticity the control has {:.0} % of its speed", 100.0 * speed),
             None => Ok(()),
@@ -165,13 +227,15 @@ mod tests {
             result("D=0", 0.0),
             result("frozen after 1 s", frozen),
         ];
-        Ablation { episodes: 1, duration: 6.0, seed: 0, results }
+        Ablation { episodes: 8, duration: 6.0, seed: 0, results }
     }
 
     #[test]
     fn the_verdict_follows_the_losses() {
         let carrier = |speed, activity, frozen| Verdict::of(&ablation(speed, activity, frozen)).unwrap().carrier;
-        assert_eq!(carrier(0.3, 1.04, 0.2), Carrier::StaticNet);
+        assert_eq!(carrier(0.3, 1.04, 0.98), Carrier::StaticNet);
+        assert_eq!(carrier(0.3, 0.93, 0.67), Carrier::ConstantTerm);
+        assert_eq!(carrier(0.3, 3.57, 0.57), Carrier::Hindered);
         let mut idle = ablation(0.3, 1.04, 0.2);
         idle.results[2].speed_retained = 0.88;
         assert_eq!(Verdict::of(&idle).unwrap().carrier, Carrier::NoTerm);
@@ -195,7 +259,30 @@ mod tests {
         assert_eq!(with(0.95, 0.2).carrier, Carrier::AnyLife);
         assert_eq!(with(0.1, 1.1).carrier, Carrier::AnyLife);
         let text = with(0.1, 0.25).to_string();
-        assert!(text.contains("with another episode's weights: 90 %; updates shuffled: 75 %)"), "{text}");
+        assert!(text.contains("with another episode's weights: 90 ± 0 %; updates shuffled: 75 ± 0 %)"), "{text}");
+    }
+
+    #[test]
+    fn a_word_that_a_few_more_episodes_may_change_is_not_sure() {
+        let with = |sd: f32, episodes: u32| {
+            let mut ablation = Ablation { episodes, ..ablation(0.3, 0.04, 0.13) };
+            let row =
+                AblationResult { variant: Variant::OtherWeights.name(), speed_retained: 0.64, ..ablation.results[0].clone() };
+            ablation.results.push(row);
+            ablation.results.iter_mut().for_each(|result| result.speed_sd = sd);
+            Verdict::of(&ablation).unwrap()
+        };
+        // 36 % is lost, more than a third. The error of the ratio of two means of 32 episodes: 0.03 / 0.3 * sqrt((1 + 0.64^2) / 32).
+        let margin = |verdict: &Verdict| verdict.own.unwrap().margin;
+        let near = with(0.03, 32);
+        assert!((margin(&near) - 1.96 * 0.1 * (1.4096f32 / 32.0).sqrt()).abs() < 1e-6, "{near:?}");
+        assert!(near.carrier == Carrier::WholeLife && !near.is_sure);
+        let text = near.to_string();
+        assert!(text.starts_with("not sure with so few episodes, rather: yes, ") && text.contains("weights: 36 ± 4 %"), "{text}");
+        let sure = with(0.01, 32);
+        assert!(sure.is_sure && sure.to_string().starts_with("yes, "), "{sure:?}");
+        let single = with(0.0, 1);
+        assert!(!single.is_sure && single.to_string().contains("weights: 36 %"), "{single}");
     }
 
     #[test]

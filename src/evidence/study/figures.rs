@@ -228,7 +228,10 @@ impl StudyFigures {
         if first.len() < 2 || second.len() < 2 {
             return None;
         }
-        let effect = compare_samples(&first, &second, suite.level, suite.seed);
+        let mut effect = compare_samples(&first, &second, suite.level, suite.seed);
+        if first.len().min(second.len()) < FEWEST {
+            (effect.difference, effect.ratio) = (Interval::endless(effect.difference.estimate), None);
+        }
         Some(ComparisonFigures {
             group: wanted.group.clone(),
             baseline: wanted.baseline.clone(),
@@ -250,6 +253,12 @@ impl GroupFigures {
     /// What each policy that walks retains of its speed under an outcome.
     pub fn retained(&self, outcome: usize) -> Vec<f64> {
         self.policies.iter().filter_map(|policy| policy.outcomes[outcome].retained).collect()
+    }
+
+    /// For each policy that walks, `value` under an outcome over that under the first condition.
+    pub fn times(&self, outcome: usize, value: fn(&Course) -> f64) -> Vec<f64> {
+        let walkers = self.policies.iter().filter(|policy| policy.walks);
+        walkers.map(|policy| value(&policy.outcomes[outcome].course) / value(&policy.outcomes[0].course)).collect()
     }
 
     /// Policies that walk.
@@ -308,7 +317,7 @@ impl OutcomeFigures {
         let own = || policies.iter().map(|policy| &policy.outcomes[outcome]);
         let retained: Vec<f64> = own().filter_map(|own| own.retained).collect();
         let interval = |values: &[f64]| match values.len() < FEWEST {
-            true => Interval { estimate: mean(values), low: f64::NAN, high: f64::NAN },
+            true => Interval::endless(mean(values)),
             false => mean_interval(values, level, seed),
         };
         Self {

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
 
-use super::claims::ClaimResult;
+use super::claims::{Claim, ClaimResult};
 use super::description::{Member, Study, StudyGroup};
-use super::figures::{ComparisonFigures, GroupFigures, PolicyFigures, StudyFigures};
-use crate::evidence::statistics::mean;
+use super::figures::{ComparisonFigures, FEWEST, GroupFigures, PolicyFigures, StudyFigures};
+use crate::evidence::p_values::p_text;
+use crate::evidence::statistics::{Interval, mean, student_interval};
 use crate::evidence::suite::Suite;
 use crate::evidence::{Motion, SLOWEST_WALK};
 
@@ -40,7 +41,7 @@ pub fn markdown(file: &str, study: &Study, suite: &Suite, figures: &StudyFigures
     }
     groups(&mut out, figures);
     policies(&mut out, figures);
-    conditions(&mut out, figures);
+    conditions(&mut out, study, figures);
     comparisons(&mut out, study, figures);
     commands(&mut out, file, study, figures);
     out
@@ -135,25 +136,43 @@ fn motions(motions: &[Motion]) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count} of {}", motions.len())).collect::<Vec<_>>().join(", ")
 }
 
-fn conditions(out: &mut String, figures: &StudyFigures) {
+fn conditions(out: &mut String, study: &Study, figures: &StudyFigures) {
     out.push_str("### What is left of the speed\n\nPercent of each policy's own speed under the first condition, over the policies that walk.\n\n");
     let head: Vec<&str> = std::iter::once("condition").chain(figures.groups.iter().map(|group| group.name.as_str())).collect();
-    let rows = |cell: &dyn Fn(&GroupFigures, usize) -> String| -> Vec<Vec<String>> {
-        let row = |(index, name): (usize, &String)| {
-            std::iter::once(name.clone()).chain(figures.groups.iter().map(|group| cell(group, index))).collect()
+    let all = 0..figures.outcomes.len();
+    // Where the robot is held it has no speed; how much its joints move there is what counts.
+    let held = |index: &usize| study.claims.iter().filter_map(Claim::condition).any(|name| *name == figures.outcomes[*index]);
+    let rows = |outcomes: &mut dyn Iterator<Item = usize>, cell: &dyn Fn(&GroupFigures, usize) -> String| -> Vec<Vec<String>> {
+        let row = |index: usize| {
+            std::iter::once(figures.outcomes[index].clone())
+                .chain(figures.groups.iter().map(|group| cell(group, index)))
+                .collect()
         };
-        figures.outcomes.iter().enumerate().map(row).collect()
+        outcomes.map(row).collect()
     };
     let retained = |group: &GroupFigures, index: usize| {
         let retained = group.outcomes[index].retained.as_ref();
         or_nothing(retained.map(|retained| format!("{:.0}", retained.map(|share| 100.0 * share))))
     };
-    table(out, &head, rows(&retained).split_off(1));
+    table(out, &head, rows(&mut all.clone().skip(1).filter(|index| !held(index)), &retained));
     // Who is faster has more to lose: a smaller share may still be more speed.
     out.push_str("Speed in m/s, over all policies:\n\n");
-    table(out, &head, rows(&|group, index| format!("{:.3}", group.outcomes[index].speed)));
+    let speed = |group: &GroupFigures, index: usize| format!("{:.3}", group.outcomes[index].speed);
+    table(out, &head, rows(&mut all.clone().filter(|index| !held(index)), &speed));
+    let motion = |group: &GroupFigures, index: usize| {
+        let times = group.times(index, |course| course.joint_speed);
+        let interval =
+            if times.len() < FEWEST { Interval::endless(mean(&times)) } else { student_interval(&times, figures.level) };
+        or_nothing((!times.is_empty()).then(|| format!("{interval:.2}")))
+    };
+    if all.clone().any(|index| held(&index)) {
+        out.push_str(
+            "Speed of the joints in the second half of the episodes, times that under the first condition, over the policies that walk (Student's t):\n\n",
+        );
+        table(out, &head, rows(&mut all.clone().filter(held), &motion));
+    }
     out.push_str("Falls, percent of episodes:\n\n");
-    table(out, &head, rows(&|group, index| format!("{:.0}", 100.0 * group.outcomes[index].falls)));
+    table(out, &head, rows(&mut all.clone(), &|group, index| format!("{:.0}", 100.0 * group.outcomes[index].falls)));
 }
 
 fn comparisons(out: &mut String, study: &Study, figures: &StudyFigures) {
@@ -173,8 +192,8 @@ fn comparisons(out: &mut String, study: &Study, figures: &StudyFigures) {
             format!("{:+.3}", effect.difference),
             or_nothing(effect.ratio.map(|ratio| format!("{ratio:.2}"))),
             or_nothing(effect.effect_size.map(|g| format!("{g:.2}"))),
-            format!("{:.3}", effect.p_value),
-            format!("{:.3}", comparison.p_adjusted),
+            p_text(effect.p_value),
+            p_text(comparison.p_adjusted),
         ]
     };
     table(out, &head, figures.comparisons.iter().map(row));

@@ -8,5 +8,5 @@ mod run;
 pub use description::{Condition, ConditionDescription, LegDamage, Suite, SuiteError};
 pub(super) use records::Lines;
 pub use records::{Record, Records, RecordsError};
-pub use report::{Comparison, ConditionReport, SuiteReport};
+pub use report::{Comparison, ConditionReport, SuiteReport, fewest_episodes};
 pub use run::{Entrant, SuiteRunError, run_suite};

@@ -1,5 +1,7 @@
 //! What a suite's episodes say, with intervals.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::description::Suite;
@@ -12,8 +14,8 @@ use crate::evidence::statistics::{
 };
 use crate::evidence::{SLOWEST_WALK, held_out_seeds};
 
-/// Shorter ways forward have no energy per metre \[m\].
-const SHORTEST_WAY: f32 = 0.1;
+/// Shorter ways forward, in the mean over episodes, have no energy per metre \[m\].
+const SHORTEST_WAY: f64 = 0.1;
 
 /// A suite in figures.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,7 +45,7 @@ pub struct ConditionReport {
     pub retained: Option<Interval>,
     /// Share of episodes in which the robot fell.
     pub falls: f64,
-    /// Work of the motors per metre forward \[J/m\]: mean over episodes that got at least 0.1 m far; `None` when none did.
+    /// Work of the motors per metre forward \[J/m\]: that of all episodes over the way of all; `None` when that is less than 0.1 m an episode.
     pub work_per_metre: Option<f64>,
     /// Mean |joint velocity| in the second half of the episodes \[rad/s\].
     pub joint_speed: f64,
@@ -72,6 +74,22 @@ pub struct Comparison {
     /// What the policy retains of its speed over what the baseline retains of its own, where both walk under the first condition
     /// ([`SLOWEST_WALK`]) and get forward under this one.
     pub retained_ratio: Option<Interval>,
+}
+
+/// Fewest episodes of `suite` with which the others of `entrants` can be told from the one of index `baseline` under any condition; a report of
+/// fewer has no p value.
+///
+/// # Errors
+/// [`super::SuiteError`] when the suite does not fit an entrant's robot.
+pub fn fewest_episodes(suite: &Suite, entrants: &[Entrant], baseline: usize) -> Result<usize, super::SuiteError> {
+    let groups = |entrant: &Entrant| -> Result<BTreeSet<String>, super::SuiteError> {
+        let conditions = suite.conditions(&entrant.robot, entrant.file.metadata.control_rate)?;
+        Ok(conditions.into_iter().map(|condition| condition.group).collect())
+    };
+    let all = entrants.iter().map(groups).collect::<Result<Vec<_>, _>>()?;
+    let others = all.iter().enumerate().filter(|(index, _)| *index != baseline);
+    let common = |(_, own): (usize, &BTreeSet<String>)| all.get(baseline).map_or(0, |base| own.intersection(base).count());
+    Ok(fewest_pairs(others.map(common).sum::<usize>().max(1), suite.level))
 }
 
 /// An entrant's episodes under one group of conditions: one value per seed, the mean over the group.
@@ -136,15 +154,13 @@ impl<'a> Group<'a> {
     fn report(&self, suite: &Suite, first: &Self) -> ConditionReport {
         let count = self.results.len() as f64;
         let mean = |value: &dyn Fn(&EpisodeResult) -> f64| self.results.iter().map(value).sum::<f64>() / count;
-        let far: Vec<&EpisodeResult> = self.results.iter().filter(|result| result.distance >= SHORTEST_WAY).collect();
-        let work: f64 = far.iter().map(|result| result.work / f64::from(result.distance)).sum();
         ConditionReport {
             policy: self.entrant.name.clone(),
             condition: self.name.clone(),
             speed: mean_interval(&self.speeds, suite.level, suite.seed),
             retained: retained(&self.speeds, &first.speeds, suite),
             falls: mean(&|result| f64::from(u8::from(result.fell))),
-            work_per_metre: (!far.is_empty()).then(|| work / far.len() as f64),
+            work_per_metre: work_per_metre(&self.results),
             joint_speed: mean(&|result| f64::from(result.joint_speed)),
             weight_change: mean(&|result| f64::from(result.weight_change_mean)),
             straightness: mean(&|result| straightness(result)),
@@ -191,6 +207,13 @@ fn retained_ratio([own, own_first, other, other_first]: [&[f64]; 4], suite: &Sui
     meaningful_ratio(ratio, &[own, own_first, other, other_first].map(mean))
 }
 
+/// Work of all episodes over the way of all. The mean of that of each would be that of the ones that got far, which are the cheap ones.
+fn work_per_metre(results: &[EpisodeResult]) -> Option<f64> {
+    let work: f64 = results.iter().map(|result| result.work).sum();
+    let way: f64 = results.iter().map(|result| f64::from(result.distance)).sum();
+    (way >= SHORTEST_WAY * results.len() as f64).then_some(work / way)
+}
+
 fn straightness(result: &EpisodeResult) -> f64 {
     let (forward, sideways) = (f64::from(result.distance), f64::from(result.lateral_drift));
     let whole = forward.hypot(sideways);
@@ -213,6 +236,13 @@ mod tests {
         for first in [[0.0; 3], [0.001, 0.03, -0.02], [-0.2; 3]] {
             assert_eq!(share(first), None, "{first:?}");
         }
+    }
+
+    #[test]
+    fn an_episode_that_hardly_got_forward_counts_in_the_work_per_metre() {
+        let result = |distance| EpisodeResult { distance, work: 3.0, ..EpisodeResult::default() };
+        assert_eq!(work_per_metre(&[result(0.0625), result(0.1875)]), Some(24.0));
+        assert_eq!(work_per_metre(&[result(0.0625), result(0.125)]), None);
     }
 
     #[test]

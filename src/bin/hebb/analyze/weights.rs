@@ -79,6 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let terms: Vec<RecordingTerms> = traced.chain(replayed_terms(arguments, policy.as_ref())?).collect();
     let dynamics: Vec<Dynamics> = series.iter().map(Dynamics::of).collect();
     print_dynamics(&dynamics);
+    dynamics.iter().for_each(|dynamics| dynamics.part.iter().for_each(|part| println!("warning: `{}` is {part}", dynamics.name)));
     left_out.iter().for_each(|left_out| println!("{left_out}"));
     let components = Components::fit(&series, arguments.components.unwrap_or(COMPONENTS))?;
     let explained = components.explained(&series);

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use hebbian_locomotion::config::read_yaml;
+use hebbian_locomotion::evidence::p_text;
 use hebbian_locomotion::evidence::statistics::Interval;
-use hebbian_locomotion::evidence::suite::{Entrant, Records, Suite, SuiteReport, run_suite};
+use hebbian_locomotion::evidence::suite::{Entrant, Records, Suite, SuiteReport, fewest_episodes, run_suite};
 use hebbian_locomotion::policy::PolicyFile;
 
 use super::{Arguments, name_of};
@@ -25,6 +26,12 @@ pub fn run(arguments: &Arguments, suite: &Path) -> Result<(), Failure> {
         .into());
     }
     let baseline = arguments.baseline.as_deref().map(|name| index_of(name, &entrants)).transpose()?;
+    if let Some(baseline) = baseline.filter(|_| entrants.len() > 1) {
+        let (fewest, episodes) = (fewest_episodes(&suite, &entrants, baseline)?, suite.episodes);
+        if (episodes as usize) < fewest {
+            eprintln!("warning  {episodes} episodes cannot show any difference for sure; `episodes: {fewest}` in the suite can");
+        }
+    }
     let mut records = match &arguments.records {
         Some(path) => Records::open(path)?,
         None => Records::in_memory(),
@@ -95,7 +102,7 @@ fn print(report: &SuiteReport) {
         for row in rows {
             let or_nothing = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
             let effect = or_nothing(row.speed.effect_size.map(|g| format!("{g:.2}")));
-            let p = or_nothing(row.p_adjusted.map(|p| if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }));
+            let p = or_nothing(row.p_adjusted.map(p_text));
             let (faster, ratio) = (&row.speed.difference, or_nothing(row.retained_ratio.map(|ratio| format!("{ratio:.2}"))));
             println!("{:width$} {:>24} {effect:>8} {p:>8} {ratio:>24}", row.condition, format!("{faster:.3}"));
         }
