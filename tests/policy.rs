@@ -7,7 +7,7 @@ use common::{beetle, lively_policy, state_of};
 use hebbian_locomotion::network::{Lstm, NetworkError, Shape};
 use hebbian_locomotion::plasticity::{
     Convention, FootContactSettings, Gate, GateBlock, GateDescription, GateSource, InitialWeights, Normalisation,
-    PlasticDescription, SettledSettings, UpdateSchedule,
+    PlasticDescription, RuleDescription, SettledSettings, TermSource, UpdateSchedule,
 };
 use hebbian_locomotion::policy::{NetworkDescription, Policy, PolicyFile, RingError, SnapshotRing};
 use hebbian_locomotion::robot::RobotState;
@@ -231,6 +231,40 @@ fn gate_sources_of_the_policy_file_act_in_life() {
         kinds.insert(policy.gates().reason().kind());
     }
     assert!(kinds.contains("foot_contact") && kinds.contains("settled") && kinds.contains("open"), "{kinds:?}");
+}
+
+/// The control step in which the gate `settled` first shuts a rule of `convention`, whose updates at every fourth step shrink.
+fn settled_at(convention: Convention, early: u32) -> Option<u64> {
+    let mut file = lively_policy();
+    let fixed = TermSource::Fixed;
+    // What the inputs make of each output becomes smaller with each update.
+    let rule = RuleDescription { a: fixed(-1.0), b: fixed(0.0), c: fixed(0.0), d: fixed(0.0), eta: fixed(0.1), clusters: 0 };
+    file.metadata.network = NetworkDescription::Plastic(PlasticDescription {
+        rule,
+        convention,
+        normalisation: Normalisation::None,
+        update: UpdateSchedule { every: 4, average: 1 },
+        ..PlasticDescription::new(Shape::new(vec![27, 18]).unwrap(), InitialWeights::Random(0.1))
+    });
+    file.genome.clear();
+    let settled = SettledSettings { early, window: 4, close_below: 0.4, open_above: 0.6, shut: 0.0 };
+    file.metadata.gate = GateDescription::new(vec![GateBlock::Settled(settled)]);
+    let mut policy = file.policy().unwrap();
+    policy.start(1);
+    (0..60).find(|_| {
+        policy.step(&state(3)).unwrap();
+        policy.gates().reason().kind() == "settled"
+    })
+}
+
+#[test]
+fn a_settled_gate_shuts_rules_with_a_delayed_update_one_step_later_than_others() {
+    for early in [4, 8] {
+        let shut = settled_at(Convention::Leung2025, early).unwrap();
+        for convention in [Convention::Najarro2020, Convention::Dittrich2026] {
+            assert_eq!(settled_at(convention, early), Some(shut + 1), "{convention:?}, early {early}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,9 @@
 mod common;
 
 use common::{beetle, lively_policy};
-use hebbian_locomotion::policy::PolicyFile;
+use hebbian_locomotion::network::Shape;
+use hebbian_locomotion::plasticity::{InitialWeights, PlasticDescription, RuleDescription, TermSource};
+use hebbian_locomotion::policy::{NetworkDescription, PolicyFile};
 use hebbian_locomotion::robot::RobotModel;
 
 fn saved(file: &PolicyFile) -> (tempfile::TempDir, std::path::PathBuf, String) {
@@ -91,6 +93,38 @@ fn a_policy_for_another_robot_is_refused_with_the_joint_that_differs() {
     robot = (*beetle()).clone();
     robot.feet.swap(0, 1);
     assert!(file.metadata.robot.check(&robot).unwrap_err().to_string().contains("order"));
+}
+
+#[test]
+fn names_that_stand_twice_are_refused_by_their_list() {
+    let mut file = lively_policy();
+    file.metadata.robot.joints[5].name = file.metadata.robot.joints[2].name.clone();
+    let message = file.metadata.check().unwrap_err().to_string();
+    assert!(message.starts_with("robot.joints has `") && message.contains("twice"), "{message}");
+    let mut file = lively_policy();
+    file.metadata.robot.feet[1] = file.metadata.robot.feet[0].clone();
+    let message = file.metadata.check().unwrap_err().to_string();
+    assert!(message.starts_with("robot.feet has `") && message.contains("twice"), "{message}");
+    assert!(file.save(&tempfile::tempdir().unwrap().path().join("doubled.safetensors")).is_err());
+}
+
+#[test]
+fn a_small_file_cannot_ask_for_a_network_of_any_size() {
+    let mut file = lively_policy();
+    let rule = RuleDescription {
+        a: TermSource::Network,
+        b: TermSource::Network,
+        c: TermSource::Network,
+        d: TermSource::Network,
+        eta: TermSource::Network,
+        clusters: 0,
+    };
+    let layers = Shape::new(vec![27, 16_384, 16_384, 18]).unwrap();
+    let large = PlasticDescription { rule, ..PlasticDescription::new(layers, InitialWeights::Random(0.1)) };
+    file.metadata.network = NetworkDescription::Plastic(large);
+    file.genome = vec![0.1; 5];
+    let message = file.metadata.check().unwrap_err().to_string();
+    assert_eq!(message, "network.plastic.layers asks for 269172736 synapses; at most 16777216 are possible");
 }
 
 #[test]

@@ -91,11 +91,11 @@ impl RuleDescription {
     pub(super) fn check(&self, synapses: usize) -> Result<(), PlasticDescriptionError> {
         let is_usable = |term: &Term| !matches!(self.source(*term), TermSource::Fixed(value) if !value.is_finite());
         if !Term::ALL.iter().all(is_usable) {
-            return Err(PlasticDescriptionError { key: "rule", problem: "has a fixed term that is not a finite number" });
+            return Err(PlasticDescriptionError::Value { key: "rule", problem: "has a fixed term that is not a finite number" });
         }
         if self.clusters > synapses.min(Clusters::MOST) {
             let problem = "must be at most the number of synapses, and at most 65536; 0 for a rule of its own for each synapse";
-            return Err(PlasticDescriptionError { key: "rule.clusters", problem });
+            return Err(PlasticDescriptionError::Value { key: "rule.clusters", problem });
         }
         Ok(())
     }

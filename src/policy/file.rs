@@ -7,7 +7,7 @@
 //!
 //! [`NetworkDescription::blocks`]: super::NetworkDescription::blocks
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,6 +61,27 @@ pub enum PolicyFileError {
     /// It cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// It would be too large to be read.
+    #[error(
+        "the policy would have {given} bytes and at most {largest} are read: make network or subspace smaller; {} is unchanged",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it would have.
+        given: u64,
+        /// Most bytes that are read.
+        largest: u64,
+    },
+    /// It cannot be brought into the file's form.
+    #[error("the policy cannot be brought into the form of a file ({problem}); {} is unchanged", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        problem: String,
+    },
     /// It is not a complete policy file.
     #[error("{} is not a policy file of this suite: {problem}", path.display())]
     Malformed {
@@ -98,9 +119,22 @@ impl PolicyFile {
     /// Writes the file so that a crash at any moment leaves the old one or the new one. Returns the SHA-256 of its bytes.
     ///
     /// # Errors
-    /// [`PolicyFileError::Inconsistent`] when the parts do not fit, [`PolicyFileError::Write`] when it cannot be written.
+    /// [`PolicyFileError::Inconsistent`] when the parts do not fit, [`PolicyFileError::TooLarge`] when it has more than [`LARGEST_FILE`]
+    /// bytes, [`PolicyFileError::Form`] when it has no form as a file, [`PolicyFileError::Write`] when it cannot be written. What was there
+    /// before is then unchanged.
     pub fn save(&self, path: &Path) -> Result<String, PolicyFileError> {
-        let bytes = self.to_bytes().map_err(|source| PolicyFileError::Inconsistent { path: path.into(), source })?;
+        self.save_at_most(path, LARGEST_FILE)
+    }
+
+    /// As [`PolicyFile::save`], where files of at most `largest` bytes are read.
+    fn save_at_most(&self, path: &Path, largest: u64) -> Result<String, PolicyFileError> {
+        // Whatever was written can be read.
+        self.policy().map_err(|source| PolicyFileError::Inconsistent { path: path.into(), source })?;
+        let bytes = self.to_bytes().map_err(|problem| PolicyFileError::Form { path: path.into(), problem })?;
+        let given = bytes.len() as u64;
+        if given > largest {
+            return Err(PolicyFileError::TooLarge { path: path.into(), given, largest });
+        }
         write_durably(path, &bytes)?;
         Ok(hex(&bytes))
     }
@@ -113,9 +147,8 @@ impl PolicyFile {
         Policy::new(self)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, MapError> {
-        // Whatever was written can be read.
-        self.policy()?;
+    /// The file's bytes, or why there are none.
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
         let mut data = Vec::new();
         let mut rest = &self.genome[..];
         for block in self.metadata.network.blocks() {
@@ -134,10 +167,12 @@ impl PolicyFile {
                 data.push((name.to_owned(), shape, Dtype::F32, f32_bytes(values)));
             }
         }
-        let views =
-            data.iter().filter_map(|(name, shape, kind, bytes)| Some((name, TensorView::new(*kind, shape.clone(), bytes).ok()?)));
-        let metadata = serde_json::to_string(&self.metadata).unwrap_or_default();
-        Ok(serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).unwrap_or_default())
+        let mut views = Vec::with_capacity(data.len());
+        for (name, shape, kind, bytes) in &data {
+            views.push((name, TensorView::new(*kind, shape.clone(), bytes).map_err(|error| error.to_string())?));
+        }
+        let metadata = serde_json::to_string(&self.metadata).map_err(|error| error.to_string())?;
+        serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).map_err(|error| error.to_string())
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
@@ -164,11 +199,11 @@ impl PolicyFile {
             }
             Ok((f32_values(tensor.data()), given.to_vec()))
         };
-        let mut known = Vec::new();
+        let mut known = HashSet::new();
         let mut genome = Vec::new();
         for block in metadata.network.blocks() {
             genome.extend(floats(&block.name, Some(&block.shape))?.0);
-            known.push(block.name);
+            known.insert(block.name);
         }
         let mut clusters = None;
         if let Some(rule) = metadata.network.plastic().map(|plastic| plastic.rule).filter(|rule| rule.clusters > 0) {
@@ -180,7 +215,7 @@ impl PolicyFile {
             let made =
                 Clusters::new(assignment, rule.clusters).map_err(|error| format!("its clusters are not usable: {error}"))?;
             clusters = Some(Arc::new(made));
-            known.push(CLUSTERS.to_owned());
+            known.insert(CLUSTERS.to_owned());
         }
         let mut subspace = None;
         if tensors.tensor(SUBSPACE[0]).is_ok() {
@@ -190,7 +225,7 @@ impl PolicyFile {
             subspace = Some(Arc::new(made.map_err(|error| format!("its subspace is not usable: {error}"))?));
             known.extend(SUBSPACE.map(str::to_owned));
         }
-        if let Some(unknown) = tensors.names().into_iter().find(|name| !known.iter().any(|known| known == name)) {
+        if let Some(unknown) = tensors.names().into_iter().find(|name| !known.contains(*name)) {
             let kind = metadata.network.kind();
             return Err(format!(
                 "it has a tensor `{unknown}` that its network ({kind} {:?}) has no place for",
@@ -209,4 +244,28 @@ struct Version {
 
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_too_large_to_be_read_again_leaves_the_file_as_it_was() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies/beetle.safetensors");
+        let (mut file, _) = PolicyFile::load(&shipped).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.safetensors");
+        file.save(&path).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        file.genome.fill(0.25);
+        let size = before.len() as u64;
+        let error = file.save_at_most(&path, size - 1).unwrap_err();
+        assert!(matches!(error, PolicyFileError::TooLarge { given, .. } if given == size), "{error}");
+        let message = error.to_string();
+        assert!(message.contains(&format!("{size} bytes")) && message.contains("policy.safetensors"), "{message}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        file.save_at_most(&path, size).unwrap();
+        assert_eq!(PolicyFile::load(&path).unwrap().0, file);
+    }
 }

@@ -89,6 +89,12 @@ fn difference(kind: &str, wanted: &[&str], given: &[&str]) -> Option<String> {
     if let Some(name) = given.iter().find(|name| !wanted.contains(name)) {
         return Some(format!("the robot has the {kind} `{name}`, which the policy does not know"));
     }
+    if wanted.len() != given.len() {
+        let (wanted, given) = (wanted.len(), given.len());
+        return Some(format!(
+            "the policy lists {wanted} names under `{kind}`, the robot description {given} and no others: one stands twice"
+        ));
+    }
     let (index, (wanted, given)) = wanted.iter().zip(given).enumerate().find(|(_, (wanted, given))| wanted != given)?;
     Some(format!(
         "{kind} number {index} is `{wanted}` in the policy but `{given}` in the robot description; give them the same order"
@@ -106,5 +112,13 @@ mod tests {
         assert!(missing.contains("`hip_left`") && missing.contains("`hip_lefd`"), "{missing}");
         assert!(difference("joint", &["a"], &["a", "tail"]).unwrap().contains("`tail`"));
         assert!(difference("foot", &["a", "b"], &["b", "a"]).unwrap().contains("order"));
+    }
+
+    #[test]
+    fn lists_of_different_lengths_differ_although_they_hold_the_same_names() {
+        for (wanted, given) in [(&["a", "b", "b"][..], &["a", "b"][..]), (&["a", "b"][..], &["a", "b", "b"][..])] {
+            let difference = difference("joint", wanted, given).unwrap();
+            assert!(difference.contains("`joint`") && difference.contains("twice"), "{difference}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a policy file says beside the numbers of the rule.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::step::MapError;
@@ -126,6 +128,12 @@ impl PolicyMetadata {
         if let Some((name, text)) = self.texts().find(|(_, text)| text.contains('\0')) {
             return Err(MapError::Text { name, text: text.to_owned() });
         }
+        let feet: Vec<&str> = self.robot.feet.iter().map(String::as_str).collect();
+        for (list, names) in [("robot.joints", self.robot.joint_names().collect()), ("robot.feet", feet)] {
+            if let Some(name) = doubled(&names) {
+                return Err(MapError::Doubled { list, name: name.to_owned() });
+            }
+        }
         let layers = self.network.layers();
         let observed = self.observation.len(&self.robot);
         if observed != layers.inputs() {
@@ -153,4 +161,10 @@ impl PolicyMetadata {
         self.network.check()?;
         Ok(self.gate.check(&self.gate_dimensions())?)
     }
+}
+
+/// The first name that was there before.
+fn doubled<'a>(names: &[&'a str]) -> Option<&'a str> {
+    let mut seen = HashSet::new();
+    names.iter().copied().find(|name| !seen.insert(*name))
 }

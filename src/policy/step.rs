@@ -4,7 +4,7 @@ use super::{ActionMap, Network, ObservationMap, PolicyFile, RobotInterface, Seen
 use crate::network::{NetworkError, ShapeError, check_finite};
 use crate::plasticity::{
     CommandedGate, GateDescriptionError, GateError, GateInput, Gates, LayerActivity, Measurement, PlasticDescriptionError,
-    PlasticNetworkError,
+    PlasticNetwork, PlasticNetworkError,
 };
 use crate::robot::RobotState;
 
@@ -67,6 +67,14 @@ pub enum MapError {
         name: &'static str,
         /// The text.
         text: String,
+    },
+    /// A name that stands twice where each may stand once: messages would not tell which is meant.
+    #[error("{list} has `{name}` twice; each name may stand there once")]
+    Doubled {
+        /// `robot.joints` or `robot.feet`.
+        list: &'static str,
+        /// The name.
+        name: String,
     },
     /// The layer sizes make no network.
     #[error(transparent)]
@@ -153,6 +161,7 @@ impl Policy {
         }
         let gates = self.gates.decide(&GateInput {
             step: self.steps,
+            is_delayed: self.network.plastic().is_some_and(PlasticNetwork::is_delayed),
             contacts: &state.foot_contact,
             update_size: self.update_size,
             weights: &self.weights,

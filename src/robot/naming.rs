@@ -63,7 +63,7 @@ pub enum UnknownNames {
 const IGNORED: usize = usize::MAX;
 
 impl NameMap {
-    /// A map for `names`; `kind` is "joint" or "foot".
+    /// A map for `names`; `kind` is "joint" or "foot". Of a name that is there twice the last place counts.
     pub fn new<'a>(kind: &'static str, names: impl IntoIterator<Item = &'a str>) -> Self {
         let indices = names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), index)).collect();
         Self { kind, indices, last_names: Vec::new(), last_indices: Vec::new() }
@@ -104,7 +104,8 @@ impl NameMap {
 
     fn look_up(&self, names: &[String], unknown: UnknownNames, complete: bool) -> Result<Vec<usize>, NameError> {
         let kind = self.kind;
-        let mut seen = vec![false; self.indices.len()];
+        // As many places as the robot's list has, which may hold a name twice.
+        let mut seen = vec![false; self.indices.values().max().map_or(0, |last| last + 1)];
         let mut indices = Vec::with_capacity(names.len());
         for name in names {
             match self.indices.get(name) {
@@ -155,6 +156,14 @@ mod tests {
         assert_eq!(message(&["kneee"], false), "unknown joint `kneee`; did you mean `knee`?");
         assert_eq!(message(&["hip", "hip"], false), "the joint `hip` appears twice");
         assert_eq!(message(&["hip", "ankle"], true), "the joint `knee` is missing; all 3 are needed");
+    }
+
+    #[test]
+    fn names_of_a_list_that_holds_one_twice_are_mapped_without_panic() {
+        let mut map = NameMap::new("foot", ["t0", "t0", "t1"]);
+        let given = names(&["t1", "t0"]);
+        let indices: Vec<_> = map.indices(&given, UnknownNames::Refused, true).unwrap().collect();
+        assert_eq!(indices, [Some(2), Some(1)]);
     }
 
     #[test]

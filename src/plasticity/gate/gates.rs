@@ -15,6 +15,8 @@ use super::{
 pub struct GateInput<'a> {
     /// The control step to come, counted from 0 at the start of the episode.
     pub step: u64,
+    /// Whether the network makes an update in the step after the one whose activities it goes by: none in the first.
+    pub is_delayed: bool,
     /// Whether each foot touches the ground, in the robot's order; missing feet count as in the air.
     pub contacts: &'a [bool],
     /// Mean |N(V) - W| over all synapses that a fully open gate would have made of the weights in the step before, also when
@@ -203,7 +205,10 @@ impl Source {
                 return Some(reason);
             }
             Self::FootContact(source) => (source.shut_value(), source.decide(input.contacts)?),
-            Self::Settled(source) => (source.shut_value(), source.decide(input.step, input.update_size)?),
+            Self::Settled(source) => {
+                let chances = input.step.saturating_sub(u64::from(input.is_delayed));
+                (source.shut_value(), source.decide(chances, input.update_size)?)
+            }
             Self::Novelty(source) => (source.shut_value(), source.decide(input.weights, room)?),
         };
         for gate in gates {
@@ -233,7 +238,8 @@ mod tests {
     use crate::plasticity::{FootContactSettings, GateSource, LayerGates, NoveltySettings, ScheduleEntry, SettledSettings};
 
     const DIMENSIONS: GateDimensions = GateDimensions { layers: 3, synapses: 2, feet: 2 };
-    const INPUT: GateInput<'static> = GateInput { step: 0, contacts: &[true; 2], update_size: 0.0, weights: &[0.0; 2] };
+    const INPUT: GateInput<'static> =
+        GateInput { step: 0, is_delayed: false, contacts: &[true; 2], update_size: 0.0, weights: &[0.0; 2] };
 
     fn gates(blocks: Vec<GateBlock>) -> Gates {
         let subspace = Arc::new(Subspace::new(vec![0.0; 2], vec![1.0, 0.0], 1.0).unwrap());
@@ -310,6 +316,22 @@ mod tests {
         let novelty = NoveltySettings { close_above: 2.0, open_below: 1.0, every: 1, shut: 0.0 };
         let novelty = gates(vec![GateBlock::Novelty(novelty)]);
         assert!(!novelty.needs_update_size() && novelty.needs_weights());
+    }
+
+    #[test]
+    fn the_first_step_of_a_delayed_network_has_no_say_in_whether_it_is_settled() {
+        let settings = SettledSettings { early: 2, window: 1, close_below: 0.5, open_above: 2.0, shut: 0.0 };
+        let first_shut = |is_delayed: bool, sizes: &[f32]| {
+            let mut gates = gates(vec![GateBlock::Settled(settings)]);
+            let is_shut = |(&update_size, step): (&f32, u64)| {
+                gates.decide(&GateInput { step, is_delayed, update_size, ..INPUT });
+                gates.gates() == [0.0; 3]
+            };
+            sizes.iter().zip(0..).map(is_shut).position(|is_shut| is_shut)
+        };
+        // Before the first step, after it, and so on; updates of size 1, 0.5, 0.3.
+        assert_eq!(first_shut(false, &[0.0, 1.0, 0.5, 0.3]), Some(3));
+        assert_eq!(first_shut(true, &[0.0, 0.0, 1.0, 0.5, 0.3]), Some(4));
     }
 
     #[test]

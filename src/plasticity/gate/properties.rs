@@ -67,7 +67,7 @@ fn decide(gates: &mut Gates, index: usize, step: &Step) -> (Vec<f32>, GateReason
         gates.set_command(command).unwrap();
     }
     let Step { contacts, weights, update_size, .. } = step;
-    let input = GateInput { step: index as u64, contacts, update_size: *update_size, weights };
+    let input = GateInput { step: index as u64, is_delayed: false, contacts, update_size: *update_size, weights };
     let decided = gates.decide(&input).to_vec();
     (decided, gates.reason())
 }

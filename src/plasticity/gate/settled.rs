@@ -12,7 +12,7 @@ use super::{GateDescriptionError, GateReason};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettledSettings {
-    /// Early size: mean over this many updates from the start of life.
+    /// Early size: mean over this many updates from the first control step of life that may make one.
     pub early: u32,
     /// Present size: mean over this many updates. In a limit cycle it should span a period of the gait.
     pub window: u32,
@@ -63,11 +63,11 @@ impl Settled {
         Self { settings, shut: false, share: None, early_sum: 0.0, early_count: 0, sizes, next: 0, filled: 0 }
     }
 
-    /// The decision for control step `step`, before which an update of `update_size` was made or would have been. Returns why
-    /// the gate is shut, if it is.
-    pub(super) fn decide(&mut self, step: u64, update_size: f32) -> Option<GateReason> {
-        // Before the first step there was no update.
-        if step > 0 {
+    /// The decision after `chances` control steps that could make an update; the last one made one of `update_size` or would have. Returns
+    /// why the gate is shut, if it is.
+    pub(super) fn decide(&mut self, chances: u64, update_size: f32) -> Option<GateReason> {
+        // Before the first one there was no update.
+        if chances > 0 {
             self.watch(update_size);
         }
         self.shut.then_some(GateReason::Settled { share: self.share })

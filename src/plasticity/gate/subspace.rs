@@ -25,6 +25,12 @@ pub enum SubspaceError {
         /// Components asked for.
         components: usize,
     },
+    /// More components than are possible.
+    #[error("{given} components; at most {} are possible", Subspace::MOST_COMPONENTS)]
+    Components {
+        /// Components given or asked for.
+        given: usize,
+    },
     /// Samples differ in length, or are empty.
     #[error("sample {index} has {given} weights, the first one {expected}; all must have the same number, at least 1")]
     Length {
@@ -60,14 +66,23 @@ const ROUNDING: f64 = 1e-13;
 const ORTHONORMAL: f64 = 1e-4;
 
 impl Subspace {
+    /// Most components, as many as samples are fitted to. To check that rows are orthonormal costs the square of their number: bounds the
+    /// time that a file can ask for.
+    pub const MOST_COMPONENTS: usize = 600;
+
     /// From its parts, as [`Subspace::mean`], [`Subspace::basis`] and [`Subspace::scale`] give them.
     ///
     /// # Errors
-    /// [`SubspaceError`] when lengths do not fit, a number is not finite or the basis not orthonormal.
+    /// [`SubspaceError`] when lengths do not fit, there are more than [`Subspace::MOST_COMPONENTS`], a number is not finite or the basis
+    /// not orthonormal.
     pub fn new(mean: Vec<f32>, basis: Vec<f32>, scale: f32) -> Result<Self, SubspaceError> {
         let synapses = mean.len();
         if synapses == 0 || basis.is_empty() || !basis.len().is_multiple_of(synapses) || basis.len() / synapses > synapses {
             return Err(SubspaceError::Parts("the basis must hold from one to `synapses` rows, each as long as the mean"));
+        }
+        let components = basis.len() / synapses;
+        if components > Self::MOST_COMPONENTS {
+            return Err(SubspaceError::Components { given: components });
         }
         if !(scale.is_finite() && scale > 0.0) {
             return Err(SubspaceError::Parts("the scale must be a positive number"));
@@ -103,6 +118,9 @@ impl Subspace {
         let count = samples.len();
         if components == 0 || count <= components {
             return Err(SubspaceError::Counts { samples: count, components });
+        }
+        if components > Self::MOST_COMPONENTS {
+            return Err(SubspaceError::Components { given: components });
         }
         let synapses = samples.first().map_or(0, |sample| sample.as_ref().len());
         for (index, sample) in samples.iter().map(AsRef::as_ref).enumerate() {
@@ -323,6 +341,16 @@ mod tests {
         bad[3][7] = f32::NAN;
         assert_eq!(error(&bad, 2), SubspaceError::NotFinite { what: "sample 3".into() });
         assert_eq!(error(&[vec![], vec![]], 1), SubspaceError::Length { index: 0, given: 0, expected: 0 });
+    }
+
+    #[test]
+    fn more_components_than_could_be_checked_in_time_are_refused() {
+        let many = Subspace::MOST_COMPONENTS + 1;
+        let mut basis = vec![0.0; many * many];
+        basis.iter_mut().step_by(many + 1).for_each(|value| *value = 1.0);
+        let refused = SubspaceError::Components { given: many };
+        assert_eq!(Subspace::new(vec![0.0; many], basis, 1.0), Err(refused.clone()));
+        assert_eq!(Subspace::fit(&vec![vec![0.0; 5]; many + 1], many), Err(refused));
     }
 
     #[test]
