@@ -2,9 +2,11 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
 
 /// Links that may lead to a file one after the other, as many as Linux follows.
 const MOST_LINKS: usize = 40;
@@ -12,9 +14,9 @@ const MOST_LINKS: usize = 40;
 /// Writes that this program has begun.
 static WRITES: AtomicU64 = AtomicU64::new(0);
 
-/// A file that could not be written. What was there before is still there.
+/// A file that could not be written, or not as safely as it should be. Its text says what is there now.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {}: {source}; what was there before is unchanged", path.display())]
+#[error("{}", said(path, source))]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
@@ -22,25 +24,64 @@ pub struct WriteError {
     pub source: std::io::Error,
 }
 
+/// What a write has left that did not leave all as it was, with the system's reason. It is the source of a [`WriteError`], so that it is said wherever
+/// the source is.
+#[derive(Debug, thiserror::Error)]
+enum Left {
+    /// A part of the bytes, in what is written into.
+    #[error("{0}; a part of the content may be written")]
+    Part(std::io::Error),
+    /// The new file, whose folder is not safe on the disk.
+    #[error(
+        "{0}, when its folder was to be flushed to the disk; the file is written, but its name may be lost if the power fails now"
+    )]
+    Whole(std::io::Error),
+}
+
+impl Left {
+    fn part(source: std::io::Error) -> std::io::Error {
+        std::io::Error::new(source.kind(), Self::Part(source))
+    }
+
+    fn whole(source: std::io::Error) -> std::io::Error {
+        std::io::Error::new(source.kind(), Self::Whole(source))
+    }
+}
+
+/// The text of a [`WriteError`].
+fn said(path: &Path, source: &std::io::Error) -> String {
+    let path = path.display();
+    match source.get_ref().and_then(|reason| reason.downcast_ref::<Left>()) {
+        None => format!("cannot write {path}: {source}; what was there before is unchanged"),
+        Some(Left::Part(_)) => format!("cannot write all of {path}: {source}"),
+        Some(Left::Whole(_)) => format!("{path}: {source}"),
+    }
+}
+
 /// Writes `bytes` to `path` by way of a temporary file beside it: written, flushed to the disk, renamed. Links are followed: what is replaced is the
 /// file that they lead to. What is no file, such as a pipe, a terminal or /dev/null, gets the bytes as it is, and so do the file that this program's
-/// own output goes to and, at its end, an open file (`/dev/fd/3`): were they replaced, what others write into them would be lost.
+/// own output goes to and, at its end, an open file (`/dev/fd/3`): were they replaced, what others write into them would be lost. The new file has the
+/// mode of the one that it replaces and, as far as this user may give it away, its owner; one that this user may not write into is not replaced.
 ///
 /// # Errors
-/// [`WriteError`] with the system's reason; a file that would have been replaced is then unchanged.
+/// [`WriteError`] with the system's reason; a file that would have been replaced is then unchanged. Only where its folder could not be flushed after the
+/// rename, it is the new one, and the error says so. File systems that flush no folders are no error.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError { path: path.into(), source };
+    let write_into = |output: &mut dyn Write| {
+        output.write_all(bytes).and_then(|()| output.flush()).map_err(|source| failed(Left::part(source)))
+    };
     // Where there is nothing yet, or what is there cannot be looked at, writing says what is wrong.
     if let Ok(there) = std::fs::metadata(path) {
         if let Some(mut output) = own_output(&there) {
-            return output.write_all(bytes).and_then(|()| output.flush()).map_err(failed);
+            return write_into(&mut output);
         }
         if !there.is_file() {
-            return OpenOptions::new().write(true).open(path).and_then(|mut output| output.write_all(bytes)).map_err(failed);
+            return write_into(&mut OpenOptions::new().write(true).open(path).map_err(failed)?);
         }
     }
     let Some(path) = followed(path).map_err(failed)? else {
-        return OpenOptions::new().append(true).open(path).and_then(|mut output| output.write_all(bytes)).map_err(failed);
+        return write_into(&mut OpenOptions::new().append(true).open(path).map_err(failed)?);
     };
     let folder = folder_of(&path);
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -48,17 +89,63 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     name.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let temporary = folder.join(name);
     let write = || {
-        let mut file = File::create(&temporary)?;
+        let mut file = create(&temporary, replaced(&path)?.as_ref())?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        // Before the rename: here an error still leaves the old file.
+        let folder = open_folder(folder)?;
         std::fs::rename(&temporary, &path)?;
         // The rename itself is durable only once the folder is.
-        File::open(folder)?.sync_all()
+        folder.map_or(Ok(()), |folder| after_rename(folder.sync_all()))
     };
     write().map_err(|source| {
         let _ = std::fs::remove_file(&temporary);
         failed(source)
     })
+}
+
+/// What is known of the file at `path` that is to be replaced, if there is one. An error where this user may not write into it, as any other write would
+/// be: a rename asks only the folder.
+fn replaced(path: &Path) -> std::io::Result<Option<Metadata>> {
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        file => file?.metadata().map(Some),
+    }
+}
+
+/// Makes an empty file at `path`, with the mode of the file `old` that it is to replace and, as far as this user may give it away, its owner.
+fn create(path: &Path, old: Option<&Metadata>) -> std::io::Result<File> {
+    let Some(old) = old else { return File::create(path) };
+    // Until its mode is set nobody else can open it, who may not be let into the old one.
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        // Only root gives files to others, whose own file may be one that only they can read. To a group, its members can.
+        let _ = fchown(&file, Some(old.uid()), Some(old.gid())).or_else(|_| fchown(&file, None, Some(old.gid())));
+    }
+    // Only where they differ: there are file systems on which all files have one mode, and setting it is refused.
+    if new.permissions() != old.permissions() {
+        file.set_permissions(old.permissions())?;
+    }
+    Ok(file)
+}
+
+/// The folder `path`, to be flushed. None where this user may make files in it but not read it, so that it cannot be.
+fn open_folder(path: &Path) -> std::io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+        folder => folder.map(Some),
+    }
+}
+
+/// What it means that a folder was `flushed`, or not, after a rename in it.
+fn after_rename(flushed: std::io::Result<()>) -> std::io::Result<()> {
+    // Some file systems, mostly those of networks, flush no folders. There the rename is as durable as it can be.
+    let is_refused = |error| [Errno::INVAL, Errno::BADF, Errno::NOTSUP, Errno::NOSYS].contains(&error);
+    match flushed {
+        Err(error) if Errno::from_io_error(&error).is_some_and(is_refused) => Ok(()),
+        flushed => flushed.map_err(Left::whole),
+    }
 }
 
 /// Whether there is a file at `path` that [`write_durably`] replaces: nothing is lost of what it writes into.
@@ -232,6 +319,70 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = write_durably(&folder.path().join("missing/policy"), b"new").unwrap_err().to_string();
         assert!(error.contains("missing/policy") && error.contains("unchanged"), "{error}");
+    }
+
+    #[test]
+    fn a_new_file_has_the_mode_of_the_one_that_it_replaces() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy");
+        std::fs::write(&path, b"old").unwrap();
+        for mode in [0o600, 0o664, 0o755] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            write_durably(&path, b"new").unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, mode);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_written_is_not_replaced() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy");
+        std::fs::write(&path, b"old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+        // Root may write everything.
+        if OpenOptions::new().write(true).open(&path).is_ok() {
+            return;
+        }
+        let error = write_durably(&path, b"new").unwrap_err().to_string();
+        assert!(error.contains("policy: Permission denied") && error.contains("unchanged"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_written_into() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let set = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        set(0o300);
+        let written = write_durably(&folder.path().join("policy"), b"new");
+        set(0o700);
+        written.unwrap();
+        assert_eq!(std::fs::read(folder.path().join("policy")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_flushed_is_said_without_denying_the_new_file_and_no_error_where_folders_never_are() {
+        for refused in [Errno::INVAL, Errno::BADF, Errno::NOTSUP, Errno::NOSYS] {
+            assert!(after_rename(Err(refused.into())).is_ok(), "{refused}");
+        }
+        assert!(after_rename(Ok(())).is_ok());
+        let source = after_rename(Err(Errno::IO.into())).unwrap_err();
+        let error = WriteError { path: "policy".into(), source }.to_string();
+        assert!(error.starts_with("policy: ") && error.contains("the file is written"), "{error}");
+        assert!(!error.contains("unchanged") && !error.contains("cannot write"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_into_may_hold_a_part_and_is_not_called_unchanged() {
+        let error = write_durably(Path::new("/dev/full"), b"new").unwrap_err();
+        assert_eq!(error.source.kind(), std::io::ErrorKind::StorageFull);
+        let text = error.to_string();
+        assert!(text.contains("cannot write all of /dev/full") && text.contains("a part of the content"), "{text}");
+        assert!(!text.contains("unchanged"), "{text}");
     }
 
     #[test]

@@ -363,6 +363,19 @@ fn a_range_that_is_too_wide_or_empty_is_refused_with_its_own_message() {
 }
 
 #[test]
+fn limits_that_are_no_numbers_are_refused_by_the_joint_or_are_those_of_its_master() {
+    let urdf = simple("revolute", &format!("<axis xyz='0 1 0'/>{LIMIT}"));
+    for (limit, given) in [("effort", "effort='50'"), ("velocity", "velocity='5'")] {
+        let message = load(&urdf.replacen(given, &format!("{limit}='nan'"), 1), "").unwrap_err().to_string();
+        assert!(message.contains(&format!("joint `leg0`: has the {limit} limit NaN; set it in the URDF")), "{message}");
+    }
+    let (head, tail) = urdf.rsplit_once("effort='50' velocity='5'/>").unwrap();
+    let mimic = format!("{head}effort='nan' velocity='nan'/><mimic joint='leg0'/>{tail}");
+    let robot = load(&mimic, "").unwrap();
+    assert_eq!((robot.followers[0].joint.effort_limit, robot.followers[0].joint.velocity_limit), (50.0, 5.0));
+}
+
+#[test]
 fn nominal_positions_beyond_the_range_are_refused() {
     let nominal = |kind: &str, pose: &str, limit: &str| {
         let urdf = simple(kind, &format!("<axis xyz='0 1 0'/>{limit}"));

@@ -287,7 +287,8 @@ impl<'a> Assembly<'a> {
         // A follower may take its master's limits, a locked joint needs none.
         let needs_none = parent == child || joint.mimic.is_some();
         let limit = |name: &str, own: Option<f32>, urdf: f64| {
-            let value = own.unwrap_or((urdf as f32).min(LARGEST_VALUE));
+            // Not `min`, by which what is no number would become the largest.
+            let value = own.unwrap_or((urdf as f32).clamp(f32::NEG_INFINITY, LARGEST_VALUE));
             if needs_none || value > 0.0 {
                 return Ok(value);
             }
