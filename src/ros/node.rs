@@ -250,6 +250,10 @@ impl Shell {
     ) -> Result<SharedParameters, NodeError> {
         parameter_files::check(&std::env::args().collect::<Vec<_>>(), &self.full_name()?)?;
         let parameters = SharedParameters::declare(&self.node, declarations)?;
+        let ignored = parameters.read().ignored().join(", ");
+        if !ignored.is_empty() {
+            tracing::warn!("parameters without effect: {ignored}; the QoS of this suite's topics is fixed");
+        }
         if parameters.read().bool("use_sim_time") {
             let time = self.node.get_time_source();
             time.enable_sim_time(&mut self.node).map_err(NodeError::ros("cannot take the time from /clock"))?;

@@ -234,6 +234,8 @@ impl Declaration {
 pub struct Parameters {
     declarations: Vec<Declaration>,
     values: IndexMap<String, ParameterValue>,
+    /// Names that were given and have no effect.
+    ignored: Vec<String>,
     /// Whether the node runs, so that read-only parameters are refused.
     started: bool,
     /// Whether a managed node is configured.
@@ -242,9 +244,12 @@ pub struct Parameters {
 
 /// A name that ROS gives to nodes and that is no parameter of theirs.
 const OF_ROS: &str = "start_type_description_service";
+/// What names begin with by which other nodes let the QoS of their topics be set.
+const OF_QOS: &str = "qos_overrides.";
 
 impl Parameters {
-    /// Parameters at their defaults, then at the values in `given` (from the command line and parameter files).
+    /// Parameters at their defaults, then at the values in `given` (from the command line and parameter files). Those that would set the QoS of a
+    /// topic are ignored: [`Parameters::ignored`] names them.
     ///
     /// # Errors
     /// [`ParameterError`] for the first that is unknown or has a value that it may not have.
@@ -252,14 +257,21 @@ impl Parameters {
         // Every ROS node has it.
         declarations.push(Declaration::bool("use_sim_time", false, "whether time is that of the topic /clock"));
         let values = declarations.iter().map(|declaration| (declaration.name.to_owned(), declaration.default.clone())).collect();
-        let mut parameters = Self { declarations, values, started: false, configured: false };
+        let mut parameters = Self { declarations, values, ignored: Vec::new(), started: false, configured: false };
         for (name, value) in given {
-            if name != OF_ROS && !name.starts_with("qos_overrides.") {
+            if name.starts_with(OF_QOS) {
+                parameters.ignored.push(name.clone());
+            } else if name != OF_ROS {
                 parameters.set(name, value)?;
             }
         }
         parameters.started = true;
         Ok(parameters)
+    }
+
+    /// The names that were given at the start and have no effect.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
     }
 
     /// The names, in the order of their declarations.
@@ -462,6 +474,15 @@ mod tests {
         assert_eq!(given("policy", ParameterValue::Integer(20_261_129)).unwrap().string("policy"), "20261129");
         assert!(given("mode", ParameterValue::Integer(2)).is_err());
         assert!(given("use_sim_time", ParameterValue::Bool(true)).is_ok());
+    }
+
+    #[test]
+    fn parameters_that_would_set_the_qos_are_ignored_by_name() {
+        let depth = "qos_overrides./joint_states.subscription.depth";
+        let parameters = given(depth, ParameterValue::Integer(1)).unwrap();
+        assert_eq!((parameters.ignored(), parameters.value(depth)), (&[depth.to_owned()][..], None));
+        assert!(given("start_type_description_service", ParameterValue::Bool(true)).unwrap().ignored().is_empty());
+        assert!(given("qos_override", ParameterValue::Integer(1)).is_err());
     }
 
     #[test]

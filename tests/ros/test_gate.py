@@ -5,6 +5,7 @@ from hebbian_locomotion.msg import PlasticityState, WeightSnapshot
 from hebbian_locomotion.srv import SetGate
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float32
 
 from conftest import stamp
@@ -75,7 +76,17 @@ def test_a_gate_that_is_no_share_is_refused_and_changes_nothing(world):
     before = states[-1].rejected_messages
     topic.publish(Float32(data=7.0))
     world.spin_until(lambda: states[-1].rejected_messages > before, "counted rejection")
+    world.spin_for(0.5)
+    assert states[-1].rejected_messages == before + 1, "counted for each of the topic's subscriptions"
     assert states[-1].gate == 1.0
+
+
+def test_a_best_effort_publisher_shuts_the_gate(world):
+    states = start(world)
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    topic = world.client.create_publisher(Float32, "policy/gate", best_effort)
+    shut = (0.0, "topic")
+    world.send_until(topic, Float32(data=0.0), lambda: seen(states)() == shut, "gate by topic", seen(states))
 
 
 def test_topic_and_parameter_set_the_gate_too(world):

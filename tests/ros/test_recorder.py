@@ -19,7 +19,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profi
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 
 import tensors
 from conftest import POLICY, ROBOT, TIMEOUT, analyze, hebb, stamp
@@ -125,6 +125,26 @@ def test_a_walk_is_recorded_whole_and_replays_bit_for_bit(world):
     storage.write_bytes(data)
     done = hebb("replay", bag, POLICY)
     assert done.returncode == 1 and "damaged" in done.stderr and done.stdout == "", done.stdout + done.stderr
+
+
+def test_emergency_stops_and_transitions_are_recorded_by_default(world):
+    bag, recorder = start_recorder(world)
+    stops = world.client.create_publisher(Bool, "policy/emergency_stop", 10)
+    start_walk(world, recorder, {"seed": 3}, {"seed": 5})
+    for topic in ["policy/emergency_stop", "policy/transition_event"]:
+        world.spin_until(lambda topic=topic: f"recording /{topic} (" in recorder.output(), f"recording of {topic}")
+    # Two subscriptions are the policy's. The policy may learn of the recorder later than the other way round.
+    world.spin_until(lambda: stops.get_subscription_count() == 3, "the recorder's subscription")
+    stops.publish(Bool(data=True))
+    world.spin_for(3.5)
+    request = ChangeState.Request(transition=Transition(label="deactivate"))
+    assert world.call(ChangeState, "policy/change_state", request).success
+    world.spin_for(0.5)
+    end(world)
+    messages = read(bag)
+    assert [message.data for message in messages["/policy/emergency_stop"]] == [True]
+    events = [message.transition.label for message in messages["/policy/transition_event"]]
+    assert "deactivate" in events, events
 
 
 def test_a_killed_recorder_leaves_what_was_flushed(world):

@@ -43,6 +43,18 @@ def test_with_simulated_time_diagnostics_and_parameter_events_have_the_time_of_t
     assert 0 < diagnostics <= clock and 0 < event <= clock, (diagnostics, event, clock)
 
 
+def test_a_timer_in_simulated_time_is_warned_of_once(world):
+    world.start_simulator(wait_for_command=False)
+    diagnostics = world.collect(DiagnosticArray, "/diagnostics")
+    node = world.start_policy(use_sim_time="true", trigger="timer")
+
+    def is_running():
+        return any(message.status[0].name.startswith("/policy:") for message in diagnostics)
+
+    world.spin_until(is_running, "diagnostics of the policy", node.output)
+    assert node.output().count("with `trigger: timer` the steady clock makes the steps") == 1, node.output()
+
+
 def test_without_it_they_have_the_time_of_day(world):
     diagnostics, event, _ = stamps_of_the_policy(world)
     now = time.time_ns()

@@ -269,6 +269,9 @@ impl PolicyNode {
                 "contacts that come foot by foot never carry one stamp: set the parameter trigger to `timer`".to_owned(),
             ));
         }
+        if let Some(warning) = trigger.warning(parameters.bool("use_sim_time")) {
+            tracing::warn!("{warning}");
+        }
         let kept = parameters.string("keep_weights");
         let kept = (!kept.is_empty()).then(|| KeptAt::new(kept.into(), &known));
         if let Some(place) = kept.as_ref().filter(|place| holds_something(&place.path)) {

@@ -2,17 +2,37 @@
 
 use crate::robot::Stamp;
 
+/// Share of its distance from the sensors' stamps by which the grid follows them in each step.
+const FOLLOWED: i64 = 16;
+/// It follows by no more than this share of a period: the policy then makes at most 0.4% more steps than it should, and clocks of sensors that have
+/// its own rate are nearer than that to ours.
+const MOST_FOLLOWED: i64 = 256;
+
 /// Leaves such sets out: each control step may move a joint as far as a whole period allows, and the policy knows no other rate.
+///
+/// Steps are due on a grid of one period. Of sensors that are faster, the set nearest to the grid is in time. Sensors of the policy's own rate whose
+/// stamps jitter by less than a quarter period are all in time, also when their clock runs a little faster or slower: the grid follows them.
 #[derive(Clone, Debug)]
 pub struct Pace {
     period: i64,
-    last: Option<Stamp>,
+    grid: Option<Grid>,
+}
+
+/// What is known since the first set.
+#[derive(Clone, Copy, Debug)]
+struct Grid {
+    /// When the next step is due.
+    due: Stamp,
+    /// The last set that was in time.
+    taken: Stamp,
+    /// The last set of all.
+    seen: Stamp,
 }
 
 /// A set of sensor values that came too early for a control step.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "a set of sensor values {after:.1} ms after the one before is left out: the policy makes a step every {period:.1} ms; \
+    "a set of sensor values {after:.1} ms after that of the last step is left out: the policy makes a step every {period:.1} ms; \
      let the sensors (or the simulator's control_rate) have its rate, or set trigger to `timer`"
 )]
 pub struct TooEarly {
@@ -23,26 +43,116 @@ pub struct TooEarly {
 impl Pace {
     /// For a control period of `period` \[ns\].
     pub fn new(period: i64) -> Self {
-        Self { period, last: None }
+        Self { period, grid: None }
     }
 
-    /// Takes note of a set of `stamp`. One that repeats a stamp, or follows a clock that was set back, is in time.
+    /// Takes note of a set of `stamp`. One that repeats a stamp, or follows a clock that was set back, is in time; so is one that comes half a
+    /// period late or later, from which a new grid begins: what was missed is not made up for.
     ///
     /// # Errors
-    /// [`TooEarly`] less than three quarters of a period after the last that was in time: stamps of a robot jitter.
+    /// [`TooEarly`] for one that comes within half a period of the last that was in time, half a period before the next is due, or, where others
+    /// were left out since, so long before that the set after it will be nearer.
     pub fn note(&mut self, stamp: Stamp) -> Result<(), TooEarly> {
-        let gap = self.last.map_or(0, |last| stamp.saturating_sub(last));
-        if (1..self.period - self.period / 4).contains(&gap) {
+        let Some(Grid { due, taken, seen }) = self.grid.filter(|grid| stamp >= grid.taken) else {
+            self.take(stamp, stamp);
+            return Ok(());
+        };
+        if stamp == taken {
+            return Ok(());
+        }
+        let half = self.period / 2;
+        let (gap, late) = (stamp.saturating_sub(taken), stamp.saturating_sub(due));
+        let is_faster = seen > taken;
+        let is_farther = is_faster && late < -(stamp.saturating_sub(seen).max(0) / 2);
+        if gap <= half || late <= -half || is_farther {
+            self.grid = Some(Grid { due, taken, seen: seen.max(stamp) });
             return Err(TooEarly { after: gap as f64 * 1e-6, period: self.period as f64 * 1e-6 });
         }
-        self.last = Some(stamp);
+        let most = self.period / MOST_FOLLOWED;
+        let place = if late >= half {
+            stamp
+        } else if is_faster {
+            // Followed, faster sensors would set the rate.
+            due
+        } else {
+            due.saturating_add((late / FOLLOWED).clamp(-most, most))
+        };
+        self.take(stamp, place);
         Ok(())
+    }
+
+    /// The set of `stamp` is in time; `place` is where the grid has it.
+    fn take(&mut self, stamp: Stamp, place: Stamp) {
+        self.grid = Some(Grid { due: place.saturating_add(self.period), taken: stamp, seen: stamp });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PERIOD: i64 = 20_000_000;
+
+    /// Those of `stamps` that are in time.
+    fn in_time(stamps: impl IntoIterator<Item = i64>) -> Vec<i64> {
+        let mut pace = Pace::new(PERIOD);
+        stamps.into_iter().filter(|&stamp| pace.note(stamp).is_ok()).collect()
+    }
+
+    /// Stamps of sensors with `interval`, each off by less than `jitter`, drawn from a fixed seed \[ns\].
+    fn jittering(interval: i64, jitter: i64, count: i64) -> impl Iterator<Item = i64> {
+        let mut state = 20_261_130_u64;
+        (0..count).map(move |index| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            index * interval + (state >> 33) as i64 % (2 * jitter) - jitter
+        })
+    }
+
+    #[test]
+    fn faster_sensors_make_as_many_steps_as_the_policy_has() {
+        let steps = |interval: i64| in_time((0..10_000_000_000).step_by(interval as usize));
+        for milliseconds in [4, 5, 8, 10] {
+            let steps = steps(milliseconds * 1_000_000);
+            assert!((499..=501).contains(&steps.len()), "{} steps on a set every {milliseconds} ms", steps.len());
+            let shortest = steps.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap();
+            assert!(shortest >= 16_000_000, "two steps within {shortest} ns on a set every {milliseconds} ms");
+        }
+        // Where most sets are taken the grid may follow, but hardly.
+        for milliseconds in 11..20 {
+            let steps = steps(milliseconds * 1_000_000).len();
+            assert!((499..=502).contains(&steps), "{steps} steps on a set every {milliseconds} ms");
+        }
+    }
+
+    #[test]
+    fn no_set_of_sensors_with_the_policys_rate_is_left_out() {
+        let hour = 180_000;
+        for interval in [19_960_000, PERIOD, 20_040_000] {
+            assert_eq!(in_time((0..hour).map(|index| index * interval)).len(), hour as usize, "every {interval} ns");
+            for jitter in [4_000_000, 4_900_000] {
+                let taken = in_time(jittering(interval, jitter, hour)).len();
+                assert_eq!(taken, hour as usize, "every {interval} ns, off by less than {jitter} ns");
+            }
+        }
+        // The first set late, all others early.
+        let stamps = (0..hour).map(|index| index * PERIOD + if index == 0 { 4_900_000 } else { -4_900_000 });
+        assert_eq!(in_time(stamps).len(), hour as usize);
+    }
+
+    #[test]
+    fn after_a_gap_and_after_time_that_goes_back_a_new_grid_begins() {
+        let milliseconds = |stamps: &[i64]| in_time(stamps.iter().map(|stamp| stamp * 1_000_000));
+        let expected = |stamps: &[i64]| stamps.iter().map(|stamp| stamp * 1_000_000).collect::<Vec<_>>();
+        // Sets every 5 ms, of which some are lost.
+        let gap = milliseconds(&[0, 5, 10, 15, 20, 57, 62, 67, 72, 77, 82, 87, 92, 97]);
+        assert_eq!(gap, expected(&[0, 20, 57, 77, 97]), "what was missed is not made up for");
+        let back = milliseconds(&[1000, 1005, 1010, 1015, 1020, 3, 8, 13, 18, 23, 28, 33, 38, 43]);
+        assert_eq!(back, expected(&[1000, 1020, 3, 23, 43]));
+        // One that was left out and comes again is left out again.
+        assert_eq!(milliseconds(&[0, 5, 5, 10, 10, 5, 15, 20, 20]), expected(&[0, 20, 20]));
+        // Slower sensors make all the steps there are.
+        assert_eq!(milliseconds(&[0, 30, 60, 90, 120]), expected(&[0, 30, 60, 90, 120]));
+    }
 
     #[test]
     fn sets_that_come_faster_than_the_policy_runs_are_left_out() {

@@ -31,6 +31,16 @@ pub enum Trigger {
     Timer,
 }
 
+impl Trigger {
+    /// What is to be said of it, where `is_simulated` says whether time is that of the topic `/clock`.
+    pub fn warning(self, is_simulated: bool) -> Option<&'static str> {
+        (self == Self::Timer && is_simulated).then_some(
+            "use_sim_time is set, but with `trigger: timer` the steady clock makes the steps: where simulated time runs slower \
+             or faster, the gait does not; set trigger to `sensors`, which follows simulated time",
+        )
+    }
+}
+
 /// A policy in life and what belongs to it. Boxed, so that another one takes its place without a copy.
 pub struct Life {
     /// No other life of this program has this number.
@@ -271,6 +281,13 @@ mod tests {
         let ring = SnapshotRing::new(policy, 1, 1, HISTORY_LIMIT).unwrap();
         let ((outbox, _), (commands, _)) = (outbox(1, || StepReport::new(policy)), commands(policy.targets().len()));
         Life { number, policy: policy.clone(), seed: 0, ring, supervisor, commands, outbox }
+    }
+
+    #[test]
+    fn a_timer_in_simulated_time_is_named() {
+        let warning = Trigger::Timer.warning(true).unwrap();
+        assert!(warning.contains("steady clock") && warning.contains("set trigger to `sensors`"), "{warning}");
+        assert_eq!([Trigger::Timer.warning(false), Trigger::Sensors.warning(true), Trigger::Sensors.warning(false)], [None; 3]);
     }
 
     #[test]

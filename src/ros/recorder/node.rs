@@ -12,7 +12,7 @@ use crate::ros::node::{NodeError, Shell, run_node};
 use crate::ros::parameters::Declaration;
 
 /// What is recorded by default: all that a replay needs, and what the world around it looked like.
-const OWN: [&str; 14] = [
+const OWN: [&str; 16] = [
     "joint_states",
     "imu/data",
     "foot_contacts",
@@ -24,8 +24,10 @@ const OWN: [&str; 14] = [
     "policy/weights",
     "policy/weights_layout",
     "policy/gate",
+    "policy/emergency_stop",
     "policy/safety",
     "policy/timing",
+    "policy/transition_event",
     "simulator/status",
 ];
 /// The same for all robots.
