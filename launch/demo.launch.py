@@ -1,7 +1,9 @@
 """A simulated robot that walks under a plastic policy; optionally recorded."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
@@ -51,10 +53,13 @@ def generate_launch_description():
             launch_arguments={**passed, **fixed}.items(),
         )
 
+    # Whichever node ends: a simulator without its policy would stand there for ever, and nobody would know why.
+    end = RegisterEventHandler(OnProcessExit(on_exit=EmitEvent(event=Shutdown(reason="a node of the demo has ended"))))
     return LaunchDescription(
         [
             *arguments,
-            # First, so that it misses as little as possible.
+            end,
+            # Before the nodes, so that it misses as little as possible.
             include("record", ["namespace", "record"]),
             include("simulation", ["namespace", "robot", "mode", "seed", "suspended", "publish_clock", "log_level"]),
             # What is included sees the arguments of this file; the recording has begun above.

@@ -9,6 +9,9 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+# The arguments that are parameters of the evolution node alone.
+PARAMETERS = {"out": str, "seed": int, "generations": int}
+
 
 def nodes(context):
     # As text: a value that looks like YAML would be read as such.
@@ -30,9 +33,15 @@ def nodes(context):
     def integer(name):
         return ParameterValue(LaunchConfiguration(name), value_type=int)
 
-    own = {"out": text("out"), "seed": integer("seed"), "generations": integer("generations")}
+    # What nobody gave is for the file of parameters to say. The experiment is the workers' as well, which have no file.
+    own = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, kind in PARAMETERS.items()
+        if LaunchConfiguration(name).perform(context)
+    }
+    own = [own] if own else []
     # By option, so that the node refuses a file that is not there: among the parameters launch_ros leaves it out.
-    evolution = node("evolution", "evolution", [own], ["--params-file", LaunchConfiguration("params_file")])
+    evolution = node("evolution", "evolution", own, ["--params-file", LaunchConfiguration("params_file")])
     count = int(LaunchConfiguration("workers").perform(context))
     workers = [
         # Each with a name of its own, so that its parameters can be asked for.
@@ -63,9 +72,16 @@ def generate_launch_description():
             default_value=PathJoinSubstitution([config, "experiments", "beetle.yaml"]),
             description="experiment file (YAML)",
         ),
-        DeclareLaunchArgument("out", default_value="", description="folder for the results; empty: runs/NAME"),
-        DeclareLaunchArgument("seed", default_value="-1", description="seed; -1: the experiment's"),
-        DeclareLaunchArgument("generations", default_value="0", description="generations; 0: the experiment's"),
+        # Empty: as in params_file, which a default would override unseen.
+        DeclareLaunchArgument(
+            "out", default_value="", description="folder for the results; empty: as in params_file, else runs/NAME"
+        ),
+        DeclareLaunchArgument(
+            "seed", default_value="", description="seed; -1: the experiment's; empty: as in params_file"
+        ),
+        DeclareLaunchArgument(
+            "generations", default_value="", description="generations; 0: the experiment's; empty: as in params_file"
+        ),
         DeclareLaunchArgument("workers", default_value="1", description="worker processes on this machine"),
         DeclareLaunchArgument("threads", default_value="0", description="threads of each; 0: one for each core"),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),

@@ -14,38 +14,53 @@ def generate_launch_description():
     arguments = [
         DeclareLaunchArgument("simulated", default_value="false", description="simulate the robot"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes and their topics"),
-        DeclareLaunchArgument("use_sim_time", default_value="false", description="take the time from /clock"),
+        DeclareLaunchArgument(
+            "use_sim_time", default_value="", description="take the time from /clock; empty: as in params_file"
+        ),
         DeclareLaunchArgument(
             "params_file",
             default_value=PathJoinSubstitution([config, "policy.yaml"]),
             description="parameters of the policy node",
         ),
+        # Empty: as in params_file, which a default would override unseen.
         DeclareLaunchArgument(
-            "policy",
-            default_value=PathJoinSubstitution([config, "policies", "beetle.safetensors"]),
-            description="policy file",
+            "policy", default_value="", description="policy file; empty: as in params_file, else the shipped beetle's"
         ),
         DeclareLaunchArgument(
             "robot",
-            default_value=PathJoinSubstitution([config, "robots", "beetle.yaml"]),
-            description="robot description (YAML)",
+            default_value="",
+            description="robot description (YAML); empty: as in params_file, else the shipped beetle",
         ),
         DeclareLaunchArgument(
-            "driver", default_value="", description="how the robot's driver names its joints and topics (YAML)"
+            "driver",
+            default_value="",
+            description="how the robot's driver names its joints and topics (YAML); empty: as in params_file",
         ),
         DeclareLaunchArgument(
             "autostart",
-            default_value="false",
-            description="walk at once; else somebody activates the node with `ros2 lifecycle set`",
+            default_value="",
+            description="true: walk at once, false: somebody activates the node with `ros2 lifecycle set`; "
+            "empty: as in params_file",
         ),
-        DeclareLaunchArgument("seed", default_value="0", description="seed of the initial weights"),
-        DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
+        DeclareLaunchArgument(
+            "seed", default_value="", description="seed of the initial weights; empty: as in params_file"
+        ),
+        DeclareLaunchArgument(
+            "gate",
+            default_value="",
+            description="plasticity gate at the start, 0 to 1; empty: as in params_file",
+        ),
         DeclareLaunchArgument(
             "publish_clock",
             default_value="",
             description="publish /clock, which only one of several simulators may; empty: as in simulation.yaml",
         ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
+        DeclareLaunchArgument(
+            "record",
+            default_value="false",
+            description="true, or the folder of the bag: record (docs/recording.md); false or empty: no recording",
+        ),
     ]
 
     def include(name, names, **fixed):
@@ -55,9 +70,8 @@ def generate_launch_description():
             launch_arguments={**passed, **fixed}.items(),
         )
 
-    # All that the policy's launch file sets, so that none of its defaults overrides the file of parameters unseen.
     policy = ["namespace", "use_sim_time", "params_file", "policy", "robot", "driver", "autostart", "seed", "gate"]
-    policy += ["log_level"]
+    policy += ["log_level", "record"]
     simulation = ["namespace", "robot", "seed", "publish_clock", "log_level"]
     simulation_file = PathJoinSubstitution([config, "simulation.yaml"])
     return LaunchDescription(

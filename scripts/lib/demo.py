@@ -25,6 +25,8 @@ FALLEN_HEIGHT = 0.4
 # Longest wait for the first control step, and for the nodes to end [s].
 START_TIMEOUT = 30.0
 END_TIMEOUT = 10.0
+# Longest silence of the policy while it, or the simulator, is not to be seen [s].
+SILENCE_TIMEOUT = 10.0
 # From when the recorder is seen to listen to the policy until the policy knows it as well, which nobody sees [s].
 ACQUAINTANCE = 1.0
 
@@ -80,7 +82,9 @@ def commands(arguments):
 
         def launch(name, parameters):
             given = [f"{parameter}:={value}" for parameter, value in parameters.items()]
-            return ["ros2", "launch", "hebbian_locomotion", f"{name}.launch.py", "log_level:=warn", *given]
+            # Without that option it believes, in a terminal, that Ctrl-C reaches its nodes as well, and leaves them be.
+            start = ["ros2", "launch", "--noninteractive", "hebbian_locomotion", f"{name}.launch.py"]
+            return [*start, "log_level:=warn", *given]
 
         demo = [launch("demo", {**simulation, **policy, **record})]
         return [], [], demo if arguments.headless else [*demo, launch("viewer", viewer)]
@@ -266,8 +270,14 @@ def await_recorder(node, processes, ending):
         spin(node, processes, ending)
 
 
+def lost(node):
+    """Those of the two nodes that are gone. One that is paused, stopped or deactivated still offers its topics."""
+    topics = {"policy": "policy/plasticity", "simulator": "simulator/status"}
+    return [name for name, topic in topics.items() if node.count_publishers(topic) == 0]
+
+
 def watch(node, monitor, processes, ending, duration):
-    """Spins until `duration` has been simulated and shows figures. Raises when a process ends before that."""
+    """Spins until `duration` has been simulated and shows figures. Raises when a process or a node ends before that."""
     live = sys.stdout.isatty()
     next_line, started = 0.0, time.monotonic()
     while monitor.simulated_time() < duration:
@@ -276,6 +286,8 @@ def watch(node, monitor, processes, ending, duration):
         ready = monitor.steps > 0 and monitor.base is not None and monitor.status is not None and monitor.layout
         if not ready and now - started > START_TIMEOUT:
             raise RuntimeError(f"no control step within {START_TIMEOUT:.0f} s; do the nodes see each other?")
+        if ready and now - monitor.last_step_at > SILENCE_TIMEOUT and (gone := lost(node)):
+            raise RuntimeError(f"no control step for {SILENCE_TIMEOUT:.0f} s, and no {' and no '.join(gone)} any more")
         if ready and now >= next_line:
             ending.show("\r" + monitor.line() if live else monitor.line(), end="" if live else "\n")
             next_line = now + (0.2 if live else 1.0)
@@ -321,7 +333,9 @@ def main():
 
     def start(some, into):
         # Own process groups: a Ctrl-C in the terminal reaches this script alone, which then ends the nodes in order.
-        into.extend(subprocess.Popen(command, start_new_session=True) for command in some)
+        # None of them reads; the terminal would be what `ros2 launch` takes for its own.
+        quiet = {"stdin": subprocess.DEVNULL, "start_new_session": True}
+        into.extend(subprocess.Popen(command, **quiet) for command in some)
 
     failure = None
     try:

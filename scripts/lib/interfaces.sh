@@ -26,8 +26,25 @@ build_interfaces() {
 # What `ros2 run` and `ros2 launch` need, as links to what cargo builds and to the files of this folder: a developer sees
 # changes at once, and no colcon is needed.
 link_working_copy() {
+    local config=$1/share/hebbian_locomotion/config
     link_programs "$1"
-    ln -s "$root/launch" "$root/config" "$1/share/hebbian_locomotion/"
+    link_launch_files "$1"
+    [[ $config -ef $root/config ]] || ln -sfn "$root/config" "$config"
+}
+
+# link_launch_files PREFIX: each by itself in a real folder, as `ros2 launch` does not look into linked ones. Also where there are
+# links already: of files that have gone since, or of the whole folder, as older set-ups have it.
+link_launch_files() {
+    local folder=$1/share/hebbian_locomotion/launch file link
+    [[ ! -L $folder ]] || rm -f "$folder" || return
+    [[ -d $folder ]] || mkdir -p "$folder" || return
+    for link in "$folder"/*; do
+        [[ ! -L $link || -e $link ]] || rm -f "$link"
+    done
+    for file in "$root"/launch/*.launch.py; do
+        link=$folder/${file##*/}
+        [[ $link -ef $file ]] || ln -sfn "$file" "$link"
+    done
 }
 
 # link_programs PREFIX: also where there are links already, as cargo may be building into another folder by now.

@@ -1,12 +1,16 @@
 """The demo as a user runs it, with its JSON and its recording."""
 
+import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rosbags.highlevel import AnyReader
@@ -174,6 +178,69 @@ def test_a_recording_of_the_demo_has_the_components_of_the_same_episode_in_proce
     of_bag, of_trace = analyze(bag), analyze(trace)
     assert of_bag["explained"] == of_trace["explained"] and of_bag["fitted"] == of_trace["fitted"]
     assert of_bag["recordings"][0]["components"] == of_trace["recordings"][0]["components"]
+
+
+@pytest.fixture
+def script():
+    """The demo's script as a module."""
+    spec = importlib.util.spec_from_file_location("demo_script", ROOT / "scripts/lib/demo.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ros2_launch_is_told_that_no_terminal_ends_its_nodes(script, tmp_path, monkeypatch):
+    """In a terminal it would take a SIGINT for one that the nodes have had as well, and wait until they are killed."""
+    ros2 = tmp_path / "ros2"
+    ros2.write_text("#!/bin/sh\n")
+    ros2.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    given = {"seed": 1, "robot": ROBOT, "policy": POLICY, "mode": "real_time", "suspended": False, "gate": 1.0}
+    arguments = argparse.Namespace(**given, port=0, headless=False, record=None)
+    _, _, launches = script.commands(arguments)
+    assert len(launches) == 2
+    for launch in launches:
+        assert launch[:4] == ["ros2", "launch", "--noninteractive", "hebbian_locomotion"]
+
+
+@pytest.mark.parametrize(
+    ("publishers", "message"),
+    [
+        ({"simulator/status": 1}, "no policy"),
+        ({"policy/plasticity": 1}, "no simulator"),
+        ({}, "no policy and no simulator"),
+    ],
+)
+def test_the_demo_ends_when_a_node_is_gone_whose_process_is_not_its_own(script, monkeypatch, publishers, message):
+    monkeypatch.setattr(script, "spin", lambda *_: None)
+    node = SimpleNamespace(count_publishers=lambda topic: publishers.get(topic, 0))
+    with pytest.raises(RuntimeError, match=f"and {message} any more"):
+        script.watch(node, silent_monitor(), [], shown(), 10.0)
+
+
+def test_the_demo_waits_for_nodes_that_stand_still(script, monkeypatch):
+    """A simulator that was paused in the viewer, or a policy that was deactivated, still offers its topics."""
+    monitor, spins = silent_monitor(), []
+
+    def spin(*_):
+        spins.append(None)
+        if len(spins) == 5:
+            monitor.simulated_time = lambda: 10.0
+
+    monkeypatch.setattr(script, "spin", spin)
+    script.watch(SimpleNamespace(count_publishers=lambda _: 1), monitor, [], shown(), 10.0)
+    assert len(spins) == 5
+
+
+def silent_monitor():
+    """What the demo has heard of a walk whose last step is a minute old."""
+    heard = {"steps": 100, "base": object(), "status": object(), "layout": object()}
+    silent_since = time.monotonic() - 60.0
+    return SimpleNamespace(**heard, last_step_at=silent_since, simulated_time=lambda: 2.0, line=lambda: "line")
+
+
+def shown():
+    return SimpleNamespace(show=lambda *_, **__: None)
 
 
 def test_wrong_options_are_refused_before_anything_starts(world):

@@ -81,6 +81,43 @@ def test_ros2_run_finds_the_programs_where_cargo_puts_them_now(tmp_path):
         assert [link.readlink() for link in links] == [tmp_path / target / "release" / link.name for link in links]
 
 
+LAUNCH_FILES = {file.name for file in (ROOT / "launch").glob("*.launch.py")}
+
+
+def files_below(share):
+    """The files that `ros2 launch` finds: it does not look into linked folders."""
+    return {name for _, _, names in os.walk(share) for name in names}
+
+
+def test_ros2_launch_finds_every_launch_file(staged):
+    assert with_ros().returncode == 0
+    assert files_below(staged / "share/hebbian_locomotion") >= LAUNCH_FILES
+
+
+def test_launch_files_are_linked_one_by_one_also_where_the_folder_was_linked_or_some_have_gone(tmp_path):
+    share = tmp_path / "prefix/share/hebbian_locomotion"
+    script = 'root=$1; for part in ros interfaces; do source "$root/scripts/lib/$part.sh"; done; link_working_copy "$2"'
+
+    def link():
+        command = ["bash", "-euc", script, "bash", str(ROOT), str(tmp_path / "prefix")]
+        own = {"CARGO_TARGET_DIR": str(tmp_path / "target")}
+        subprocess.run(command, env={**os.environ, **own}, timeout=60, check=True)
+        links = {link.name: link for link in (share / "launch").iterdir()}
+        assert {name: link.resolve() for name, link in links.items()} == {
+            name: ROOT / "launch" / name for name in LAUNCH_FILES
+        }
+        assert files_below(share) >= LAUNCH_FILES and (share / "config").resolve() == ROOT / "config"
+
+    share.mkdir(parents=True)
+    (share / "launch").symlink_to(ROOT / "launch")
+    link()
+    (share / "launch/of_before.launch.py").symlink_to(tmp_path / "of_before.launch.py")
+    link()
+    link()
+    # Nothing of that was done to the folder that the link led to.
+    assert {file.name for file in (ROOT / "launch").glob("*.launch.py")} == LAUNCH_FILES
+
+
 def test_setup_forgets_the_rust_code_of_old_messages_in_each_folder_that_cargo_builds_into(tmp_path):
     script = """
         root=$1 folder=$2 record=$2/environment/made.sh log=/dev/null
