@@ -13,6 +13,8 @@ from conftest import LATCHED, ROBOT, ROOT, beetle_with_imu_upside_down, stamp
 
 JOINTS = ["BC1", "BC2", "BC4", "BC5", "BC0", "BC3", "CF1", "CF2", "CF4", "CF5", "CF0", "CF3"]
 JOINTS += ["FT1", "FT2", "FT4", "FT5", "FT0", "FT3"]
+# Of each motor, in the URDF [N m].
+EFFORT_LIMIT = 4.1
 SYNAPSES = 27 * 64 + 64 * 32 + 32 * 18
 
 
@@ -46,7 +48,9 @@ def test_all_topics_come_at_their_rates_with_contents_that_fit(world):
         assert abs(rate - expected) < 0.1 * expected, f"{name}: {rate:.1f} Hz instead of {expected} Hz"
 
     joints, imu, contacts = seen["joint_states"][-1], seen["imu/data"][-1], seen["foot_contacts"][-1]
-    assert joints.name == JOINTS and len(joints.position) == len(joints.velocity) == 18
+    assert joints.name == JOINTS and len(joints.position) == len(joints.velocity) == len(joints.effort) == 18
+    efforts = [abs(effort) for message in seen["joint_states"] for effort in message.effort]
+    assert 0.1 < max(efforts) <= EFFORT_LIMIT + 1e-6, "motors that walk have torques within their limit"
     assert imu.header.frame_id == "imu_link"
     q = imu.orientation
     assert math.isclose(q.x**2 + q.y**2 + q.z**2 + q.w**2, 1, abs_tol=1e-4)
@@ -88,6 +92,8 @@ def test_locked_joints_are_among_the_joint_states_where_they_stand(world):
     for message in joints:
         assert message.name == JOINTS and len(message.position) == len(message.velocity) == 18
         assert math.isclose(message.position[-1], 0.4, abs_tol=1e-6) and message.velocity[-1] == 0.0, message
+        assert len(message.effort) == 18 and math.isnan(message.effort[-1]), "a locked joint has no motor"
+        assert all(math.isfinite(effort) for effort in message.effort[:-1])
 
 
 def test_two_robots_in_two_namespaces_do_not_hear_each_other(world):

@@ -42,6 +42,8 @@ pub struct SensorPublishers {
     mounting: ImuMounting,
     base_link: String,
     state: RobotState,
+    /// Of the motors \[N m\].
+    torques: Vec<f32>,
 }
 
 impl SensorPublishers {
@@ -68,6 +70,7 @@ impl SensorPublishers {
             mounting: ImuMounting::new(&robot.imu),
             base_link: robot.base_link.clone(),
             state: RobotState::at_rest(robot.joints.len(), robot.feet.len()),
+            torques: vec![0.0; robot.joints.len()],
         })
     }
 
@@ -85,9 +88,13 @@ impl SensorPublishers {
         note(self.contacts.publish(&convert::foot_contacts(stamp, &self.foot_names, state)));
         note(self.imu.publish(&convert::imu(stamp, &self.imu_link, state)));
         let mut joints = convert::joint_state(stamp, &self.joint_names, state);
+        world.motor_torques(&mut self.torques);
+        joints.effort = self.torques.iter().map(|&torque| f64::from(torque)).collect();
         for [position, speed] in world.follower_states().chain(self.locked.iter().map(|&position| [position, 0.0])) {
             joints.position.push(position.into());
             joints.velocity.push(speed.into());
+            // As joint_state_broadcaster writes what a joint does not measure.
+            joints.effort.push(f64::NAN);
         }
         note(self.joints.publish(&joints));
     }
