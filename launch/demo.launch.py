@@ -53,8 +53,13 @@ def generate_launch_description():
             launch_arguments={**passed, **fixed}.items(),
         )
 
-    # Whichever node ends: a simulator without its policy would stand there for ever, and nobody would know why.
-    end = RegisterEventHandler(OnProcessExit(on_exit=EmitEvent(event=Shutdown(reason="a node of the demo has ended"))))
+    # Whichever node ends: a simulator without its policy would stand there for ever, and nobody would know why. Not for
+    # what else a larger launch file starts.
+    def is_ours(action):
+        return getattr(action, "node_package", None) == "hebbian_locomotion"
+
+    over = EmitEvent(event=Shutdown(reason="a node of the demo has ended"))
+    end = RegisterEventHandler(OnProcessExit(target_action=is_ours, on_exit=over))
     return LaunchDescription(
         [
             *arguments,

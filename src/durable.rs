@@ -38,11 +38,12 @@ enum Left {
     Whole(std::io::Error),
 }
 
-impl Left {
-    fn part(source: std::io::Error) -> std::io::Error {
-        std::io::Error::new(source.kind(), Self::Part(source))
-    }
+/// The error of a write into a file, whose [`WriteError`] then says that a part of the content may be there.
+pub(crate) fn in_part(source: std::io::Error) -> std::io::Error {
+    std::io::Error::new(source.kind(), Left::Part(source))
+}
 
+impl Left {
     fn whole(source: std::io::Error) -> std::io::Error {
         std::io::Error::new(source.kind(), Self::Whole(source))
     }
@@ -68,9 +69,8 @@ fn said(path: &Path, source: &std::io::Error) -> String {
 /// rename, it is the new one, and the error says so. File systems that flush no folders are no error.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError { path: path.into(), source };
-    let write_into = |output: &mut dyn Write| {
-        output.write_all(bytes).and_then(|()| output.flush()).map_err(|source| failed(Left::part(source)))
-    };
+    let write_into =
+        |output: &mut dyn Write| output.write_all(bytes).and_then(|()| output.flush()).map_err(|source| failed(in_part(source)));
     // Where there is nothing yet, or what is there cannot be looked at, writing says what is wrong.
     if let Ok(there) = std::fs::metadata(path) {
         if let Some(mut output) = own_output(&there) {
@@ -148,7 +148,7 @@ fn after_rename(flushed: std::io::Result<()>) -> std::io::Result<()> {
     }
 }
 
-/// Whether there is a file at `path` that [`write_durably`] replaces: nothing is lost of what it writes into.
+/// Whether there is a file at `path` that [`write_durably`] replaces, if this user may: nothing is lost of what it writes into.
 pub fn is_replaced(path: &Path) -> bool {
     let Ok(there) = std::fs::metadata(path) else { return false };
     there.is_file() && own_output(&there).is_none() && !matches!(followed(path), Ok(None))

@@ -326,7 +326,7 @@ fn two_policies_have_no_interval() {
 
 #[test]
 fn a_page_says_how_fast_joints_move_in_the_air_and_not_that_a_robot_that_is_held_has_no_speed() {
-    let study = study("claims: [{still_in_the_air: {group: plastic, condition: air, share: 0.2}}]");
+    let study = study("");
     let page = markdown("study.yaml", &study, &suite(), &figures(&study, &PLASTIC, &STATIC, &wide()), &[]);
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| air |")).collect();
     let [motion, falls] = rows[..] else { panic!("two rows: {rows:?}") };

@@ -47,7 +47,7 @@ pub struct Dynamics {
     pub recurrence: Option<Recurrence>,
     /// What it comes to.
     pub motion: Motion,
-    /// Which of the samples the last four figures are of; absent where these are all, as they lie evenly.
+    /// Which of the samples recurrence and motion are of; absent where these are all, as they lie evenly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<EvenPart>,
 }
@@ -127,9 +127,9 @@ impl Motion {
     }
 
     /// By the second half and how it repeats itself, and its updates over the first ones.
-    fn new(half: &Late, recurrence: Option<Recurrence>, late_over_early: Option<f64>) -> Self {
+    fn new(half: &Late, swing: f64, recurrence: Option<Recurrence>, late_over_early: Option<f64>) -> Self {
         match recurrence {
-            _ if half.swing() < AT_REST => Self::FixedPoint,
+            _ if swing < AT_REST => Self::FixedPoint,
             Some(recurrence) if recurrence.repeats() && half.ends_as_it_is() => Self::LimitCycle,
             _ if late_over_early.is_some_and(|ratio| ratio < SETTLES) => Self::Settling,
             _ => Self::Wandering,
@@ -141,17 +141,20 @@ impl Dynamics {
     /// The figures of `series`.
     pub fn of(series: &WeightSeries) -> Self {
         let layers = LayerDynamics::all(series);
-        let even = series.even_part();
-        let late_over_early = match &even {
+        let parts = series.even_parts();
+        let late_over_early = match &parts {
             None => late_over_early(&layers),
-            // Only what begins with the recording has its first updates.
-            Some(even) => late_over_early(&LayerDynamics::all(even)).filter(|_| even.steps.first() == series.steps.first()),
+            Some(parts) => late_over_early(&LayerDynamics::of_parts(parts)),
         };
-        let part = even.as_ref().map(EvenPart::of);
-        let even = even.as_ref().unwrap_or(series);
-        let second_half = Late::of(even);
-        let (swing, recurrence) = (second_half.swing(), second_half.recurrence(even.period()));
-        let motion = Motion::new(&second_half, recurrence, late_over_early);
+        // Of equally long ones the first.
+        let even = parts.iter().flatten().rev().max_by_key(|part| part.len());
+        let part = even.map(EvenPart::of);
+        let half = even.map(Late::of);
+        // How far weights swing needs no evenness.
+        let whole = Late::of(series);
+        let second_half = half.as_ref().unwrap_or(&whole);
+        let (swing, recurrence) = (whole.swing(), second_half.recurrence(even.unwrap_or(series).period()));
+        let motion = Motion::new(second_half, swing, recurrence, late_over_early);
         let duration = series.times.last().copied().unwrap_or(0.0) - series.times.first().copied().unwrap_or(0.0);
         let recurrence = recurrence.filter(|_| motion != Motion::FixedPoint);
         Self {
@@ -173,7 +176,7 @@ impl Dynamics {
         let rest = series.clone().without_start(seconds);
         let second_half = Late::of(&rest);
         let late_over_early = late_over_early(&LayerDynamics::all(series));
-        Motion::new(&second_half, second_half.recurrence(rest.period()), late_over_early)
+        Motion::new(&second_half, second_half.swing(), second_half.recurrence(rest.period()), late_over_early)
     }
 }
 
@@ -191,7 +194,7 @@ impl fmt::Display for EvenPart {
         let Self { first_step, last_step, samples } = self;
         write!(
             formatter,
-            "not recorded evenly: its motion is told from the longest part that is, {samples} samples from step {first_step} to {last_step}"
+            "not recorded evenly: its period is told from the longest part that is, {samples} samples from step {first_step} to {last_step}"
         )
     }
 }
@@ -204,12 +207,26 @@ fn late_over_early(layers: &[LayerDynamics]) -> Option<f64> {
     let early = ((count as f64 * EARLY).ceil() as usize).clamp(1, count.max(1));
     let (first, late) = (mean(&updates[..early.min(count)]), mean(&updates[count / 2..]));
     match late {
+        _ if count == 0 => None,
         0.0 => Some(0.0),
         _ => (first > 0.0).then_some(late / first),
     }
 }
 
 impl LayerDynamics {
+    /// Those of each layer in `parts` of a series together: no update spans the gap between two.
+    fn of_parts(parts: &[WeightSeries]) -> Vec<Self> {
+        let mut layers: Vec<Self> = Vec::new();
+        for part in parts.iter().map(Self::all) {
+            if layers.is_empty() {
+                layers = part;
+            } else {
+                layers.iter_mut().zip(part).for_each(|(layer, part)| layer.updates.extend(part.updates));
+            }
+        }
+        layers
+    }
+
     /// Those of each layer.
     fn all(series: &WeightSeries) -> Vec<Self> {
         (0..series.layers.len()).map(|layer| Self::of(series, layer)).collect()
@@ -381,6 +398,24 @@ mod tests {
             let text = dynamics.part.unwrap().to_string();
             assert!(text.contains("240 samples from step 0 to 1195"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_recording_without_one_of_its_samples_settles_as_the_whole_does_and_few_samples_are_no_fixed_point() {
+        let without = |whole: &WeightSeries, kept: &dyn Fn(usize) -> bool| {
+            let kept: Vec<usize> = (0..whole.len()).filter(|&step| kept(step)).collect();
+            let weights = kept.iter().flat_map(|&index| whole.sample(index)).copied().collect();
+            let mut rest = WeightSeries::new("test", 0.02, &[8, 4], weights);
+            rest.times = kept.iter().map(|&index| whole.times[index]).collect();
+            rest.steps = kept.iter().map(|&index| index as u64).collect();
+            Dynamics::of(&rest)
+        };
+        let slowing = series(300, |t, i| 0.5 + (-t / 120.0).exp() * (i as f32).cos());
+        let rest = without(&slowing, &|step| step != 30);
+        assert_eq!((rest.motion, rest.part.map(|part| part.first_step)), (Motion::Settling, Some(31)), "{rest:?}");
+        let turning = series(40, |t, i| 0.3 + 0.2 * (t + i as f32).sin());
+        let few = without(&turning, &|step| [0, 7, 9, 30].contains(&step));
+        assert!(few.motion == Motion::Wandering && few.late_over_early.is_none() && few.swing > 0.1, "{few:?}");
     }
 
     #[test]

@@ -209,17 +209,19 @@ impl WeightSeries {
         self
     }
 
-    /// The samples that lie evenly: of a recording whose `weights_every` was changed those at its coarsest, and of one with gaps the longest part
-    /// without. `None` where all do.
-    pub(super) fn even_part(&self) -> Option<Self> {
+    /// The parts whose samples lie evenly, in order: of a recording whose `weights_every` was changed those at its coarsest, and of one with gaps
+    /// what lies between them. `None` where all samples lie evenly.
+    pub(super) fn even_parts(&self) -> Option<Vec<Self>> {
         let gaps: Vec<u64> = self.steps.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let first = *gaps.first()?;
         if gaps.iter().all(|&gap| gap == first) {
             return None;
         }
+        let mut counts = BTreeMap::<u64, usize>::new();
+        gaps.iter().for_each(|&gap| *counts.entry(gap).or_default() += 1);
         // A gap that is rare is not a pace but a loss.
-        let count = |gap: u64| gaps.iter().filter(|&&other| other == gap).count();
-        let spacing = gaps.iter().copied().filter(|&gap| count(gap) * RARE >= gaps.len()).max().unwrap_or(first);
+        let is_pace = |count: usize| count * RARE >= gaps.len();
+        let spacing = counts.iter().rev().find(|&(_, &count)| is_pace(count)).map_or(first, |(&gap, _)| gap);
         let mut parts: Vec<Vec<usize>> = vec![vec![0]];
         let mut next = self.steps[0] + spacing;
         for (index, &step) in self.steps.iter().enumerate().skip(1) {
@@ -232,11 +234,14 @@ impl WeightSeries {
             }
             next = step + spacing;
         }
-        // Of equally long ones the first.
-        let part = parts.into_iter().rev().max_by_key(Vec::len)?;
-        let weights = part.iter().flat_map(|&index| self.sample(index)).copied().collect();
-        let (times, steps) = part.iter().map(|&index| (self.times[index], self.steps[index])).unzip();
-        Some(Self { name: self.name.clone(), times, steps, layers: self.layers.clone(), rule: self.rule.clone(), weights })
+        Some(parts.into_iter().map(|part| self.only(&part)).collect())
+    }
+
+    /// These of its samples.
+    fn only(&self, indices: &[usize]) -> Self {
+        let weights = indices.iter().flat_map(|&index| self.sample(index)).copied().collect();
+        let (times, steps) = indices.iter().map(|&index| (self.times[index], self.steps[index])).unzip();
+        Self { name: self.name.clone(), times, steps, layers: self.layers.clone(), rule: self.rule.clone(), weights }
     }
 
     fn checked(self, path: &Path) -> Result<Self, SeriesError> {
@@ -451,17 +456,19 @@ mod tests {
 
     #[test]
     fn samples_of_two_paces_are_thinned_to_the_coarser_one() {
-        let even = recorded((0..100).step_by(5).chain(100..200)).even_part().unwrap();
+        let even = recorded((0..100).step_by(5).chain(100..200)).even_parts().unwrap();
+        let [even] = &even[..] else { panic!("one part") };
         assert_eq!(even.steps, (0..200).step_by(5).collect::<Vec<_>>());
         assert!(even.samples().zip(&even.steps).all(|(sample, &step)| sample == [step as f32]));
-        assert_eq!(recorded((10..50).step_by(2)).even_part(), None);
+        assert_eq!(recorded((10..50).step_by(2)).even_parts(), None);
     }
 
     #[test]
-    fn a_sample_that_was_lost_parts_a_series_of_which_the_longer_part_is_taken() {
-        let even = recorded((0..100).filter(|&step| step != 30)).even_part().unwrap();
-        assert_eq!(even.steps, (31..100).collect::<Vec<_>>());
-        assert!((even.period() - 0.02).abs() < 1e-12);
+    fn a_sample_that_was_lost_parts_a_series() {
+        let even = recorded((0..100).filter(|&step| step != 30)).even_parts().unwrap();
+        let [before, after] = &even[..] else { panic!("two parts") };
+        assert_eq!((&before.steps, &after.steps), (&(0..30).collect::<Vec<_>>(), &(31..100).collect()));
+        assert!((after.period() - 0.02).abs() < 1e-12);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::ablation::{Control, Variant};
 use crate::plasticity::Term;
@@ -13,8 +14,6 @@ pub const SLOWEST_WALK: f32 = 0.02;
 /// An ablation of shorter episodes \[s\] has no verdict. Weights are frozen, and updates shuffled, after the first second: of an episode that ends
 /// then nothing is taken away, and of one that ends soon after hardly anything. From here on it is most of the way.
 pub const SHORTEST_ABLATION: f32 = 3.0;
-/// Standard errors of an interval of 95 %, of a normal distribution.
-pub const CONFIDENCE: f32 = 1.96;
 /// A loss of no more than this share of the speed is none.
 const NO_LOSS: f32 = 0.1;
 /// Losses from which on activity, and change throughout life, count as what the gait is carried by.
@@ -52,8 +51,8 @@ pub enum Carrier {
 pub struct Loss {
     /// Share of the intact policy's speed.
     pub share: f32,
-    /// How far from that the loss of all possible episodes may lie, either way, with a confidence of 95 %: [`CONFIDENCE`] standard errors,
-    /// as if the episodes of the two rows had nothing in common. Infinite for a single episode.
+    /// How far from that the loss of all possible episodes may lie, either way, with a confidence of 95 %: standard errors by Student's t, as if the
+    /// episodes of the two rows had nothing in common. Infinite for a single episode.
     pub margin: f32,
 }
 
@@ -128,7 +127,9 @@ impl Verdict {
         let at = |losses: [f32; 5]| if walks { Carrier::at(losses) } else { Carrier::Nothing };
         let carrier = at(losses.map(|loss| loss.share));
         let corner = |corner: u32| std::array::from_fn(|loss| losses[loss].end(corner >> loss & 1 == 1));
-        let is_sure = (0..1u32 << losses.len()).all(|number| at(corner(number)) == carrier);
+        // One that walks only just may as well not.
+        let walks_surely = intact.speed_mean - margin(intact.speed_sd, ablation.episodes) >= SLOWEST_WALK;
+        let is_sure = walks == walks_surely && (0..1u32 << losses.len()).all(|number| at(corner(number)) == carrier);
         Ok(Self { carrier, is_sure, activity, constant, change, own, order, rate, control })
     }
 }
@@ -157,13 +158,20 @@ impl Loss {
         let retained = row.speed_retained;
         // Of a ratio of two means, to first order.
         let deviation = row.speed_sd.hypot(retained * intact.speed_sd) / intact.speed_mean.abs();
-        let margin = if episodes > 1 { CONFIDENCE * deviation / (episodes as f32).sqrt() } else { f32::INFINITY };
-        Self { share: 1.0 - retained, margin }
+        Self { share: 1.0 - retained, margin: margin(deviation, episodes) }
     }
 
     /// One end of the interval that it lies in.
     fn end(self, upper: bool) -> f32 {
         if upper { self.share + self.margin } else { self.share - self.margin }
+    }
+}
+
+/// Half of the interval of 95 % of a mean of so many `episodes`, of a quantity with this standard `deviation`.
+fn margin(deviation: f32, episodes: u32) -> f32 {
+    match StudentsT::new(0.0, 1.0, f64::from(episodes) - 1.0) {
+        Ok(student) => student.inverse_cdf(0.975) as f32 * deviation / (episodes as f32).sqrt(),
+        Err(_) => f32::INFINITY,
     }
 }
 
@@ -272,17 +280,32 @@ mod tests {
             ablation.results.iter_mut().for_each(|result| result.speed_sd = sd);
             Verdict::of(&ablation).unwrap()
         };
-        // 36 % is lost, more than a third. The error of the ratio of two means of 32 episodes: 0.03 / 0.3 * sqrt((1 + 0.64^2) / 32).
+        // 36 % is lost, more than a third. The error of the ratio of two means of 32 episodes: 0.03 / 0.3 * sqrt((1 + 0.64^2) / 32); t of 31
+        // degrees at 97.5 % is 2.0395.
         let margin = |verdict: &Verdict| verdict.own.unwrap().margin;
         let near = with(0.03, 32);
-        assert!((margin(&near) - 1.96 * 0.1 * (1.4096f32 / 32.0).sqrt()).abs() < 1e-6, "{near:?}");
+        assert!((margin(&near) - 2.0395 * 0.1 * (1.4096f32 / 32.0).sqrt()).abs() < 1e-6, "{near:?}");
         assert!(near.carrier == Carrier::WholeLife && !near.is_sure);
         let text = near.to_string();
         assert!(text.starts_with("not sure with so few episodes, rather: yes, ") && text.contains("weights: 36 ± 4 %"), "{text}");
         let sure = with(0.01, 32);
         assert!(sure.is_sure && sure.to_string().starts_with("yes, "), "{sure:?}");
+        // Of two episodes t is 12.7.
+        let two = with(0.01, 2);
+        assert!((margin(&two) - 12.706 / 30.0 * (1.4096f32 / 2.0).sqrt()).abs() < 1e-3 && !two.is_sure, "{two:?}");
         let single = with(0.0, 1);
         assert!(!single.is_sure && single.to_string().contains("weights: 36 %"), "{single}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_policy_that_walks_only_just_is_not_sure() {
+        let with = |speed: f32| {
+            let mut slow = ablation(speed, 0.04, 0.13);
+            slow.results.iter_mut().for_each(|result| result.speed_sd = 0.003);
+            Verdict::of(&slow).unwrap()
+        };
+        assert_eq!((with(0.0205).carrier, with(0.0205).is_sure), (Carrier::WholeLife, false));
+        assert_eq!((with(0.0195).carrier, with(0.3).is_sure), (Carrier::Nothing, true));
     }
 
     #[test]

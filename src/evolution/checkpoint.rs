@@ -121,7 +121,8 @@ impl Checkpoint {
     /// Writes the checkpoint so that a crash at any moment leaves the one before or this one.
     ///
     /// # Errors
-    /// [`CheckpointError::Write`] with the system's reason, or [`CheckpointError::NotFinite`]; the file is then unchanged.
+    /// [`CheckpointError::Write`] with the system's reason, or [`CheckpointError::NotFinite`]; the file is then unchanged, unless only its folder could
+    /// not be flushed.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         Ok(write_durably(path, &self.to_bytes(path)?)?)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::outcome::Generation;
-use crate::durable::{WriteError, write_durably};
+use crate::durable::{WriteError, in_part, write_durably};
 
 /// Name of the table of generations in a run's folder.
 pub const HISTORY: &str = "history.csv";
@@ -63,7 +63,8 @@ pub(super) fn note_pace(folder: &Path, pace: &Pace) -> Result<(), WriteError> {
         let head = if file.metadata()?.len() == 0 { "generation,candidates,episodes,seconds\n" } else { "" };
         let Pace { generation, candidates, episodes, took } = pace;
         // In one piece, so that a kill leaves whole lines.
-        file.write_all(format!("{head}{generation},{candidates},{episodes},{}\n", took.as_secs_f64()).as_bytes())
+        let line = format!("{head}{generation},{candidates},{episodes},{}\n", took.as_secs_f64());
+        file.write_all(line.as_bytes()).map_err(in_part)
     };
     write().map_err(|source| WriteError { path: path.clone(), source })
 }

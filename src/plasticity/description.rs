@@ -126,7 +126,7 @@ pub enum PlasticDescriptionError {
 
 impl PlasticDescription {
     /// Most synapses. A network takes some 28 bytes for each, however few numbers its rule has: bounds the memory that a small file can
-    /// ask for to half a gigabyte.
+    /// ask for, with [`PlasticDescription::MOST_AVERAGED`], to three quarters of a gigabyte.
     pub const MOST_SYNAPSES: usize = 1 << 24;
     /// Most layers of weights: each is padded to whole tiles of neurons.
     pub const MOST_LAYERS: usize = 256;

@@ -121,7 +121,7 @@ impl PolicyFile {
     /// # Errors
     /// [`PolicyFileError::Inconsistent`] when the parts do not fit, [`PolicyFileError::TooLarge`] when it has more than [`LARGEST_FILE`]
     /// bytes, [`PolicyFileError::Form`] when it has no form as a file, [`PolicyFileError::Write`] when it cannot be written. What was there
-    /// before is then unchanged.
+    /// before is then unchanged, unless only its folder could not be flushed.
     pub fn save(&self, path: &Path) -> Result<String, PolicyFileError> {
         self.save_at_most(path, LARGEST_FILE)
     }

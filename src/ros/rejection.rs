@@ -7,9 +7,6 @@ use std::time::{Duration, Instant};
 /// Shortest time between two warnings about the same topic.
 const WARNING_PERIOD: Duration = Duration::from_secs(1);
 
-/// Two subscriptions of one topic bring a message within less than this; later it is another one that says the same.
-const COPY_PERIOD: Duration = Duration::from_secs(1);
-
 /// Counts the rejected messages of a whole node.
 #[derive(Clone, Debug, Default)]
 pub struct RejectionCount(Arc<AtomicU64>);
@@ -45,57 +42,5 @@ impl Rejections {
             self.last_warning = Some(Instant::now());
             self.unsaid = 0;
         }
-    }
-}
-
-/// Tells which messages are copies where two subscriptions of one topic each bring what a reliable publisher sends.
-#[derive(Debug, Default)]
-pub struct Copies([Option<Brought>; 2]);
-
-/// What a subscription brought last.
-#[derive(Clone, Copy, Debug)]
-struct Brought {
-    message: u32,
-    /// How often, less the copies that the other subscription has brought since.
-    count: u32,
-    at: Instant,
-}
-
-impl Copies {
-    /// Whether the other subscription has brought the `message` that the subscription `number`, 0 or 1, brings at the time `now`.
-    pub fn is_copy(&mut self, number: usize, message: u32, now: Instant) -> bool {
-        let [first, second] = &mut self.0;
-        let (own, other) = if number == 0 { (first, second) } else { (second, first) };
-        let is_same = |brought: &Brought| brought.message == message && now.duration_since(brought.at) < COPY_PERIOD;
-        if let Some(known) = other
-            && known.count > 0
-            && is_same(known)
-        {
-            known.count -= 1;
-            return true;
-        }
-        let count = match *own {
-            Some(brought) if is_same(&brought) => brought.count,
-            _ => 0,
-        };
-        *own = Some(Brought { message, count: count.saturating_add(1), at: now });
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_that_two_subscriptions_bring_is_one() {
-        let (mut copies, start) = (Copies::default(), Instant::now());
-        let mut new = |number, message| !copies.is_copy(number, message, start);
-        assert_eq!([new(0, 7), new(1, 7)], [true, false]);
-        assert_eq!([new(1, 7), new(0, 7)], [true, false], "whichever is first");
-        assert_eq!([new(0, 7), new(0, 7), new(1, 7), new(1, 7)], [true, true, false, false], "two that say the same are two");
-        assert_eq!([new(1, 8), new(1, 8), new(1, 9)], [true; 3], "what only one of them brings");
-        assert!(copies.is_copy(0, 9, start + Duration::from_millis(100)));
-        assert!(!copies.is_copy(1, 5, start) && !copies.is_copy(0, 5, start + COPY_PERIOD), "long after it is another");
     }
 }

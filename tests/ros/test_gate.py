@@ -72,7 +72,7 @@ def test_a_gate_that_is_no_share_is_refused_and_changes_nothing(world):
         answer = set_gate(world, gate)
         assert not answer.success and "from 0" in answer.message, answer
     topic = world.client.create_publisher(Float32, "policy/gate", 1)
-    world.spin_until(lambda: topic.get_subscription_count() > 0, "subscriber of the gate")
+    world.spin_until(lambda: topic.get_subscription_count() == 2, "both subscriptions of the gate")
     before = states[-1].rejected_messages
     topic.publish(Float32(data=7.0))
     world.spin_until(lambda: states[-1].rejected_messages > before, "counted rejection")

@@ -2,7 +2,7 @@
 
 import runpy
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -60,7 +60,7 @@ MODULES = {
     "launch.event_handlers": ["OnProcessExit"],
     "launch.events": ["Shutdown"],
     "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
-    "launch.substitutions": ["Command", "LaunchConfiguration", "PathJoinSubstitution"],
+    "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
     "launch_ros.actions": ["LifecycleNode", "Node"],
     "launch_ros.parameter_descriptions": ["ParameterValue"],
     "launch_ros.substitutions": ["FindPackageShare"],
@@ -196,19 +196,26 @@ def test_the_demo_ends_when_any_of_its_nodes_ends(described):
     """A simulator without its policy would keep the launch, and what waits for it, for ever."""
     _, parts = described("demo")
     [handler] = [part.arguments[0] for part in parts if is_a(part, "RegisterEventHandler")]
-    assert is_a(handler, "OnProcessExit") and set(handler.options) == {"on_exit"}
+    assert is_a(handler, "OnProcessExit")
+    is_ours = handler.options["target_action"]
+    assert is_ours(SimpleNamespace(node_package="hebbian_locomotion"))
+    others = [SimpleNamespace(node_package="controller_manager"), SimpleNamespace(cmd=["rviz2"])]
+    assert not any(is_ours(other) for other in others), "what else a larger launch file starts may end"
     assert is_a(handler.options["on_exit"].options["event"], "Shutdown")
     # Before the first of them.
     included = [number for number, part in enumerate(parts) if is_a(part, "IncludeLaunchDescription")]
     assert parts.index(next(part for part in parts if is_a(part, "RegisterEventHandler"))) < included[0]
 
 
-def test_a_urdf_is_handed_on_as_text_whatever_yaml_would_make_of_it(described):
+def test_a_urdf_is_handed_on_as_text_whatever_yaml_would_make_of_it(described, tmp_path):
     _, parts = described("display")
-    [node] = [part for part in parts if is_a(part, "Node")]
+    urdf = tmp_path / "it's #1.urdf"
+    urdf.write_text("<!-- a robot: 18 joints -->")
+    [function] = [part.options["function"] for part in parts if is_a(part, "OpaqueFunction")]
+    [node] = function({**defaults(parts), "urdf": str(urdf)})
     [parameters] = node.options["parameters"]
     description = parameters["robot_description"]
-    assert description.options["value_type"] is str and is_a(description.arguments[0], "Command")
+    assert description.options["value_type"] is str and description.arguments == (urdf.read_text(),)
     assert defaults(parts)["urdf"].endswith("/config/robots/beetle.urdf")
     assert set(defaults(parts)) == {"namespace", "urdf", "frame_prefix", "use_sim_time", "log_level"}
     dependencies = (ROOT / "package.xml").read_text()

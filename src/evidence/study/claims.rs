@@ -10,7 +10,7 @@ use super::weights::{COMPONENTS, WeightFigures};
 use crate::evidence::p_values::p_text;
 use crate::evidence::statistics::{Interval, mean, student_interval, welch_interval};
 use crate::evidence::verdict::{ACTIVITY_CARRIES, CHANGE_CARRIES};
-use crate::evidence::{Loss, SHORTEST_ABLATION, Verdict};
+use crate::evidence::{SHORTEST_ABLATION, Verdict};
 
 /// Speeds that differ by no more than this share are equal.
 const EQUAL_SPEED: f64 = 0.1;
@@ -376,7 +376,7 @@ fn matters(
     };
     let (activity, change) = (lost(|verdict| Some(verdict.activity.share))?, lost(|verdict| Some(verdict.change.share))?);
     // Of the two ways to take from the weights what happens in this life, the one that costs less.
-    let followed = lost(|verdict| verdict.own.into_iter().chain(verdict.order).map(|loss: Loss| loss.share).reduce(f32::min));
+    let followed = lost(|verdict| Some(verdict.own?.share.min(verdict.order?.share)));
     let speed = |group: &GroupFigures| {
         let walkers = group.policies.iter().filter(|policy| policy.walks);
         mean(&walkers.map(|policy| policy.outcomes[0].speed).collect::<Vec<_>>())

@@ -103,7 +103,7 @@ pub struct PolicyOutcome {
 /// How a policy gets on, beside its speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Course {
-    /// Work of the motors per metre \[J/m\]; none where it hardly moved.
+    /// Work of the motors per metre \[J/m\], of several conditions the mean over those in which it moved; none where it hardly did in any.
     pub work_per_metre: Option<f64>,
     /// Mean |joint velocity| in the second half of the episodes \[rad/s\].
     pub joint_speed: f64,

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
 
-use super::claims::{Claim, ClaimResult};
+use super::claims::ClaimResult;
 use super::description::{Member, Study, StudyGroup};
 use super::figures::{ComparisonFigures, FEWEST, GroupFigures, PolicyFigures, StudyFigures};
 use crate::evidence::p_values::p_text;
 use crate::evidence::statistics::{Interval, mean, student_interval};
-use crate::evidence::suite::Suite;
+use crate::evidence::suite::{ConditionDescription, Suite};
 use crate::evidence::{Motion, SLOWEST_WALK};
+use crate::simulation::Damage;
 
 /// What stands where there is no number.
 const NOTHING: &str = "–";
@@ -41,7 +42,7 @@ pub fn markdown(file: &str, study: &Study, suite: &Suite, figures: &StudyFigures
     }
     groups(&mut out, figures);
     policies(&mut out, figures);
-    conditions(&mut out, study, figures);
+    conditions(&mut out, suite, figures);
     comparisons(&mut out, study, figures);
     commands(&mut out, file, study, figures);
     out
@@ -136,12 +137,16 @@ fn motions(motions: &[Motion]) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count} of {}", motions.len())).collect::<Vec<_>>().join(", ")
 }
 
-fn conditions(out: &mut String, study: &Study, figures: &StudyFigures) {
+fn conditions(out: &mut String, suite: &Suite, figures: &StudyFigures) {
     out.push_str("### What is left of the speed\n\nPercent of each policy's own speed under the first condition, over the policies that walk.\n\n");
     let head: Vec<&str> = std::iter::once("condition").chain(figures.groups.iter().map(|group| group.name.as_str())).collect();
     let all = 0..figures.outcomes.len();
     // Where the robot is held it has no speed; how much its joints move there is what counts.
-    let held = |index: &usize| study.claims.iter().filter_map(Claim::condition).any(|name| *name == figures.outcomes[*index]);
+    let is_held =
+        |condition: &ConditionDescription| condition.damage.iter().any(|damage| matches!(damage, Damage::Suspended { .. }));
+    let held: Vec<&str> =
+        suite.conditions.iter().filter(|condition| is_held(condition)).map(|condition| condition.name.as_str()).collect();
+    let held = |index: &usize| held.contains(&figures.outcomes[*index].as_str());
     let rows = |outcomes: &mut dyn Iterator<Item = usize>, cell: &dyn Fn(&GroupFigures, usize) -> String| -> Vec<Vec<String>> {
         let row = |index: usize| {
             std::iter::once(figures.outcomes[index].clone())

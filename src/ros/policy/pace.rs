@@ -8,6 +8,9 @@ const FOLLOWED: i64 = 16;
 /// its own rate are nearer than that to ours.
 const MOST_FOLLOWED: i64 = 256;
 
+/// Steps for which sensors count as faster after a set of theirs was left out: more than lie between two such sets of sensors that are a fifth faster.
+const FASTER: u8 = 8;
+
 /// Leaves such sets out: each control step may move a joint as far as a whole period allows, and the policy knows no other rate.
 ///
 /// Steps are due on a grid of one period. Of sensors that are faster, the set nearest to the grid is in time. Sensors of the policy's own rate whose
@@ -27,6 +30,8 @@ struct Grid {
     taken: Stamp,
     /// The last set of all.
     seen: Stamp,
+    /// For so many more steps the sensors count as faster than the policy, unless another set is left out.
+    faster: u8,
 }
 
 /// A set of sensor values that came too early for a control step.
@@ -50,11 +55,11 @@ impl Pace {
     /// period late or later, from which a new grid begins: what was missed is not made up for.
     ///
     /// # Errors
-    /// [`TooEarly`] for one that comes within half a period of the last that was in time, half a period before the next is due, or, where others
-    /// were left out since, so long before that the set after it will be nearer.
+    /// [`TooEarly`] for one that comes within half a period of the last that was in time, half a period before the next is due, or, of sensors of
+    /// which others were left out lately, so long before that the set after it will be nearer.
     pub fn note(&mut self, stamp: Stamp) -> Result<(), TooEarly> {
-        let Some(Grid { due, taken, seen }) = self.grid.filter(|grid| stamp >= grid.taken) else {
-            self.take(stamp, stamp);
+        let Some(Grid { due, taken, seen, faster }) = self.grid.filter(|grid| stamp >= grid.taken) else {
+            self.take(stamp, stamp, 0);
             return Ok(());
         };
         if stamp == taken {
@@ -62,10 +67,10 @@ impl Pace {
         }
         let half = self.period / 2;
         let (gap, late) = (stamp.saturating_sub(taken), stamp.saturating_sub(due));
-        let is_faster = seen > taken;
+        let is_faster = faster > 0;
         let is_farther = is_faster && late < -(stamp.saturating_sub(seen).max(0) / 2);
         if gap <= half || late <= -half || is_farther {
-            self.grid = Some(Grid { due, taken, seen: seen.max(stamp) });
+            self.grid = Some(Grid { due, taken, seen: seen.max(stamp), faster: FASTER });
             return Err(TooEarly { after: gap as f64 * 1e-6, period: self.period as f64 * 1e-6 });
         }
         let most = self.period / MOST_FOLLOWED;
@@ -77,13 +82,13 @@ impl Pace {
         } else {
             due.saturating_add((late / FOLLOWED).clamp(-most, most))
         };
-        self.take(stamp, place);
+        self.take(stamp, place, faster.saturating_sub(1));
         Ok(())
     }
 
     /// The set of `stamp` is in time; `place` is where the grid has it.
-    fn take(&mut self, stamp: Stamp, place: Stamp) {
-        self.grid = Some(Grid { due: place.saturating_add(self.period), taken: stamp, seen: stamp });
+    fn take(&mut self, stamp: Stamp, place: Stamp, faster: u8) {
+        self.grid = Some(Grid { due: place.saturating_add(self.period), taken: stamp, seen: stamp, faster });
     }
 }
 
@@ -117,11 +122,21 @@ mod tests {
             let shortest = steps.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap();
             assert!(shortest >= 16_000_000, "two steps within {shortest} ns on a set every {milliseconds} ms");
         }
-        // Where most sets are taken the grid may follow, but hardly.
+        // Where most sets are taken the grid may follow, but hardly; the nearest set may lie half a period after the last.
         for milliseconds in 11..20 {
-            let steps = steps(milliseconds * 1_000_000).len();
-            assert!((499..=502).contains(&steps), "{steps} steps on a set every {milliseconds} ms");
+            let steps = steps(milliseconds * 1_000_000);
+            assert!((499..=502).contains(&steps.len()), "{} steps on a set every {milliseconds} ms", steps.len());
+            assert!(steps.windows(2).all(|pair| pair[1] - pair[0] > PERIOD / 2), "on a set every {milliseconds} ms");
         }
+    }
+
+    #[test]
+    fn of_the_sets_of_sensors_that_are_a_third_faster_the_nearest_to_each_step_are_taken() {
+        let steps = in_time((0..2_000_000_000).step_by(15_000_000));
+        assert_eq!(steps[..4], [0, 15_000_000, 45_000_000, 60_000_000]);
+        // The second was followed, as nobody could know yet. From then on no set lies farther from the grid than half of what is between them.
+        let due = (2..).map(|step| step * PERIOD - PERIOD / MOST_FOLLOWED);
+        assert!(steps[2..].iter().zip(due).all(|(step, due)| (step - due).abs() <= 7_500_000), "{steps:?}");
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! What can be asked of a running policy node. Nothing here makes the control thread wait: files are read and written elsewhere, and
 //! each request takes effect between two steps.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use r2r::hebbian_locomotion::srv::{LoadPolicy, ResetWeights, RestoreWeights, RollBack, SaveWeights, SetGate};
 use r2r::std_msgs::msg::{Bool, Float32};
@@ -19,7 +18,7 @@ use crate::plasticity::{CommandedGate, Gate, GateError, GateSource};
 use crate::policy::PolicyMetadata;
 use crate::ros::node::{Background, NodeError, Shell};
 use crate::ros::qos;
-use crate::ros::rejection::{Copies, RejectionCount, Rejections};
+use crate::ros::rejection::{RejectionCount, Rejections};
 
 /// What a service answers when the node has no policy.
 const UNCONFIGURED: &str = "the node is not configured, or has too much to do";
@@ -68,21 +67,21 @@ fn request_gate(node: &PolicyNode, gate: impl Into<CommandedGate>) -> Result<(),
 }
 
 fn serve_gate(shell: &mut Shell, node: &Rc<PolicyNode>, rejected: &RejectionCount) -> Result<(), NodeError> {
-    let refused = Rc::new(RefCell::new((Rejections::new("~/gate", rejected), Copies::default())));
-    // Twice as the stop. A gate that is set twice is set; one that is refused twice is counted once.
-    for (number, qos) in [qos::command(), qos::command().best_effort()].into_iter().enumerate() {
-        let (by_topic, refused) = (node.clone(), refused.clone());
-        shell.subscribe("~/gate", qos, move |message: Float32| {
-            let gate = Gate::new(message.data, GateSource::Topic).map_err(|error: GateError| error.to_string());
-            if let Err(error) = gate.and_then(|gate| request_gate(&by_topic, gate)) {
-                let mut refused = refused.borrow_mut();
-                let (rejections, copies) = &mut *refused;
-                if !copies.is_copy(number, message.data.to_bits(), Instant::now()) {
-                    rejections.note(&error);
-                }
-            }
-        })?;
-    }
+    let set = |node: &PolicyNode, message: &Float32| {
+        let gate = Gate::new(message.data, GateSource::Topic).map_err(|error: GateError| error.to_string());
+        gate.and_then(|gate| request_gate(node, gate))
+    };
+    // Twice as the stop. The one that hears all publishers says what is refused, so that it is said once.
+    let (by_topic, mut rejections) = (node.clone(), Rejections::new("~/gate", rejected));
+    shell.subscribe("~/gate", qos::command().best_effort(), move |message: Float32| {
+        if let Err(error) = set(&by_topic, &message) {
+            rejections.note(&error);
+        }
+    })?;
+    let by_topic = node.clone();
+    shell.subscribe("~/gate", qos::command(), move |message: Float32| {
+        let _ = set(&by_topic, &message);
+    })?;
     let node = node.clone();
     shell.serve::<SetGate::Service, _>("~/set_gate", move |request| {
         let previous_gate = node.control.present_gate();
