@@ -133,10 +133,10 @@ mod tests {
     #[test]
     fn of_the_sets_of_sensors_that_are_a_third_faster_the_nearest_to_each_step_are_taken() {
         let steps = in_time((0..2_000_000_000).step_by(15_000_000));
-        assert_eq!(steps[..4], [0, 15_000_000, 45_000_000, 60_000_000]);
-        // The second was followed, as nobody could know yet. From then on no set lies farther from the grid than half of what is between them.
-        let due = (2..).map(|step| step * PERIOD - PERIOD / MOST_FOLLOWED);
-        assert!(steps[2..].iter().zip(due).all(|(step, due)| (step - due).abs() <= 7_500_000), "{steps:?}");
+        assert_eq!(steps[..5], [0, 15, 30, 60, 75].map(|stamp| stamp * 1_000_000));
+        // The first ones were followed, as nobody could know yet. From then on no set lies farther from the grid than half of what is between them.
+        let due = (3..).map(|step| step * PERIOD - 2 * (PERIOD / MOST_FOLLOWED));
+        assert!(steps[3..].iter().zip(due).all(|(step, due)| (step - due).abs() <= 7_500_000), "{steps:?}");
     }
 
     #[test]
