@@ -58,8 +58,11 @@ def generate_launch_description():
     def is_ours(action):
         return getattr(action, "node_package", None) == "hebbian_locomotion"
 
-    over = EmitEvent(event=Shutdown(reason="a node of the demo has ended"))
-    end = RegisterEventHandler(OnProcessExit(target_action=is_ours, on_exit=over))
+    def on_exit(_, context):
+        # Ended by the shutdown itself: launch_ros fails where it is told so a second time.
+        return None if context.is_shutdown else [EmitEvent(event=Shutdown(reason="a node of the demo has ended"))]
+
+    end = RegisterEventHandler(OnProcessExit(target_action=is_ours, on_exit=on_exit, handle_once=True))
     return LaunchDescription(
         [
             *arguments,

@@ -54,7 +54,12 @@ def nodes(context):
         )
         for number in range(1, count + 1)
     ]
-    end = RegisterEventHandler(OnProcessExit(target_action=evolution, on_exit=EmitEvent(event=Shutdown())))
+
+    def on_exit(_, context):
+        # Ended by the shutdown itself: launch_ros fails where it is told so a second time.
+        return None if context.is_shutdown else [EmitEvent(event=Shutdown(reason="the evolution has ended"))]
+
+    end = RegisterEventHandler(OnProcessExit(target_action=evolution, on_exit=on_exit))
     return [end, evolution, *workers]
 
 

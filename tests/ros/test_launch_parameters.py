@@ -201,7 +201,10 @@ def test_the_demo_ends_when_any_of_its_nodes_ends(described):
     assert is_ours(SimpleNamespace(node_package="hebbian_locomotion"))
     others = [SimpleNamespace(node_package="controller_manager"), SimpleNamespace(cmd=["rviz2"])]
     assert not any(is_ours(other) for other in others), "what else a larger launch file starts may end"
-    assert is_a(handler.options["on_exit"].options["event"], "Shutdown")
+    [over] = handler.options["on_exit"](None, SimpleNamespace(is_shutdown=False))
+    assert is_a(over.options["event"], "Shutdown")
+    # While it is shut down all of them end.
+    assert handler.options["on_exit"](None, SimpleNamespace(is_shutdown=True)) is None
     # Before the first of them.
     included = [number for number, part in enumerate(parts) if is_a(part, "IncludeLaunchDescription")]
     assert parts.index(next(part for part in parts if is_a(part, "RegisterEventHandler"))) < included[0]
