@@ -1,14 +1,16 @@
 """How long the policy node takes from sensor values to their command, and from an emergency stop to a stopped command.
 
 Usage: scripts/with_ros cargo build --locked --release --bins --example latency
-       scripts/with_ros python3 benches/latency.py answer [--seconds N] [--rates R ...] [--priority P] [--json FILE]
-       scripts/with_ros python3 benches/latency.py stop [--repeats N] [--rates R ...] [--priority P] [--json FILE]
+       scripts/with_ros python3 benches/latency.py answer [--seconds N] [--rates R ...] [OPTION...]
+       scripts/with_ros python3 benches/latency.py stop [--repeats N] [--rates R ...] [OPTION...]
 
 answer: the policy node, a bare r2r node that echoes the joints, and an rclpy node with the same network in numpy take
 turns of 5 s under the same client, which is compiled; once on the idle machine, once with a busy process per core.
 Time runs from before the first sensor message is published. --seconds is the time for each node, rate and load: the
 default of 60 takes 12 minutes in all, the 600 of a full measurement two hours. stop: a walking policy node on its own
-clock is stopped at random moments, by service and by topic in turns. --priority: SCHED_FIFO for the control thread.
+clock is stopped at random moments, by service and by topic in turns.
+--priority P: SCHED_FIFO for the policy's control thread. --chrt P: for all threads of the nodes and of the client, also
+those that receive; the busy processes stay ordinary. --json FILE: the figures.
 HEBB_PROGRAMS: folder of the programs (default: target/release).
 """
 
@@ -67,20 +69,26 @@ def policy_at(rate, folder):
     return path
 
 
+def started(arguments, *command):
+    """The words of a command, with the priority that all its threads inherit."""
+    return [*(["chrt", "--fifo", str(arguments.chrt)] if arguments.chrt else []), *command]
+
+
 def policy_node(policy, arguments, parameters):
     given = {**parameters, "policy": policy, "realtime.priority": arguments.priority}
     words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
-    return [PROGRAMS / "policy", "--ros-args", "-r", f"__ns:=/{OURS}", *words]
+    return started(arguments, PROGRAMS / "policy", "--ros-args", "-r", f"__ns:=/{OURS}", *words)
 
 
 def load(kind):
     return [[sys.executable, "-c", "while True: pass"]] * (len(os.sched_getaffinity(0)) if kind == "busy" else 0)
 
 
-def client(*arguments):
-    done = subprocess.run([str(word) for word in (CLIENT, *arguments)], capture_output=True, text=True, check=False)
+def client(arguments, *words):
+    command = [str(word) for word in started(arguments, CLIENT, *words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"{' '.join(map(str, arguments))}: {done.stderr}")
+        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
     return json.loads(done.stdout)
 
 
@@ -88,11 +96,11 @@ def answer(arguments, rate, kind, folder):
     policy = policy_at(rate, folder)
     nodes = [
         policy_node(policy, arguments, ANSWERS),
-        [CLIENT, "echo", ECHO],
-        [sys.executable, ROOT / "benches/latency/numpy_node.py", NUMPY, policy],
+        started(arguments, CLIENT, "echo", ECHO),
+        started(arguments, sys.executable, ROOT / "benches/latency/numpy_node.py", NUMPY, policy),
     ]
     with running(*nodes, *load(kind), folder=folder):
-        figures = client("probe", *NODES, "--rate", rate, "--seconds", arguments.seconds)
+        figures = client(arguments, "probe", *NODES, "--rate", rate, "--seconds", arguments.seconds)
     for name in NODES:
         row = figures[name]
         times = f"p50 {row['p50_us']:7.0f}  p99 {row['p99_us']:7.0f}  max {row['max_us']:7.0f} us"
@@ -113,7 +121,7 @@ def answer(arguments, rate, kind, folder):
 def stop(arguments, rate, kind, folder):
     node = policy_node(policy_at(rate, folder), arguments, STOPS)
     with running(node, *load(kind), folder=folder):
-        figures = client("stop", OURS, "--rate", rate, "--repeats", arguments.repeats)
+        figures = client(arguments, "stop", OURS, "--rate", rate, "--repeats", arguments.repeats)
     for way in ("service", "topic", "all"):
         row = figures[way]
         row |= {f"{name}_periods": row[f"{name}_us"] / figures["period_us"] for name in ("p50", "p99", "max")}
@@ -130,6 +138,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--repeats", type=int, default=1000)
     parser.add_argument("--priority", type=int, default=0)
+    parser.add_argument("--chrt", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     os.environ |= {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_DOMAIN_ID": str(10 + os.getpid() % 80)}
