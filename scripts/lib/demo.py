@@ -71,14 +71,13 @@ def commands(arguments):
     """The processes that make up the demo: one launch file where there is `ros2 launch`, else the nodes themselves.
 
     Three lists, each of which begins after the one before: a recorder, which also ends last; with it, a policy that it
-    must have found before there is anything to record; the rest.
+    must have found before there is anything to record; the rest. A launch file has no such order, so none records.
     """
     both = {"seed": arguments.seed, "robot": arguments.robot.resolve()}
     simulation = {**both, "mode": arguments.mode, "suspended": str(arguments.suspended).lower()}
     policy = {**both, "policy": arguments.policy.resolve(), "gate": arguments.gate}
     viewer = {"port": free_port(arguments.port), "robot": both["robot"], "policy": policy["policy"]}
-    if shutil.which("ros2"):
-        record = {"record": arguments.record.resolve()} if arguments.record else {}
+    if shutil.which("ros2") and not arguments.record:
 
         def launch(name, parameters):
             given = [f"{parameter}:={value}" for parameter, value in parameters.items()]
@@ -86,7 +85,7 @@ def commands(arguments):
             start = ["ros2", "launch", "--noninteractive", "hebbian_locomotion", f"{name}.launch.py"]
             return [*start, "log_level:=warn", *given]
 
-        demo = [launch("demo", {**simulation, **policy, **record})]
+        demo = [launch("demo", {**simulation, **policy})]
         return [], [], demo if arguments.headless else [*demo, launch("viewer", viewer)]
 
     def node(name, config, parameters):
@@ -169,6 +168,10 @@ class Monitor:
 
     def on_layout(self, layout):
         self.layout = layout
+
+    def is_complete(self):
+        """Whether all has come that there are figures of."""
+        return self.steps > 0 and None not in (self.base, self.status, self.layout)
 
     def simulated_time(self):
         return 0.0 if self.steps == 0 else self.last_stamp - self.first_stamp
@@ -280,12 +283,15 @@ def watch(node, monitor, processes, ending, duration):
     """Spins until `duration` has been simulated and shows figures. Raises when a process or a node ends before that."""
     live = sys.stdout.isatty()
     next_line, started = 0.0, time.monotonic()
-    while monitor.simulated_time() < duration:
+    ready = False
+    # A walk may be shorter than what it takes until all nodes are heard.
+    while not ready or monitor.simulated_time() < duration:
         spin(node, processes, ending)
         now = time.monotonic()
-        ready = monitor.steps > 0 and monitor.base is not None and monitor.status is not None and monitor.layout
+        ready = monitor.is_complete()
         if not ready and now - started > START_TIMEOUT:
-            raise RuntimeError(f"no control step within {START_TIMEOUT:.0f} s; do the nodes see each other?")
+            heard = "control step" if monitor.steps == 0 else "word of robot or simulator"
+            raise RuntimeError(f"no {heard} within {START_TIMEOUT:.0f} s; do the nodes see each other?")
         if ready and now - monitor.last_step_at > SILENCE_TIMEOUT and (gone := lost(node)):
             raise RuntimeError(f"no control step for {SILENCE_TIMEOUT:.0f} s, and no {' and no '.join(gone)} any more")
         if ready and now >= next_line:
@@ -351,7 +357,7 @@ def main():
         failure = str(error)
     finally:
         problems = [*end(processes), *end(recorders)]
-    if failure is None and monitor.steps > 0 and monitor.base and monitor.status and monitor.layout:
+    if failure is None and monitor.is_complete():
         figures = monitor.figures(arguments)
         ending.show(
             f"{figures['distance_m']:.2f} m in {figures['simulated_time_s']:.1f} s: "

@@ -189,8 +189,7 @@ def script():
     return module
 
 
-def test_ros2_launch_is_told_that_no_terminal_ends_its_nodes(script, tmp_path, monkeypatch):
-    """In a terminal it would take a SIGINT for one that the nodes have had as well, and wait until they are killed."""
+def test_where_there_is_ros2_launch_it_starts_the_nodes_unless_they_are_recorded(script, tmp_path, monkeypatch):
     ros2 = tmp_path / "ros2"
     ros2.write_text("#!/bin/sh\n")
     ros2.chmod(0o755)
@@ -199,8 +198,13 @@ def test_ros2_launch_is_told_that_no_terminal_ends_its_nodes(script, tmp_path, m
     arguments = argparse.Namespace(**given, port=0, headless=False, record=None)
     _, _, launches = script.commands(arguments)
     assert len(launches) == 2
+    # In a terminal it would take a SIGINT for one that the nodes have had as well, and wait until they are killed.
     for launch in launches:
         assert launch[:4] == ["ros2", "launch", "--noninteractive", "hebbian_locomotion"]
+    # The recorder must come first, and every step is worth keeping.
+    arguments.record = tmp_path / "bag"
+    [[recorder], [policy], _] = script.commands(arguments)
+    assert recorder[0].name == "recorder" and policy[0].name == "policy" and "weights_every:=1" in policy
 
 
 @pytest.mark.parametrize(
@@ -232,11 +236,20 @@ def test_the_demo_waits_for_nodes_that_stand_still(script, monkeypatch):
     assert len(spins) == 5
 
 
+def test_a_short_demo_waits_until_it_has_heard_all_that_it_sums_up(script, monkeypatch):
+    monitor, complete = silent_monitor(), iter([False, False, True])
+    monitor.is_complete = lambda: next(complete)
+    monitor.last_step_at = time.monotonic()
+    monkeypatch.setattr(script, "spin", lambda *_: None)
+    script.watch(SimpleNamespace(count_publishers=lambda _: 1), monitor, [], shown(), 1.0)
+    assert next(complete, None) is None, "it ended before"
+
+
 def silent_monitor():
     """What the demo has heard of a walk whose last step is a minute old."""
-    heard = {"steps": 100, "base": object(), "status": object(), "layout": object()}
     silent_since = time.monotonic() - 60.0
-    return SimpleNamespace(**heard, last_step_at=silent_since, simulated_time=lambda: 2.0, line=lambda: "line")
+    said = {"is_complete": lambda: True, "simulated_time": lambda: 2.0, "line": lambda: "line"}
+    return SimpleNamespace(steps=100, last_step_at=silent_since, **said)
 
 
 def shown():
@@ -255,4 +268,6 @@ def test_wrong_options_are_refused_before_anything_starts(world):
 
 def test_a_node_that_cannot_start_ends_the_demo_with_its_message(world):
     done = run(world, "--policy", "/no/such.safetensors")
-    assert done.returncode == 1 and "/no/such.safetensors" in done.stderr, done.stderr
+    # What a node prints, `ros2 launch` prints among its own lines.
+    printed = done.stdout + done.stderr
+    assert done.returncode == 1 and "cannot read the policy /no/such.safetensors" in printed, printed
