@@ -138,8 +138,15 @@ def test_parameters_are_listed_described_set_refused_and_dumped(world):
     assert "successful" in param("set", "gate", "0.5")
     assert "it must be from 0 to 1" in param("set", "gate", "2.0")
     assert "unknown parameter `gait`" in param("set", "gait", "1.0")
-    dumped = yaml.safe_load(param("dump"))
-    assert dumped["/policy"]["ros__parameters"]["gate"] == 0.5
+    dumped = param("dump")
+    assert yaml.safe_load(dumped)["/policy"]["ros__parameters"]["gate"] == 0.5
+    # What a node was is a file of parameters for the next one.
+    file = world.folder / "dumped.yaml"
+    file.write_text(dumped)
+    world.processes[0].stop()
+    world.start("policy", "--ros-args", "--params-file", file)
+    world.spin_until(lambda: world.client.count_publishers("/policy/transition_event"), "node")
+    assert "0.5" in param("get", "gate")
 
 
 def test_an_evolution_that_was_launched_comes_to_the_checkpoint_of_one_process(world, launch):
