@@ -210,6 +210,17 @@ def test_the_demo_ends_when_any_of_its_nodes_ends(described):
     assert parts.index(next(part for part in parts if is_a(part, "RegisterEventHandler"))) < included[0]
 
 
+def test_the_launch_of_an_evolution_ends_with_it_but_once(described):
+    _, parts = described("evolution")
+    [function] = [part.options["function"] for part in parts if is_a(part, "OpaqueFunction")]
+    registered, evolution, *_ = function(defaults(parts))
+    [handler] = registered.arguments
+    assert handler.options["target_action"] is evolution and evolution.options["executable"] == "evolution"
+    [over] = handler.options["on_exit"](None, SimpleNamespace(is_shutdown=False))
+    assert is_a(over.options["event"], "Shutdown")
+    assert handler.options["on_exit"](None, SimpleNamespace(is_shutdown=True)) is None
+
+
 def test_a_urdf_is_handed_on_as_text_whatever_yaml_would_make_of_it(described, tmp_path):
     _, parts = described("display")
     urdf = tmp_path / "it's #1.urdf"
