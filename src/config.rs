@@ -163,9 +163,9 @@ pub fn with_suggestion(message: &str) -> String {
 
 /// The known name most like `given`, if one is alike enough to be what was meant.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // 0.6: a typing error or two in a short word still passes, an unrelated word does not.
+    // 0.7: a typing error or two in a short word still passes, an unrelated word does not, even beside a long one.
     let score = |name: &str| strsim::jaro_winkler(given, name);
-    known.into_iter().filter(|name| score(name) > 0.6).max_by(|a, b| score(a).total_cmp(&score(b)))
+    known.into_iter().filter(|name| score(name) > 0.7).max_by(|a, b| score(a).total_cmp(&score(b)))
 }
 
 #[cfg(test)]
@@ -231,5 +231,6 @@ mod tests {
     #[test]
     fn an_unlike_key_gets_no_suggestion() {
         assert_eq!(nearest("qqq", ["stiffness", "damping"]), None);
+        assert_eq!(nearest("nonsense", ["timing.sensor_age_warning", "gate"]), None);
     }
 }

@@ -5,6 +5,7 @@
 mod bag;
 mod common;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use bag::LifeRecorder;
@@ -15,6 +16,8 @@ use hebbian_locomotion::evolution::{Experiment, Search};
 use hebbian_locomotion::network::Shape;
 use hebbian_locomotion::plasticity::{InitialWeights, Normalisation, PlasticDescription};
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile};
+use hebbian_locomotion::tensors::f32_bytes;
+use safetensors::tensor::{Dtype, TensorView, serialize};
 
 /// Records episodes of so many steps, each a cycle of sensor values with `period` steps.
 fn record(folder: &Path, file: &PolicyFile, episodes: &[u64], period: f32) {
@@ -321,6 +324,23 @@ fn what_is_no_run_is_named() {
     assert!(refused(&[&run]).contains("has no column `mean`"));
     std::fs::write(Path::new(&run).join("history.csv"), "generation,best\n0\n").unwrap();
     assert!(refused(&[&run]).contains("line 2: expected 2 numbers"));
+}
+
+#[test]
+fn a_trace_of_layers_that_are_those_of_no_network_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace.safetensors");
+    let weights = f32_bytes(&[0.5; 6 * 8]);
+    // Of eight weights all, where sums and products wrap around: of a sum, of a product, and of none where nothing is connected.
+    for neurons in ["[18446744073709551608, 1, 16]", "[9223372036854775808, 2, 4]", "[3, 0, 2, 4]"] {
+        let metadata = format!("{{\"control_step\": 0.02, \"neurons\": {neurons}}}");
+        let view = TensorView::new(Dtype::F32, vec![6, 8], &weights).unwrap();
+        let entries = HashMap::from([("hebbian_locomotion".to_owned(), metadata)]);
+        std::fs::write(&path, serialize([("weights", view)], Some(entries)).unwrap()).unwrap();
+        let output = hebb(["analyze", path.to_str().unwrap()]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && text.contains("`neurons` are not those of a network"), "{neurons}: {text}");
+    }
 }
 
 #[test]

@@ -83,6 +83,59 @@ fn settings_that_would_act_on_nothing_are_refused_with_their_reason() {
     }
 }
 
+/// Opens the run, in `folder`, of four candidates, whose sigma is as written, with `more`.
+fn open_with_sigma(
+    folder: &Path,
+    sigma: &str,
+    generations: u64,
+    more: &[&str],
+    continuation: Continuation,
+) -> Result<Run, RunError> {
+    let [sigma, generations] = [format!("evolution.sigma={sigma}"), format!("evolution.generations={generations}")];
+    let (experiment, robot) = load(&[&["evolution.population=4", sigma.as_str(), &generations][..], more].concat()).unwrap();
+    Run::open(experiment, robot, folder, continuation)
+}
+
+#[test]
+fn a_sigma_that_falls_to_nothing_within_a_run_that_begins_is_refused_with_a_word_about_its_floor() {
+    let folder = tempfile::tempdir().unwrap();
+    let halved = "{initial: 0.1, decay: 0.5}";
+    let (stop, restarts) = ("evolution.stop={stagnation: {generations: 10}}", "evolution.restarts={most: 3}");
+    let runs: [(&str, u64, &[&str], bool); 9] = [
+        (halved, 20, &[], true),
+        // In the last generation 0.1 / 2^20.
+        (halved, 21, &[], false),
+        // Nothing at all in single precision.
+        (halved, 1000, &[], false),
+        ("{initial: 0.1, decay: 0.5, floor: 0.001}", 1000, &[], true),
+        ("{initial: 0.1, decay: 0.5, floor: 1.0e-30}", 1000, &[], false),
+        ("{initial: 0.1}", 1_000_000_000, &[], true),
+        // The generations are the most that there may be, and sigma begins anew with each descent.
+        (halved, 1000, &["evolution.stop={fitness: 100}"], true),
+        (halved, 1000, &[stop], true),
+        (halved, 1000, &[stop, restarts], true),
+    ];
+    for (index, (sigma, generations, more, is_taken)) in runs.into_iter().enumerate() {
+        for continuation in [Continuation::Never, Continuation::IfThere] {
+            let out = folder.path().join(format!("{index} {continuation:?}"));
+            let error = open_with_sigma(&out, sigma, generations, more, continuation).err();
+            let text = error.map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!((text.is_empty(), out.exists()), (is_taken, is_taken), "{sigma} {generations} {more:?}: {text}");
+            assert!(is_taken || (text.contains("evolution.sigma falls to") && text.contains("give it a `floor`")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_run_whose_sigma_falls_to_nothing_goes_on_from_its_checkpoint() {
+    let (folder, halved) = (tempfile::tempdir().unwrap(), "{initial: 0.1, decay: 0.5}");
+    let open = |generations, continuation| open_with_sigma(folder.path(), halved, generations, &[], continuation);
+    finish(&mut open(20, Continuation::Never).unwrap(), 1.0);
+    for continuation in [Continuation::Required, Continuation::IfThere] {
+        assert_eq!(open(1000, continuation).unwrap().history().len(), 1);
+    }
+}
+
 #[test]
 fn the_number_of_generations_is_checked_also_where_another_takes_its_place() {
     let (path, folder) = (repository("config/experiments/beetle.yaml"), tempfile::tempdir().unwrap());

@@ -198,6 +198,53 @@ fn figures_replace_figures_alone_and_never_what_a_command_reads() {
 }
 
 #[test]
+fn a_report_of_studies_writes_figures_over_figures_alone_and_its_page_over_no_records() {
+    let (home, file) = folder();
+    let written = "{name: package, suite: suite.yaml, policies: none, seeds: [1], generations: 1, \
+                   groups: [{name: plastic, experiment: plastic.yaml}]}";
+    std::fs::write(file("study.yaml"), written).unwrap();
+    std::fs::write(file("suite.yaml"), "{episodes: 1, duration: 1, conditions: [{name: flat}]}").unwrap();
+    std::fs::create_dir(file("kept")).unwrap();
+    let [study, page, kept, figures] = ["study.yaml", "page.md", "kept", "kept/package.json"].map(&file);
+    let report = |out: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hebb"));
+        command.current_dir(home.path()).args(["study", "report", study.as_str(), "--records", "kept", "--out", out]);
+        let output = command.args(more).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    // However the page is spelled, and whatever links lead there, also to what is not there yet.
+    symlink("kept", file("folder")).unwrap();
+    let refuse_page_over_records = || {
+        for name in ["package.json", "package.episodes.jsonl", "package.weights.jsonl"] {
+            let link = file(&format!("link to {name}"));
+            if !Path::new(&link).is_symlink() {
+                symlink(format!("kept/{name}"), &link).unwrap();
+            }
+            let path = file(&format!("kept/{name}"));
+            let before = std::fs::read(&path).ok();
+            let ways = ["kept/", "./kept/", "kept/./", "kept/../kept/", "folder/", "link to "].map(|way| format!("{way}{name}"));
+            for out in ways.iter().chain([&path, &link]) {
+                let (fine, text) = report(out, &["--force"]);
+                assert!(!fine && text.contains("is where --records keeps"), "{out}: {text}");
+                assert_eq!(std::fs::read(&path).ok(), before, "{out}");
+            }
+        }
+    };
+    let foreign = "{\"name\": \"package\", \"version\": \"1.0.0\"}";
+    std::fs::write(&figures, foreign).unwrap();
+    let (fine, text) = report(&page, &[]);
+    assert!(!fine && text.contains("package.json is there and is not figures") && text.contains("--force"), "{text}");
+    assert_eq!(std::fs::read_to_string(&figures).unwrap(), foreign);
+    refuse_page_over_records();
+    assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 1, "it refuses before any work");
+    for more in [&["--force"][..], &[]] {
+        let (fine, text) = report(&page, more);
+        assert!(fine, "{text}");
+    }
+    refuse_page_over_records();
+}
+
+#[test]
 fn figures_for_a_pipe_come_out_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe");

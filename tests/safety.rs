@@ -210,6 +210,105 @@ fn each_fallback_does_what_its_name_says() {
     assert!(near(&fall(Fallback::LastSafe), &[0.2, 0.7, 0.0]));
 }
 
+/// How far a command may go in a control step while the joints are positioned \[rad\].
+const POSITIONING_STEP: f32 = 0.5001 * 0.02;
+
+#[test]
+fn a_held_robot_whose_joint_sinks_takes_its_command_along_and_does_not_leap_when_power_returns() {
+    for fallback in [Fallback::Hold, Fallback::LastSafe] {
+        let mut bench = Bench::walking(SafetyDescription { fallback, ..SafetyDescription::default() });
+        bench.supervisor.emergency_stop(bench.now);
+        // The motors are without power, and the knee sinks by 1 rad.
+        let mut before = 0.7f32;
+        for step in 0..100 {
+            bench.state.joint_position = vec![0.2, 1.7, 0.0];
+            let command = bench.step(&[0.9; 3]).unwrap();
+            assert!((command[1] - before).abs() <= POSITIONING_STEP, "{fallback:?}: from {before} to {}", command[1]);
+            assert!(step < 52 || (command[1] - 1.7).abs() <= 0.500_01, "{fallback:?}: {} in step {step}", command[1]);
+            assert_eq!([command[0], command[2]], [0.2, 0.0], "{fallback:?}: the other joints");
+            before = command[1];
+        }
+        // Power is back: the knee goes to its command, and neither goes on to where it was.
+        let last = (0..100).map(|_| bench.step(&[0.9; 3]).unwrap()).last().unwrap();
+        assert!((last[1] - before).abs() <= POSITIONING_STEP, "{fallback:?}: from {before} to {}", last[1]);
+        assert_eq!(bench.supervisor.phase(), Phase::Stopped);
+    }
+}
+
+#[test]
+fn a_held_joint_that_gives_way_under_its_load_or_has_an_impossible_value_keeps_its_command() {
+    for fallback in [Fallback::Hold, Fallback::LastSafe] {
+        let mut bench = Bench::walking(SafetyDescription { fallback, ..SafetyDescription::default() });
+        bench.supervisor.emergency_stop(bench.now);
+        for step in 0..500 {
+            let command = bench.step(&[0.9; 3]).unwrap();
+            assert_eq!(command, [0.2, 0.7, 0.0], "{fallback:?}, step {step}");
+            // The knee hangs below its command, the hip's encoder lost a turn.
+            bench.state.joint_position = vec![command[0] + std::f32::consts::TAU, command[1] + 0.45, command[2]];
+        }
+        // A single wrong value that could be true moves it, but not for good.
+        bench.state.joint_position[1] = 2.0;
+        assert!((bench.step(&[0.9; 3]).unwrap()[1] - 0.71).abs() < 1e-4, "{fallback:?}");
+        bench.state.joint_position[1] = 0.7;
+        assert!((bench.step(&[0.9; 3]).unwrap()[1] - 0.7).abs() < 1e-6, "{fallback:?}");
+    }
+}
+
+#[test]
+fn a_single_wrong_joint_state_does_not_decide_how_a_fallback_ends() {
+    for fallback in [Fallback::Hold, Fallback::LastSafe] {
+        // In the step in which the fallback begins, and later.
+        for wrong in [0, 5, 15] {
+            let description = SafetyDescription { fallback, recovery_time: 0.2, fade_in: 0.1, ..SafetyDescription::default() };
+            let mut bench = Bench::walking(description);
+            let (mut before, mut phases) = (0.7f32, Vec::new());
+            for step in 0..60 {
+                bench.ages[1] = Some(if step < 10 { PERIOD * 2 } else { 0 });
+                if step == wrong {
+                    bench.state.joint_position[1] = 2.0;
+                }
+                let knee = bench.step(&[0.2, 0.7, 0.0]).unwrap()[1];
+                assert!((knee - before).abs() <= POSITIONING_STEP, "{fallback:?}: from {before} to {knee} in step {step}");
+                before = knee;
+                if phases.last() != Some(&bench.supervisor.phase()) {
+                    phases.push(bench.supervisor.phase());
+                }
+            }
+            assert_eq!(phases, [Phase::Fallback, Phase::FadeIn, Phase::Active], "{fallback:?}, wrong in step {wrong}");
+            assert!((before - 0.7).abs() < 1e-6, "{fallback:?}, wrong in step {wrong}: {before}");
+        }
+    }
+}
+
+#[test]
+fn a_fallback_in_which_a_joint_sank_ends_by_way_of_the_nominal_pose() {
+    for recovery_time in [0.1, 2.0] {
+        let mut bench = Bench::walking(SafetyDescription { recovery_time, ..SafetyDescription::default() });
+        let sunk = [0.2, 1.7, 0.0];
+        bench.ages[0] = Some(PERIOD * 2);
+        for _ in 0..20 {
+            bench.state.joint_position = sunk.to_vec();
+            assert_eq!(bench.step(&[0.9; 3]).unwrap(), [0.2, 0.7, 0.0], "although nothing is known of the joints");
+        }
+        assert_eq!(bench.supervisor.phase(), Phase::Fallback);
+        bench.ages[0] = Some(0);
+        let (mut before, mut phases) = (0.7f32, vec![Phase::Fallback]);
+        for step in 0..500 {
+            // The sensors are back at once, power after some time.
+            if step < 120 {
+                bench.state.joint_position = sunk.to_vec();
+            }
+            let knee = bench.step(&[0.2, 0.7, 0.0]).unwrap()[1];
+            assert!((knee - before).abs() <= POSITIONING_STEP, "from {before} to {knee} in step {step}");
+            before = knee;
+            if phases.last() != Some(&bench.supervisor.phase()) {
+                phases.push(bench.supervisor.phase());
+            }
+        }
+        assert_eq!(phases, [Phase::Fallback, Phase::Positioning, Phase::FadeIn, Phase::Active], "after {recovery_time} s");
+    }
+}
+
 #[test]
 fn an_emergency_stop_latches_in_every_phase() {
     let reach = |phase: Phase| {

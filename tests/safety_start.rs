@@ -7,7 +7,8 @@ mod supervised;
 
 use hebbian_locomotion::evolution::Experiment;
 use hebbian_locomotion::plasticity::{FootContactSettings, GateBlock, GateDescription};
-use hebbian_locomotion::safety::{Fallback, FaultKind, Phase, Reaction, SafetyDescription, Supervisor, needed_sensors};
+use hebbian_locomotion::robot::JointKind;
+use hebbian_locomotion::safety::{Fallback, FaultKind, Phase, Reaction, SafetyDescription, Subject, Supervisor, needed_sensors};
 
 use common::repository;
 use supervised::{Bench, PERIOD, robot};
@@ -233,4 +234,177 @@ fn a_robot_without_power_is_waited_for_and_its_joints_do_not_jump_when_power_ret
         bench.step(&[0.2, 0.7, 0.0]);
     }
     assert_eq!(bench.supervisor.phase(), Phase::Active, "0 is any distance");
+}
+
+#[test]
+fn a_joint_that_is_blocked_on_the_way_to_the_nominal_pose_is_not_pushed_for_ever() {
+    for fallback in [Fallback::Hold, Fallback::LastSafe, Fallback::Damp] {
+        for is_stopped_twice in [false, true] {
+            let description = SafetyDescription { fallback, fallback_timeout: 2.0, ..SafetyDescription::default() };
+            let mut bench = Bench::new(description);
+            bench.state.joint_position = vec![0.0, 1.5, 0.0];
+            bench.supervisor.activate(0);
+            // The command is half a radian ahead after a second.
+            let steps = (0..400).position(|_| {
+                bench.step(&[0.2, 0.7, 0.0]);
+                bench.state.joint_position[1] = 1.5;
+                bench.supervisor.phase() == Phase::Stopped
+            });
+            assert!(steps.is_some_and(|steps| (140..160).contains(&steps)), "{fallback:?}: {steps:?}");
+            let fault = bench.supervisor.fault().unwrap();
+            assert_eq!((fault.kind, fault.subject), (FaultKind::NotFollowing, Subject::Joint(1)));
+            if is_stopped_twice {
+                bench.supervisor.emergency_stop(bench.now);
+            }
+            let mut before = 1.0f32;
+            for _ in 0..60 {
+                let command = bench.step(&[0.2, 0.7, 0.0]).unwrap();
+                bench.state.joint_position[1] = 1.5;
+                assert!((-1e-6..=0.01001).contains(&(command[1] - before)), "{fallback:?}: from {before} to {}", command[1]);
+                before = command[1];
+            }
+            assert!((before - 1.5).abs() < 1e-6, "{fallback:?} still pushes it, to {before}");
+            // Once it is free, a release begins anew.
+            assert!(bench.supervisor.release(bench.now));
+            let walks = (0..500).any(|_| {
+                bench.step(&[0.2, 0.7, 0.0]);
+                bench.supervisor.phase() == Phase::Active
+            });
+            assert!(walks, "{fallback:?}: {:?}", bench.supervisor.fault());
+        }
+    }
+}
+
+#[test]
+fn a_joint_that_is_slow_on_the_way_to_the_nominal_pose_is_waited_for() {
+    let mut bench = Bench::new(SafetyDescription { fallback_timeout: 1.0, ..SafetyDescription::default() });
+    let mut knee = 1.5f32;
+    bench.state.joint_position = vec![0.0, knee, 0.0];
+    bench.supervisor.activate(0);
+    let walks = (0..1_000).any(|_| {
+        let command = bench.step(&[0.2, 0.7, 0.0]).unwrap()[1];
+        // A tenth of the speed of positioning: it stays behind for ten seconds.
+        knee += (command - knee).clamp(-0.001, 0.001);
+        bench.state.joint_position[1] = knee;
+        assert_ne!(bench.supervisor.phase(), Phase::Stopped, "at {knee}");
+        bench.supervisor.phase() == Phase::Active
+    });
+    assert!(walks && bench.supervisor.counts()[FaultKind::NotFollowing as usize] > 300);
+}
+
+#[test]
+fn a_joint_that_shifts_slowly_on_the_way_to_the_nominal_pose_is_waited_for() {
+    let mut bench = Bench::new(SafetyDescription { fallback_timeout: 1.0, ..SafetyDescription::default() });
+    let kinds = [JointKind::Revolute, JointKind::Prismatic, JointKind::Revolute];
+    bench.supervisor = bench.supervisor.with_kinds(&kinds);
+    let mut spine = 0.6f32;
+    bench.state.joint_position = vec![0.0, spine, 0.0];
+    bench.supervisor.activate(0);
+    let walks = (0..1_000).any(|_| {
+        let command = bench.step(&[0.2, 0.7, 0.0]).unwrap()[1];
+        // A tenth of the speed of positioning, as above: half a centimetre in a second.
+        spine += (command - spine).clamp(-0.000_1, 0.000_1);
+        bench.state.joint_position[1] = spine;
+        assert_ne!(bench.supervisor.phase(), Phase::Stopped, "at {spine}");
+        bench.supervisor.phase() == Phase::Active
+    });
+    assert!(walks && bench.supervisor.counts()[FaultKind::NotFollowing as usize] > 300);
+}
+
+#[test]
+fn a_joint_that_is_blocked_and_whose_encoder_is_noisy_is_not_pushed_for_ever() {
+    let mut bench = Bench::new(SafetyDescription { fallback_timeout: 1.0, ..SafetyDescription::default() });
+    bench.state.joint_position = vec![0.0, 1.5, 0.0];
+    bench.supervisor.activate(0);
+    let steps = (0..400).position(|step| {
+        bench.step(&[0.2, 0.7, 0.0]);
+        // The command follows more slowly than that, and so is not as far ahead as it may be in every other step.
+        bench.state.joint_position[1] = [1.5, 1.47][step % 2];
+        bench.supervisor.phase() == Phase::Stopped
+    });
+    assert!(steps.is_some_and(|steps| (95..200).contains(&steps)), "{steps:?}");
+}
+
+#[test]
+fn one_wrong_value_of_a_joint_that_has_long_arrived_does_not_stop_a_robot_that_waits_for_another() {
+    let mut bench = Bench::new(SafetyDescription::default());
+    let mut knee = 1.5f32;
+    bench.state.joint_position = vec![0.0, knee, 0.0];
+    bench.supervisor.activate(0);
+    for step in 0..700 {
+        // After twelve seconds, longer than a fallback may last.
+        if step == 600 {
+            bench.state.joint_position[0] = 0.9;
+        }
+        let command = bench.step(&[0.2, 0.7, 0.0]).unwrap()[1];
+        let fault = bench.supervisor.fault();
+        assert_eq!(bench.supervisor.phase(), Phase::Positioning, "step {step}: {fault:?}");
+        assert_eq!(fault.is_some_and(|fault| fault.subject == Subject::Joint(0)), step == 600, "step {step}: {fault:?}");
+        knee += (command - knee).clamp(-0.000_5, 0.000_5);
+        bench.state.joint_position[1] = knee;
+    }
+}
+
+#[test]
+fn a_joint_that_returns_slowly_after_it_sank_in_a_fallback_is_waited_for() {
+    let description = SafetyDescription { recovery_time: 0.1, fallback_timeout: 1.0, ..SafetyDescription::default() };
+    let mut bench = Bench::walking(description);
+    let mut knee = 1.7f32;
+    bench.ages[1] = Some(PERIOD * 2);
+    for _ in 0..20 {
+        bench.state.joint_position[1] = knee;
+        bench.step(&[0.2, 0.7, 0.0]);
+    }
+    // The command is still far from the joint, and nearer to the nominal pose.
+    assert_eq!(bench.supervisor.phase(), Phase::Fallback);
+    bench.ages[1] = Some(0);
+    let walks = (0..1_000).any(|_| {
+        bench.state.joint_position[1] = knee;
+        let command = bench.step(&[0.2, 0.7, 0.0]).unwrap()[1];
+        knee += (command - knee).clamp(-0.001, 0.001);
+        assert_ne!(bench.supervisor.phase(), Phase::Stopped, "at {knee}");
+        bench.supervisor.phase() == Phase::Active
+    });
+    assert!(walks, "{:?}", bench.supervisor.fault());
+}
+
+#[test]
+fn a_joint_that_shifts_is_positioned_at_a_tenth_of_the_numbers_in_metres() {
+    let slide = || {
+        let mut bench = Bench::new(SafetyDescription::default());
+        let kinds = [JointKind::Revolute, JointKind::Prismatic, JointKind::Revolute];
+        bench.supervisor = bench.supervisor.with_kinds(&kinds);
+        bench.supervisor.activate(0);
+        bench
+    };
+    let mut bench = slide();
+    bench.state.joint_position = vec![-0.4, 0.6, 0.0];
+    let (mut before, mut steps) = ([-0.4f32, 0.6], 0);
+    while bench.supervisor.phase() != Phase::FadeIn {
+        let command = bench.step(&[0.2, 0.7, 0.0]).unwrap();
+        let [turned, shifted] = [0usize, 1].map(|joint| (command[joint] - before[joint]).abs() / 0.02);
+        assert!(turned <= 0.5001 && shifted <= 0.05001, "{turned} rad/s, {shifted} m/s in step {steps}");
+        (before, steps) = ([command[0], command[1]], steps + 1);
+        assert!(steps < 200, "{before:?}");
+    }
+    assert!((99..=102).contains(&steps), "0.1 m took {steps} steps");
+
+    // What holds it up finds the command 5 cm ahead at most.
+    let mut bench = slide();
+    for _ in 0..200 {
+        bench.state.joint_position = vec![0.1, 0.8, 0.0];
+        let command = bench.step(&[0.2, 0.7, 0.0]).unwrap();
+        assert!((0.749_99..=0.8).contains(&command[1]), "{command:?}");
+    }
+    let words = bench.supervisor.fault().unwrap().describe(["hip", "spine"]);
+    assert!(words.contains("`spine` is 0.300 m") && words.contains("0.050 m are allowed"), "{words}");
+
+    // No robot begins with one that far outside its range.
+    let mut bench = slide();
+    bench.state.joint_position = vec![0.1, -0.06, 0.0];
+    assert_eq!(bench.step(&[0.2, 0.7, 0.0]), None);
+    let words = bench.supervisor.fault().unwrap().describe(["hip", "spine"]);
+    assert!(words.contains("position of `spine` is -0.060 m"), "{words}");
+    bench.state.joint_position[1] = -0.04;
+    assert!(bench.step(&[0.2, 0.7, 0.0]).is_some());
 }

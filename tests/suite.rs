@@ -11,7 +11,7 @@ use common::{beetle, lively_policy, repository};
 use hebbian_locomotion::config::{parse_yaml, read_yaml};
 use hebbian_locomotion::evidence::study::WeightRecords;
 use hebbian_locomotion::evidence::suite::{
-    Entrant, Records, Suite, SuiteError, SuiteReport, SuiteRunError, fewest_episodes, run_suite,
+    Entrant, Records, RecordsError, Suite, SuiteError, SuiteReport, SuiteRunError, fewest_episodes, run_suite,
 };
 use hebbian_locomotion::policy::PolicyFile;
 use hebbian_locomotion::simulation::Damage;
@@ -105,6 +105,26 @@ fn of_a_last_line_without_an_end_only_what_a_killed_writer_left_is_cut_off() {
             assert!(!open(&[line, foreign].concat(), of_weights).0, "{foreign:?} was taken");
         }
     }
+}
+
+#[test]
+fn records_that_another_adds_to_are_refused_and_what_it_is_writing_is_not_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records.jsonl");
+    let is_in_use = |error: &RecordsError| matches!(error, RecordsError::InUse { path: named } if *named == path);
+    let first = Records::open(&path).unwrap();
+    // As it is seen in the middle of a line.
+    let half = b"{\"policy\":\"whole\",\"condi";
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(half).unwrap();
+    for error in [Records::open(&path).unwrap_err(), WeightRecords::open(&path).unwrap_err()] {
+        assert!(is_in_use(&error) && error.to_string().contains("another process uses"), "{error}");
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), half);
+    drop(first);
+    let weights = WeightRecords::open(&path).unwrap();
+    assert!(is_in_use(&Records::open(&path).unwrap_err()));
+    drop(weights);
+    assert_eq!(std::fs::read(&path).unwrap(), b"");
 }
 
 #[test]
@@ -202,6 +222,12 @@ fn bad_suites_and_records_are_refused_with_what_to_do() {
     assert!(
         matches!(error("{episodes: 1, duration: 1, conditions: [{name: a}, {name: a}]}"), SuiteError::SameName(name) if name == "a")
     );
+    for speed in ["-0.02", "0", ".nan", ".inf"] {
+        let text = format!("{{episodes: 1, duration: 1, walks_from: {speed}, conditions: [{{name: a}}]}}");
+        let error = error(&text);
+        assert!(matches!(error, SuiteError::Value { name: "walks_from", .. }), "{speed}: {error}");
+        assert!(error.to_string().contains("a speed above 0 [m/s]"), "{error}");
+    }
     // Taken together with the legs' conditions of its name, this one would be lost.
     let merged = "{episodes: 1, duration: 1, conditions: [{name: a}, {name: b}, {name: b, each_leg: limp}]}";
     assert!(matches!(error(merged), SuiteError::SameName(name) if name == "b"));

@@ -157,7 +157,7 @@ async fn a_call_reaches_the_node_and_its_answer_only_the_caller() {
 }
 
 #[tokio::test]
-async fn a_stop_passes_calls_that_wait_and_a_call_too_many_is_refused_by_name() {
+async fn a_stop_and_its_release_pass_calls_that_wait_and_a_call_too_many_is_refused_by_name() {
     let (address, _board, mut calls) = start("").await;
     let mut browser = browser(address).await;
     let call = |id: u32, service: &str| Message::text(json!({"type": "call", "id": id, "service": service}).to_string());
@@ -173,15 +173,17 @@ async fn a_stop_passes_calls_that_wait_and_a_call_too_many_is_refused_by_name() 
     browser.send(call(16, "policy/save_weights")).await.unwrap();
     let refusal = next_json(&mut browser).await;
     assert!(refusal["id"] == 16 && refusal["error"].as_str().unwrap().contains("16 calls"), "{refusal}");
-    browser.send(call(17, "policy/emergency_stop")).await.unwrap();
-    let stop = tokio::time::timeout(Duration::from_secs(10), calls.recv()).await.expect("the stop was lost").unwrap();
-    assert_eq!(stop.service, "policy/emergency_stop");
-    stop.answer.send(Ok(json!({"success": true}))).unwrap();
-    assert_eq!(next_json(&mut browser).await, json!({"type": "answer", "id": 17, "response": {"success": true}}));
+    for (id, service) in [(17, "policy/emergency_stop"), (18, "policy/release")] {
+        browser.send(call(id, service)).await.unwrap();
+        let passing = tokio::time::timeout(Duration::from_secs(10), calls.recv()).await.expect("the call was lost").unwrap();
+        assert_eq!(passing.service, service);
+        passing.answer.send(Ok(json!({"success": true}))).unwrap();
+        assert_eq!(next_json(&mut browser).await, json!({"type": "answer", "id": id, "response": {"success": true}}));
+    }
     // Those that waited are answered as ever, and make room.
     waiting.pop().unwrap().send(Ok(json!({}))).unwrap();
     assert_eq!(next_json(&mut browser).await["id"], 15);
-    browser.send(call(18, "policy/save_weights")).await.unwrap();
+    browser.send(call(19, "policy/save_weights")).await.unwrap();
     assert_eq!(calls.recv().await.unwrap().service, "policy/save_weights");
 }
 

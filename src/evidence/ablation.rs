@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::course::WeightCourse;
 use super::trial::{Summary, Trial, TrialError, held_out_seeds, within_range};
-use crate::episode::Episode;
+use crate::episode::{EPISODE_VERSION, Episode, FIRST_EPISODE_VERSION};
 use crate::plasticity::{Gate, GateSource, InitialWeights, Term, TermSource};
 use crate::policy::{Ablation, AblationResult, NetworkDescription, Policy, PolicyFile};
 use crate::random::stream;
@@ -148,10 +148,27 @@ fn remove(file: &mut PolicyFile, term: Term) {
     }
 }
 
+/// Checks that the courses of weights which an ablation of `file` in `trial` needs can be held in memory. To be asked before other work, which would
+/// be in vain.
+///
+/// # Errors
+/// [`TrialError::Course`] says how long episodes may be.
+pub fn check_ablation(file: &PolicyFile, trial: &Trial) -> Result<(), TrialError> {
+    let Some(plastic) = file.metadata.network.plastic() else { return Ok(()) };
+    let (synapses, settings) = (plastic.layers.synapses(), trial.settings());
+    let most = WeightCourse::most_steps(synapses);
+    if trial.control_steps() as usize <= most {
+        return Ok(());
+    }
+    // Rounded down, so that what is named is taken.
+    let longest = (100.0 * most as f64 / f64::from(settings.simulation.control_rate)).floor() / 100.0;
+    Err(TrialError::Course { synapses, longest, duration: settings.duration })
+}
+
 /// Runs every variant of `file`, and `controls`, in the same `episodes` held-out episodes. `done` hears of each that is finished.
 ///
 /// # Errors
-/// [`TrialError`] when a policy does not fit the trial's robot.
+/// [`TrialError`] when a policy does not fit the trial's robot, and as [`check_ablation`]; in that case nothing was run.
 pub fn ablate(
     file: &PolicyFile,
     controls: &[Control],
@@ -160,6 +177,7 @@ pub fn ablate(
     episodes: u32,
     mut done: impl FnMut(),
 ) -> Result<(Ablation, Summary), TrialError> {
+    check_ablation(file, trial)?;
     let seeds = held_out_seeds(seed, episodes);
     let control_step = trial.settings().simulation.control_step();
     let mut rows: Vec<(String, Summary)> = Vec::new();
@@ -185,7 +203,14 @@ pub fn ablate(
     }
     let intact = rows[0].1.clone();
     let results = rows.into_iter().map(|(variant, summary)| row(variant, &summary, intact.speed_mean)).collect();
-    Ok((Ablation { episodes, duration: trial.settings().duration, seed, results }, intact))
+    let (duration, episode_version) = (trial.settings().duration, recorded(EPISODE_VERSION));
+    Ok((Ablation { episodes, duration, seed, episode_version, results }, intact))
+}
+
+/// [`Ablation::episode_version`] of episodes of `version`.
+fn recorded(version: u16) -> Option<u16> {
+    // As in a checkpoint: what is of the first version keeps its bytes.
+    (version != FIRST_EPISODE_VERSION).then_some(version)
 }
 
 /// The row of `variant`, beside an intact policy's speed \[m/s\].
@@ -208,6 +233,12 @@ mod tests {
             names[9..],
             ["another episode's weights", "updates shuffled after 1 s", "updates every 2 steps", "updates every 5 steps"]
         );
+    }
+
+    #[test]
+    fn an_ablation_says_what_version_of_episodes_it_is_of_from_the_second_version_on() {
+        let [first, next] = [FIRST_EPISODE_VERSION, FIRST_EPISODE_VERSION + 1];
+        assert_eq!([recorded(first), recorded(next)], [None, Some(next)]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod terms;
 mod trial;
 mod verdict;
 
-pub use ablation::{Control, Variant, ablate};
+pub use ablation::{Control, Variant, ablate, check_ablation};
 pub use components::{ComponentError, ComponentFigures, Components, Scores};
 pub use course::WeightCourse;
 pub use drawing::PlotError;

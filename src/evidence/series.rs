@@ -266,8 +266,12 @@ impl WeightSeries {
             metadata.ok_or_else(|| failed("it is no trace of an episode; make one by `hebb trace --weights`".to_owned()))?;
         let tensor =
             tensors.tensor("weights").map_err(|_| failed("it holds no weights; make it by `hebb trace --weights`".to_owned()))?;
-        let sizes: Vec<usize> = metadata.neurons.windows(2).map(|pair| pair[0] * pair[1]).collect();
-        let synapses: usize = sizes.iter().sum();
+        let layer = |pair: &[usize]| pair[0].checked_mul(pair[1]).filter(|&size| size > 0);
+        let sizes = metadata.neurons.windows(2).map(layer).collect::<Option<Vec<usize>>>();
+        let sum = |sizes: &[usize]| sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
+        let sizes = sizes.and_then(|sizes| Some((sum(&sizes)?, sizes)));
+        let (synapses, sizes) =
+            sizes.ok_or_else(|| failed("its `neurons` are not those of a network whose weights a file can hold".to_owned()))?;
         if tensor.dtype() != Dtype::F32 || tensor.shape().len() != 2 || tensor.shape()[1] != synapses {
             return Err(failed(format!(
                 "its weights are {:?} {:?}; expected F32 [steps, {synapses}]",

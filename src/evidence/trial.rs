@@ -28,6 +28,19 @@ pub enum TrialError {
     /// The policy does not fit the robot, or the episode is not usable.
     #[error(transparent)]
     Episode(#[from] EpisodeError),
+    /// The weights of all steps of an episode, on whose course an ablation leads another, are too many to be held in memory.
+    #[error(
+        "an ablation holds the weights of all steps of an episode in memory, on each thread: those of {synapses} synapses for at most {longest} s, \
+         and its episodes last {duration} s; give it shorter ones (`hebb evaluate --ablate --duration`)"
+    )]
+    Course {
+        /// Weights of the network.
+        synapses: usize,
+        /// Longest episode \[s\].
+        longest: f64,
+        /// Length of the episodes \[s\].
+        duration: f32,
+    },
 }
 
 /// Several episodes in numbers.
@@ -41,7 +54,8 @@ pub struct Summary {
     pub speed_sd: f32,
     /// Slowest episode \[m/s\].
     pub speed_min: f32,
-    /// Mean fitness.
+    /// Mean fitness. Left out of files: it is of the form that the trial was given, and nothing beside it there says which.
+    #[serde(skip)]
     pub fitness_mean: f32,
     /// Mean of the way sideways, either way \[m\].
     pub drift_mean: f32,
@@ -68,6 +82,11 @@ impl Trial {
     /// The settings of its episodes.
     pub fn settings(&self) -> &EpisodeSettings {
         self.episode.settings()
+    }
+
+    /// Control steps in an episode.
+    pub(super) fn control_steps(&self) -> u32 {
+        self.episode.control_steps()
     }
 
     /// Runs one episode per seed on the threads of the present rayon pool; the order of results is that of the seeds. All their numbers are

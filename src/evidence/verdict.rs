@@ -6,11 +6,15 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::ablation::{Control, Variant};
+use super::statistics::{Interval, share_interval};
 use crate::plasticity::Term;
 use crate::policy::{Ablation, AblationResult};
 
-/// A policy whose mean speed is less than this \[m/s\] does not walk, and nothing can be said about what carries its gait.
+/// A policy whose mean speed is less than this \[m/s\] does not walk, and nothing can be said about what carries its gait, where a suite
+/// ([`Suite::walks_from`](super::suite::Suite::walks_from)) names no other speed.
 pub const SLOWEST_WALK: f32 = 0.02;
+/// A policy that falls in more than this share of its episodes does not walk either, however fast it gets forward: it tumbles.
+pub(super) const MOST_FALLS: f64 = 0.5;
 /// An ablation of shorter episodes \[s\] has no verdict. Weights are frozen, and updates shuffled, after the first second: of an episode that ends
 /// then nothing is taken away, and of one that ends soon after hardly anything. From here on it is most of the way.
 pub const SHORTEST_ABLATION: f32 = 3.0;
@@ -22,11 +26,16 @@ pub(super) const CHANGE_CARRIES: f32 = 1.0 / 3.0;
 /// Loss without D from which on it is D that writes the net.
 const CONSTANT_CARRIES: f32 = 0.5;
 
+/// Whether a policy of this mean speed \[m/s\] that falls in this share of its episodes walks, where the slowest walk is one of `from` \[m/s\].
+pub(super) fn walks(speed: f64, falls: f64, from: f32) -> bool {
+    speed >= f64::from(from) && falls <= MOST_FALLS
+}
+
 /// What carries the gait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Carrier {
-    /// The robot does not walk.
+    /// The robot does not walk: it is too slow, or falls in most of its episodes.
     Nothing,
     /// What depends on activity only slows the robot down.
     Hindered,
@@ -49,11 +58,14 @@ pub enum Carrier {
 /// What is lost when something is taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Loss {
-    /// Share of the intact policy's speed.
+    /// Share of the intact policy's speed: all of it, or more, where the robot falls in most of the episodes. That is no walk that could be as
+    /// fast as the intact one.
     pub share: f32,
     /// How far from that the loss of all possible episodes may lie, either way, with a confidence of 95 %: standard errors by Student's t, as if the
-    /// episodes of the two rows had nothing in common. Infinite for a single episode.
+    /// episodes of the two rows had nothing in common. Infinite for a single episode. Of the speeds alone, whether the robot falls or not.
     pub margin: f32,
+    /// Share of the episodes in which the robot fell, where that decides: where it got forward, but all counts as lost. None where speeds decide.
+    pub falls: Option<f32>,
 }
 
 /// What an ablation says about plasticity.
@@ -61,8 +73,12 @@ pub struct Loss {
 pub struct Verdict {
     /// In a word.
     pub carrier: Carrier,
-    /// Whether the word is the same wherever each loss lies within its margin.
+    /// Whether the word is the same wherever each loss lies within its margin, and each share of episodes with a fall, and the intact policy's
+    /// speed, within the interval of 95 % that these episodes leave it. Of fewer than six episodes no share of falls is sure to be more than half, or
+    /// less.
     pub is_sure: bool,
+    /// Share of its episodes in which the intact policy fell.
+    pub falls: f32,
     /// Lost without A, B and C, the terms that depend on activity.
     pub activity: Loss,
     /// Lost without D, the term that does not.
@@ -75,7 +91,8 @@ pub struct Verdict {
     pub order: Option<Loss>,
     /// Lost when the rule is run in every second step only; none where that was not tried.
     pub rate: Option<Loss>,
-    /// Speed of the fastest control, a net without plasticity, as a share of the intact policy's; none without one.
+    /// Speed of the fastest control, a net without plasticity, as a share of the intact policy's; none without one that falls in at most half of its
+    /// episodes.
     pub control: Option<f32>,
 }
 
@@ -98,25 +115,36 @@ pub enum NoVerdict {
 }
 
 impl Verdict {
-    /// The verdict on `ablation`.
+    /// The verdict on `ablation`, in which a policy walks from [`SLOWEST_WALK`] on.
     ///
     /// # Errors
     /// [`NoVerdict`] if it lacks the variants that decide, or they had no time to act.
     pub fn of(ablation: &Ablation) -> Result<Self, NoVerdict> {
+        Self::of_walk_from(ablation, SLOWEST_WALK)
+    }
+
+    /// The verdict on `ablation`, in which a policy walks from this speed on \[m/s\], as in the suite of a study.
+    ///
+    /// # Errors
+    /// As those of [`Verdict::of`].
+    pub fn of_walk_from(ablation: &Ablation, walks_from: f32) -> Result<Self, NoVerdict> {
         let find = |variant: Variant| -> Result<&AblationResult, NoVerdict> {
             let name = variant.name();
             ablation.results.iter().find(|result| result.variant == name).ok_or(NoVerdict::Row(name))
         };
         let intact = find(Variant::Intact)?;
-        let lost = |variant| -> Result<Loss, NoVerdict> { Ok(Loss::of(find(variant)?, intact, ablation.episodes)) };
+        let lost = |variant| -> Result<(Loss, [f32; 2]), NoVerdict> { Ok(Loss::of(find(variant)?, intact, ablation.episodes)) };
         let activity = lost(Variant::Without(&[Term::A, Term::B, Term::C]))?;
         let constant = lost(Variant::Without(&[Term::D]))?;
         let change = lost(Variant::FrozenAfter(1.0))?;
         let tried = [Variant::OtherWeights, Variant::ShuffledAfter(1.0), Variant::Every(2)];
         let [own, order, rate] = tried.map(|variant| lost(variant).ok());
         let controls = ablation.results.iter().filter(|result| Control::is_row(&result.variant));
-        let control = controls.map(|result| result.speed_retained).reduce(f32::max);
-        let walks = intact.speed_mean >= SLOWEST_WALK;
+        // What tumbles may be as fast as it likes.
+        let upright = controls.filter(|result| falls(result, ablation.episodes).estimate <= MOST_FALLS);
+        let control = upright.map(|result| result.speed_retained).reduce(f32::max);
+        let falls = falls(intact, ablation.episodes);
+        let is_walk = walks(intact.speed_mean.into(), falls.estimate, walks_from);
         // A length that is no number is none.
         let is_long = ablation.duration >= SHORTEST_ABLATION;
         if !is_long {
@@ -124,13 +152,18 @@ impl Verdict {
         }
         // Change that carries must be this life's own; where that was not tried nothing speaks against it.
         let losses = [activity, constant, change, own.unwrap_or(change), order.unwrap_or(change)];
-        let at = |losses: [f32; 5]| if walks { Carrier::at(losses) } else { Carrier::Nothing };
-        let carrier = at(losses.map(|loss| loss.share));
-        let corner = |corner: u32| std::array::from_fn(|loss| losses[loss].end(corner >> loss & 1 == 1));
-        // One that walks only just may as well not.
-        let walks_surely = intact.speed_mean - margin(intact.speed_sd, ablation.episodes) >= SLOWEST_WALK;
-        let is_sure = walks == walks_surely && (0..1u32 << losses.len()).all(|number| at(corner(number)) == carrier);
-        Ok(Self { carrier, is_sure, activity, constant, change, own, order, rate, control })
+        let at = |losses: [f32; 5]| if is_walk { Carrier::at(losses) } else { Carrier::Nothing };
+        let carrier = at(losses.map(|(loss, _)| loss.share));
+        let corner = |corner: u32| -> [f32; 5] { std::array::from_fn(|loss| losses[loss].1[(corner >> loss & 1) as usize]) };
+        // One that walks only just may as well not, and the other way round.
+        let margin = margin(intact.speed_sd, ablation.episodes);
+        let [worst, best] = [(intact.speed_mean - margin, falls.high), (intact.speed_mean + margin, falls.low)];
+        let is_surely = [worst, best].into_iter().all(|(speed, falls)| walks(speed.into(), falls, walks_from) == is_walk);
+        let is_sure = is_surely && (0..1u32 << losses.len()).all(|number| at(corner(number)) == carrier);
+        let [(activity, _), (constant, _), (change, _), ..] = losses;
+        let [own, order, rate] = [own, order, rate].map(|tried| tried.map(|(loss, _)| loss));
+        let falls = falls.estimate as f32;
+        Ok(Self { carrier, is_sure, falls, activity, constant, change, own, order, rate, control })
     }
 }
 
@@ -153,18 +186,25 @@ impl Carrier {
 }
 
 impl Loss {
-    /// Of a `row` beside the `intact` one, both of so many `episodes`.
-    fn of(row: &AblationResult, intact: &AblationResult, episodes: u32) -> Self {
+    /// Of a `row` beside the `intact` one, both of so many `episodes`; then the ends of the interval that it lies in.
+    fn of(row: &AblationResult, intact: &AblationResult, episodes: u32) -> (Self, [f32; 2]) {
         let retained = row.speed_retained;
         // Of a ratio of two means, to first order.
         let deviation = row.speed_sd.hypot(retained * intact.speed_sd) / intact.speed_mean.abs();
-        Self { share: 1.0 - retained, margin: margin(deviation, episodes) }
+        let (of_speed, margin) = (1.0 - retained, margin(deviation, episodes));
+        let falls = falls(row, episodes);
+        let counted = |share: f32, falls: f64| if falls > MOST_FALLS { share.max(1.0) } else { share };
+        let share = counted(of_speed, falls.estimate);
+        let decides = share > of_speed;
+        let ends = [counted(of_speed - margin, falls.low), counted(of_speed + margin, falls.high)];
+        (Self { share, margin, falls: decides.then_some(falls.estimate as f32) }, ends)
     }
+}
 
-    /// One end of the interval that it lies in.
-    fn end(self, upper: bool) -> f32 {
-        if upper { self.share + self.margin } else { self.share - self.margin }
-    }
+/// Share of the `episodes` of a row in which the robot fell, with its interval of 95 %. Not by Student's t, which leaves none where it fell in all of
+/// them, or in none.
+fn falls(row: &AblationResult, episodes: u32) -> Interval {
+    share_interval(row.falls, episodes, 0.95)
 }
 
 /// Half of the interval of 95 % of a mean of so many `episodes`, of a quantity with this standard `deviation`.
@@ -176,8 +216,11 @@ fn margin(deviation: f32, episodes: u32) -> f32 {
 }
 
 impl fmt::Display for Loss {
-    /// `78 ± 3 %`; the share alone where no margin is known.
+    /// `78 ± 3 %`; the share alone where no margin is known; that all is lost, and why, where falls decide.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        if let Some(falls) = self.falls {
+            return write!(formatter, "all, as it falls in {:.0} % of the episodes", 100.0 * falls);
+        }
         let [share, margin] = [self.share, self.margin].map(|part| 100.0 * part);
         match margin.is_finite() {
             true => write!(formatter, "{share:.0} ± {margin:.0} %"),
@@ -189,6 +232,13 @@ impl fmt::Display for Loss {
 impl fmt::Display for Verdict {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         let word = match self.carrier {
+            Carrier::Nothing if f64::from(self.falls) > MOST_FALLS => {
+                return write!(
+                    formatter,
+                    "nothing can be said: the intact policy falls in {:.0} % of its episodes",
+                    100.0 * self.falls
+                );
+            }
             Carrier::Nothing => return formatter.write_str("nothing can be said: the intact policy does not walk"),
             Carrier::Hindered => "no, it walks faster without what depends on activity",
             Carrier::StaticNet => "no, it is a static net that D writes into the weights",
@@ -235,7 +285,7 @@ mod tests {
             result("D=0", 0.0),
             result("frozen after 1 s", frozen),
         ];
-        Ablation { episodes: 8, duration: 6.0, seed: 0, results }
+        Ablation { episodes: 8, duration: 6.0, seed: 0, episode_version: None, results }
     }
 
     #[test]
@@ -306,6 +356,65 @@ mod tests {
         };
         assert_eq!((with(0.0205).carrier, with(0.0205).is_sure), (Carrier::WholeLife, false));
         assert_eq!((with(0.0195).carrier, with(0.3).is_sure), (Carrier::Nothing, true));
+        // Nor is what is said of one that only just does not.
+        assert_eq!([0.0195, 0.01].map(|speed| with(speed).is_sure), [false, true]);
+    }
+
+    #[test]
+    fn the_slowest_walk_may_be_another_than_the_usual_one() {
+        let slow = ablation(0.015, 0.04, 0.13);
+        let carrier = |walks_from: f32| Verdict::of_walk_from(&slow, walks_from).unwrap().carrier;
+        assert_eq!([0.005, 0.015, 0.03].map(carrier), [Carrier::WholeLife, Carrier::WholeLife, Carrier::Nothing]);
+        assert_eq!(Verdict::of(&slow).unwrap().carrier, carrier(SLOWEST_WALK));
+    }
+
+    #[test]
+    fn what_falls_in_most_of_its_episodes_neither_walks_nor_walks_faster() {
+        // The A=B=C=0 row is three and a half times as fast.
+        let with = |intact: u32, without_activity: u32| {
+            let mut fallen = Ablation { episodes: 32, ..ablation(0.3, 3.57, 0.57) };
+            (fallen.results[0].falls, fallen.results[1].falls) = (intact, without_activity);
+            Verdict::of(&fallen).unwrap()
+        };
+        assert_eq!(with(0, 0).carrier, Carrier::Hindered);
+        let fallen = with(0, 31);
+        assert_eq!((fallen.carrier, fallen.is_sure, fallen.activity.share), (Carrier::WholeLife, true, 1.0));
+        let text = fallen.to_string();
+        assert!(text.contains("without A, B, C: all, as it falls in 97 % of the episodes; without D: 100 ± 0 %"), "{text}");
+        // What falls in hardly more, or hardly less, than half of its episodes may as well be on the other side.
+        for (falls, carrier) in [(17, Carrier::WholeLife), (16, Carrier::Hindered), (15, Carrier::Hindered)] {
+            assert_eq!((with(0, falls).carrier, with(0, falls).is_sure), (carrier, false), "{falls}");
+        }
+        let tumbling = with(31, 31);
+        assert_eq!(tumbling.carrier, Carrier::Nothing);
+        assert!(tumbling.to_string().ends_with("the intact policy falls in 97 % of its episodes"), "{tumbling}");
+        assert_eq!([(16, false), (5, true)].map(|(falls, is_sure)| with(falls, 0).is_sure == is_sure), [true; 2]);
+    }
+
+    #[test]
+    fn falls_in_all_of_four_episodes_are_not_surely_more_than_half_and_those_in_all_of_eight_are() {
+        let with = |episodes: u32, row: usize| {
+            let mut fallen = Ablation { episodes, ..ablation(0.3, 3.57, 0.57) };
+            fallen.results[row].falls = episodes;
+            Verdict::of(&fallen).unwrap()
+        };
+        // Four of four are seen of a share of 40 % in one of 40 cases, eight of eight of one of 63 %.
+        for (episodes, is_sure) in [(4, false), (8, true)] {
+            let (intact, without_activity) = (with(episodes, 0), with(episodes, 1));
+            assert_eq!((intact.carrier, intact.is_sure), (Carrier::Nothing, is_sure), "{episodes}");
+            assert_eq!((without_activity.carrier, without_activity.is_sure), (Carrier::WholeLife, is_sure), "{episodes}");
+        }
+        // Nor are none of five surely less than half: of a share of 52 % as few are seen.
+        let upright = |episodes: u32| Verdict::of(&Ablation { episodes, ..ablation(0.3, 0.04, 0.13) }).unwrap();
+        assert_eq!([5, 6].map(|episodes| upright(episodes).is_sure), [false, true]);
+    }
+
+    #[test]
+    fn falls_take_nothing_from_a_loss_that_is_more_than_all() {
+        let mut backwards = ablation(0.3, -1.16, 0.57);
+        backwards.results[1].falls = 8;
+        let activity = Verdict::of(&backwards).unwrap().activity;
+        assert!((activity.share - 2.16).abs() < 1e-6 && activity.falls.is_none(), "{activity:?}");
     }
 
     #[test]
@@ -318,6 +427,19 @@ mod tests {
         let verdict = Verdict::of(&ablation).unwrap();
         assert_eq!((verdict.control, verdict.own), (Some(0.75), None));
         assert!(verdict.to_string().ends_with("the control has 75 % of its speed"), "{verdict}");
+    }
+
+    #[test]
+    fn a_control_that_falls_in_most_of_its_episodes_is_not_the_fastest() {
+        let with = |falls: [u32; 2]| {
+            let mut ablation = ablation(0.3, 0.04, 0.13);
+            for (speed_retained, falls) in [0.75, 1.4].into_iter().zip(falls) {
+                let variant = "control beetle_history (history)".to_owned();
+                ablation.results.push(AblationResult { variant, speed_retained, falls, ..ablation.results[0].clone() });
+            }
+            Verdict::of(&ablation).unwrap().control
+        };
+        assert_eq!([[0, 4], [0, 5], [8, 8]].map(with), [Some(1.4), Some(0.75), None]);
     }
 
     #[test]

@@ -34,5 +34,5 @@ pub use search_space::{GroupSearch, SearchSpace, SearchStretches};
 pub use settings::{EvolutionSettings, Method, Restarts, Schedule, Stagnation, StopCriteria};
 pub use start::{Start, StartError};
 pub use stop::StopReason;
-pub use strategy::{Strategy, StrategyError, StrategyState};
+pub use strategy::{SearchVector, Strategy, StrategyError, StrategyState};
 pub use test_function::TestFunction;

@@ -31,7 +31,7 @@ pub struct Run {
     search: Search,
     history: Vec<Generation>,
     folder: PathBuf,
-    /// Held as long as the run is open.
+    /// Held as long as the run is open, where the file system has locks.
     _lock: File,
 }
 
@@ -81,7 +81,7 @@ pub enum RunError {
         /// The name.
         name: String,
     },
-    /// The folder cannot be made or locked.
+    /// The folder, or the file in it that is locked, cannot be made.
     #[error("cannot use the folder {}: {source}", folder.display())]
     Folder {
         /// The folder.
@@ -199,8 +199,8 @@ impl Run {
         }
     }
 
-    /// Opens the run of `experiment` in `folder`, which no other process may evolve into meanwhile. What a run that was killed has left half
-    /// written is removed.
+    /// Opens the run of `experiment` in `folder`, which no other process may evolve into meanwhile; where the file system has no locks, one that
+    /// does is not noticed. What a run that was killed has left half written is removed, if the folder is locked.
     ///
     /// # Errors
     /// [`RunError`] says what is in the way.
@@ -212,18 +212,22 @@ impl Run {
     ) -> Result<Self, RunError> {
         experiment.evolution.check(&experiment.policy.network)?;
         let [path, previous] = [CHECKPOINT, PREVIOUS].map(|name| folder.join(name));
-        if continuation == Continuation::Required && !path.exists() && !previous.exists() {
+        if !path.exists() && !previous.exists() {
             // Before anything is made: the folder may be a slip of the pen.
-            return Err(RunError::Missing { path });
+            if continuation == Continuation::Required {
+                return Err(RunError::Missing { path });
+            }
+            experiment.evolution.check_beginning()?;
         }
         let problem = |source| RunError::Folder { folder: folder.into(), source };
         std::fs::create_dir_all(folder).map_err(problem)?;
         let lock = File::create(folder.join("lock")).map_err(problem)?;
-        match lock.try_lock() {
-            Ok(()) => {}
+        let is_locked = match lock.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(RunError::InUse { folder: folder.into() }),
-            Err(TryLockError::Error(source)) => return Err(problem(source)),
-        }
+            // Of a file system without locks: a run goes on without, as records do, and another process is not noticed.
+            Err(TryLockError::Error(_)) => false,
+        };
         let hash = experiment.hash(&robot);
         let experiment = Arc::new(experiment);
         let (search, history) = match (path.exists(), continuation) {
@@ -251,7 +255,9 @@ impl Run {
                 (Search::resume(experiment, &robot, &checkpoint)?, checkpoint.history)
             }
         };
-        remove_temporaries(folder, is_of_a_run);
+        if is_locked {
+            remove_temporaries(folder, is_of_a_run);
+        }
         mend_pace(folder)?;
         Ok(Self { robot, hash, search, history, folder: folder.to_owned(), _lock: lock })
     }

@@ -12,6 +12,9 @@ use crate::policy::NetworkDescription;
 pub(super) const LARGEST_POPULATION: usize = 1 << 16;
 /// Most generations: more than anybody lives to see, and few enough that times and counts of them are numbers.
 const MOST_GENERATIONS: u64 = 1_000_000_000;
+/// Smallest share of its initial value that the deviation of the noise may fall to. Far below it candidates are equal to the last digit, and
+/// the gradient is nothing divided by nothing.
+const LEAST_SIGMA: f32 = 1e-6;
 
 /// Settings of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -258,6 +261,25 @@ impl EvolutionSettings {
             Some((name, _, problem)) => Err(ExperimentError::Evolution { name, problem }),
             None => Ok(merge::check(&self.merge, network)?),
         }
+    }
+
+    /// Checks what makes the last generations of a run that begins worthless. Not asked of one that goes on: with other settings it would be
+    /// another experiment.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Evolution`] when `sigma` falls to next to nothing in the generations to run.
+    pub(super) fn check_beginning(&self) -> Result<(), ExperimentError> {
+        // Where the run may end earlier, or begin another descent and with it sigma anew, nobody knows how far that falls.
+        let is_one_descent = is_default(&self.stop) && self.restarts.is_none();
+        let last_sigma = self.sigma.at(self.generations.saturating_sub(1));
+        if is_one_descent && last_sigma < LEAST_SIGMA * self.sigma.initial {
+            let problem = format!(
+                "falls to {last_sigma:.1e} by the last generation, less than a millionth of its `initial`, where candidates no \
+                 longer differ; give it a `floor`, or a `decay` nearer to 1"
+            );
+            return Err(ExperimentError::Evolution { name: "sigma", problem });
+        }
+        Ok(())
     }
 }
 

@@ -58,11 +58,41 @@ pub enum StrategyError {
         expected: usize,
     },
     /// The search has left the numbers.
-    #[error("the search diverged: after generation {generation} its mean is no longer finite; give a smaller learning_rate")]
+    #[error("the search diverged: after generation {generation} its {vector} is no longer finite; {}", vector.advice())]
     Diverged {
         /// The last generation.
         generation: u64,
+        /// What is no longer finite. Where both are not: the deviation, which the mean follows.
+        vector: SearchVector,
     },
+}
+
+/// A vector of the search distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchVector {
+    /// Its mean.
+    Mean,
+    /// Its standard deviations, which the method snes adapts.
+    Deviation,
+}
+
+impl SearchVector {
+    /// What to do when it diverges.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Mean => "give a smaller learning_rate, and a sigma that is not nearly 0",
+            Self::Deviation => "give a smaller sigma_rate, or a smaller sigma to begin with",
+        }
+    }
+}
+
+impl std::fmt::Display for SearchVector {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Mean => "mean",
+            Self::Deviation => "deviation",
+        })
+    }
 }
 
 impl Strategy {
@@ -206,8 +236,8 @@ impl Strategy {
     /// Moves the search by the fitness of each candidate, in order, and goes on to the next generation. NaN counts as worst.
     ///
     /// # Errors
-    /// [`StrategyError::Population`] when the number of values is not the population; [`StrategyError::Diverged`] when the mean would no
-    /// longer be finite. The search is then unchanged.
+    /// [`StrategyError::Population`] when the number of values is not the population; [`StrategyError::Diverged`] when the mean or a deviation
+    /// would no longer be finite. The search is then unchanged.
     pub fn tell(&mut self, fitness: &[f32]) -> Result<(), StrategyError> {
         let expected = self.population_size();
         if fitness.len() != expected {
@@ -217,8 +247,10 @@ impl Strategy {
             Method::OpenEs => self.open_es(fitness),
             Method::Snes => self.snes(fitness),
         };
-        if state.mean.iter().chain(&state.deviation).any(|value| !value.is_finite()) {
-            return Err(StrategyError::Diverged { generation: self.state.generation });
+        for (vector, values) in [(SearchVector::Deviation, &state.deviation), (SearchVector::Mean, &state.mean)] {
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(StrategyError::Diverged { generation: self.state.generation, vector });
+            }
         }
         state.generation += 1;
         self.state = state;
@@ -400,8 +432,19 @@ mod tests {
             }
             assert!(strategy.generation() < 100);
         };
-        assert!(matches!(error, StrategyError::Diverged { .. }), "{error}");
+        assert!(matches!(error, StrategyError::Diverged { vector: SearchVector::Mean, .. }), "{error}");
+        assert!(error.to_string().contains("its mean is no longer finite; give a smaller learning_rate"), "{error}");
         assert_eq!(strategy, last);
+    }
+
+    #[test]
+    fn a_deviation_that_diverges_is_named_with_what_helps_against_it() {
+        let mut state = Strategy::new(snes(4), 5, stretches(3)).state().clone();
+        state.deviation[1] = f32::INFINITY;
+        let mut strategy = Strategy::resume(snes(4), 5, stretches(3), state).unwrap();
+        let error = strategy.tell(&[0.0, 1.0, 2.0, 3.0]).unwrap_err();
+        assert_eq!(error, StrategyError::Diverged { generation: 0, vector: SearchVector::Deviation });
+        assert!(error.to_string().contains("its deviation is no longer finite; give a smaller sigma_rate"), "{error}");
     }
 
     #[test]

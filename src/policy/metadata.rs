@@ -71,6 +71,10 @@ pub struct Ablation {
     pub duration: f32,
     /// Seed that the episodes' seeds come from.
     pub seed: u64,
+    /// [`EPISODE_VERSION`](crate::episode::EPISODE_VERSION) of the program that ran them; absent where it was
+    /// [`FIRST_EPISODE_VERSION`](crate::episode::FIRST_EPISODE_VERSION).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode_version: Option<u16>,
     /// One row per variant; the first is the intact policy.
     pub results: Vec<AblationResult>,
 }
@@ -167,4 +171,19 @@ impl PolicyMetadata {
 fn doubled<'a>(names: &[&'a str]) -> Option<&'a str> {
     let mut seen = HashSet::new();
     names.iter().copied().find(|name| !seen.insert(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ablation_names_the_version_of_its_episodes_only_where_that_is_not_the_first() {
+        let ablation = |episode_version| Ablation { episodes: 8, duration: 6.0, seed: 1, episode_version, results: Vec::new() };
+        let text = |episode_version| serde_json::to_string(&ablation(episode_version)).unwrap();
+        assert_eq!(text(None), r#"{"episodes":8,"duration":6.0,"seed":1,"results":[]}"#, "files of before keep their bytes");
+        for version in [None, Some(2)] {
+            assert_eq!(serde_json::from_str::<Ablation>(&text(version)).unwrap(), ablation(version));
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hebbian_locomotion::config::Change;
-use hebbian_locomotion::evidence::{Trial, ablate};
+use hebbian_locomotion::evidence::{Trial, TrialError, ablate};
 use hebbian_locomotion::evolution::{
     Continuation, EvaluatorPool, Experiment, FailureCounts, Generation, Run, evaluate_generation,
 };
@@ -158,16 +158,22 @@ fn evolve(run: &mut Run, milestone: f32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The policy that the run came to, with its ablation.
+/// The policy that the run came to, with its ablation if its episodes are short enough for one.
 fn policy(run: &Run, ablation_episodes: u32) -> Result<PolicyFile, Failure> {
     let experiment = run.search().experiment();
     let mut file = run.policy()?;
     let trial = Trial::new(run.robot().clone(), experiment.episode.clone(), experiment.fitness.clone())?;
-    let (ablation, intact) = ablate(&file, &[], &trial, experiment.seed, ablation_episodes, || ())?;
-    print_ablation(&ablation);
-    let provenance = &mut file.metadata.provenance;
-    provenance.fitness = intact.fitness_mean;
-    provenance.ablation = Some(ablation);
+    match ablate(&file, &[], &trial, experiment.seed, ablation_episodes, || ()) {
+        Ok((ablation, intact)) => {
+            print_ablation(&ablation);
+            let provenance = &mut file.metadata.provenance;
+            provenance.fitness = intact.fitness_mean;
+            provenance.ablation = Some(ablation);
+        }
+        // The policy of a long evolution is not lost for what is said beside it.
+        Err(error @ TrialError::Course { .. }) => eprintln!("warning  the policy is without an ablation: {error}"),
+        Err(error) => return Err(error.into()),
+    }
     Ok(file)
 }
 

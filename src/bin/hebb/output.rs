@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hebbian_locomotion::durable::{is_replaced, is_standard_output};
 use serde::de::IgnoredAny;
@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::Failure;
 
+/// Links that may lead to a file one after the other, as many as Linux follows.
+const MOST_LINKS: usize = 40;
 /// Longest header of a file of tensors that is looked at \[bytes\]. Those that are written here have a few hundred.
 const LONGEST_HEADER: u64 = 1 << 20;
 
@@ -41,12 +43,36 @@ pub fn loss<'a>(
 ) -> Option<String> {
     // Where there is nothing, or what is there cannot be looked at, writing says what is wrong.
     let there = std::fs::metadata(out).ok().filter(|there| there.len() > 0 && is_replaced(out))?;
-    // Whatever links lead to it.
-    let is_it = |path: &Path| std::fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (there.dev(), there.ino()));
+    let is_it = |path: &Path| identity(path) == Some((there.dev(), there.ino()));
     if inputs.into_iter().any(is_it) {
         return Some(format!("{} is read by this command and would be lost", out.display()));
     }
     (!is_own(out)).then(|| format!("{} is there and is not {kind}", out.display()))
+}
+
+/// Device and number of what is at `path`, whatever links lead to it.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Whether `one` and `other` are one file, however they are spelled and whatever links lead there, also where there is none yet.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (identity(one), identity(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => place(one).is_some_and(|one| place(other) == Some(one)),
+    }
+}
+
+/// Where a file written to `path` goes: its folder, without links, `.` and `..`, and its name there. None where there is no such folder.
+fn place(path: &Path) -> Option<PathBuf> {
+    let folder_of = |path: &Path| path.parent().map_or(PathBuf::new(), |folder| Path::new(".").join(folder));
+    let mut path = path.to_owned();
+    // Also those that lead to nothing yet: who writes there makes it.
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    Some(folder_of(&path).canonicalize().ok()?.join(path.file_name()?))
 }
 
 /// Whether `path` is one JSON object or list and nothing else, as `--json` writes it; records, one a line, are not.

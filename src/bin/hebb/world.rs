@@ -83,10 +83,13 @@ impl WorldArguments {
         (self.robot.is_none() && !expected.exists()).then_some(expected)
     }
 
+    /// The description that was given, if any.
+    pub fn given_robot(&self) -> Option<&Path> {
+        self.robot.as_deref()
+    }
+
     fn robot_path(&self, path: &Path, file: &PolicyFile) -> PathBuf {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let beside = || folder.join("../robots").join(format!("{}.yaml", file.metadata.robot.name));
-        self.robot.clone().unwrap_or_else(beside)
+        self.robot.clone().unwrap_or_else(|| usual_robot_path(path, file))
     }
 
     /// The settings of an episode of the policy `file`.
@@ -98,6 +101,12 @@ impl WorldArguments {
         let damage = described("--damage", self.damage.as_deref())?;
         Ok(EpisodeSettings { duration: self.duration(), start_noise: StartNoise::default(), simulation, damage })
     }
+}
+
+/// Where the robot of the policy `file`, which was read from `path`, is described, if nobody says otherwise.
+pub fn usual_robot_path(path: &Path, file: &PolicyFile) -> PathBuf {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    folder.join("../robots").join(format!("{}.yaml", file.metadata.robot.name))
 }
 
 /// What the value of `option` describes: itself, or the file of that name.

@@ -10,10 +10,12 @@ use super::weights::{COMPONENTS, WeightFigures};
 use crate::evidence::p_values::p_text;
 use crate::evidence::statistics::{Interval, mean, student_interval, welch_interval};
 use crate::evidence::verdict::{ACTIVITY_CARRIES, CHANGE_CARRIES};
-use crate::evidence::{SHORTEST_ABLATION, Verdict};
+use crate::evidence::{Carrier, SHORTEST_ABLATION, Verdict};
 
 /// Speeds that differ by no more than this share are equal.
 const EQUAL_SPEED: f64 = 0.1;
+/// Parts of [`Claim::Matters`], all of which must hold: three losses, and what is retained.
+const PARTS: usize = 4;
 
 /// A claim, and which groups of the study bear on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,6 +131,21 @@ fn side(interval: &Interval, bound: f64, above: bool) -> ClaimVerdict {
     }
 }
 
+/// The verdict of one of so many `parts` of a claim, all of which must lie above their bounds, by the interval that `of` gives at a level. Each may
+/// hold at `level`, as all must; but a single one that does not decides against the claim, so that it must say so at a level that is one for all of
+/// them (Bonferroni).
+fn part(of: impl Fn(f64) -> Interval, bound: f64, parts: usize, level: f64) -> ClaimVerdict {
+    match side(&of(level), bound, true) {
+        ClaimVerdict::Fails => side(&of(one_of(parts, level)), bound, true),
+        verdict => verdict,
+    }
+}
+
+/// Level of each of so many intervals that are all to hold at `level`.
+fn one_of(parts: usize, level: f64) -> f64 {
+    1.0 - (1.0 - level) / parts as f64
+}
+
 /// The verdict of a claim that holds when all of its `parts` do, and does not when one does not.
 fn together(parts: &[ClaimVerdict]) -> ClaimVerdict {
     if parts.contains(&ClaimVerdict::Fails) {
@@ -229,9 +246,10 @@ impl Claim {
                 format!("{} has no plastic weights", fixed.name)
             }
             (Self::Matters { .. }, Some(group)) if group.walkers() >= FEWEST && verdicts(group).count() < FEWEST => format!(
-                "too few policies of {} have an ablation of at least {FEWEST_EPISODES} episodes of {SHORTEST_ABLATION} s",
+                "too few policies of {} have an ablation of at least {FEWEST_EPISODES} episodes of {SHORTEST_ABLATION} s in which they walk",
                 group.name
             ),
+            (Self::Wider { .. }, Some(group)) => format!("too few policies walk: {}", walkers(group)),
             (Self::Bounded { .. } | Self::Faster { .. }, _) => "too few policies".to_owned(),
             _ => "too few policies walk".to_owned(),
         }
@@ -273,29 +291,31 @@ fn faster(comparison: &ComparisonFigures, level: f64) -> Option<(ClaimVerdict, S
 
 /// Whether three components explain more than `share` of the variance of an episode's weights.
 fn low_dimensional(group: &GroupFigures, share: f64, level: f64) -> Option<(ClaimVerdict, String)> {
-    let explained = of_weights(group, |weights| Some(mean(&weights.explained)));
+    let explained = of_weights(walking(group), |weights| Some(mean(&weights.explained)));
     let interval = sure(&explained, level)?;
     let of = of(group, explained.len());
     let evidence = format!("three components explain {interval:.2} of the variance of an episode, {of}");
     Some((side(&interval, share, true), evidence))
 }
 
-/// Whether weights spread wider under the unknown condition than under the known one.
+/// Whether weights spread wider under the unknown condition than under the known one, of the policies that walk under both.
 fn wider(group: &GroupFigures, level: f64) -> Option<(ClaimVerdict, String)> {
-    // Of ratios the logarithm has a mean that says which is larger: twice and half come to nothing.
-    let widening = of_weights(group, |weights| Some(weights.widening().ln()));
+    // Weights of a robot that is stuck spread less, whatever else the ground does to them. Of ratios the logarithm has a mean that says which is
+    // larger: twice and half come to nothing.
+    let widening = of_weights(group.on_both(), |weights| Some(weights.widening().ln()));
     let interval = sure(&widening, level)?;
     let one_by_one = |component: usize| {
-        let ratios = of_weights(group, |weights| {
+        let ratios = of_weights(group.on_both(), |weights| {
             Some((weights.unknown_spread.get(component)? / weights.known_spread.get(component)?).ln())
         });
         format!("{:.2}", mean(&ratios).exp())
     };
     let evidence = format!(
-        "spread along three components {:.2} times as wide, one by one {}, {}",
+        "spread along three components {:.2} times as wide, one by one {}, {}; {}",
         interval.map(f64::exp),
         (0..COMPONENTS).map(one_by_one).collect::<Vec<_>>().join(", "),
-        of(group, widening.len())
+        of(group, widening.len()),
+        walkers(group)
     );
     Some((side(&interval, 0.0, true), evidence))
 }
@@ -324,15 +344,26 @@ fn more_robust(comparisons: &[&ComparisonFigures], level: f64) -> Option<(ClaimV
     Some((together(&verdicts), comparisons.iter().map(sentence).collect::<Vec<_>>().join("; ")))
 }
 
-/// `value` of the weights of each policy that walks, where it is a number.
-fn of_weights(group: &GroupFigures, value: impl Fn(&WeightFigures) -> Option<f64>) -> Vec<f64> {
-    let weights = group.policies.iter().filter(|policy| policy.walks).filter_map(|policy| policy.weights.as_ref());
+/// The policies that walk.
+fn walking(group: &GroupFigures) -> impl Iterator<Item = &PolicyFigures> {
+    group.policies.iter().filter(|policy| policy.walks)
+}
+
+/// How many of a group's policies walk on the ground that they know, and on the other.
+fn walkers(group: &GroupFigures) -> String {
+    let (on_known, all, on_both) = (group.walkers_on_known(), group.policies.len(), group.walkers_on_both());
+    format!("{on_known} of {all} policies walk on the ground that they know, {on_both} of these on the other, too")
+}
+
+/// `value` of the weights of each of `policies`, where it is a number.
+fn of_weights<'a>(policies: impl Iterator<Item = &'a PolicyFigures>, value: impl Fn(&WeightFigures) -> Option<f64>) -> Vec<f64> {
+    let weights = policies.filter_map(|policy| policy.weights.as_ref());
     weights.filter_map(value).filter(|value| value.is_finite()).collect()
 }
 
-/// What the ablations of the policies that walk say.
+/// What the ablations of the policies that walk say, those in which they do not walk left out: shares of next to no speed say nothing.
 fn verdicts(group: &GroupFigures) -> impl Iterator<Item = Verdict> {
-    group.policies.iter().filter(|policy| policy.walks).filter_map(|policy| policy.verdict)
+    walking(group).filter_map(|policy| policy.verdict).filter(|verdict| verdict.carrier != Carrier::Nothing)
 }
 
 /// Interval of the mean of `values`, unless they are too few.
@@ -351,7 +382,7 @@ fn over(comparison: &ComparisonFigures) -> String {
     format!("{} ({own} and {others} policies, corrected p {})", comparison.baseline, p_text(comparison.p_adjusted))
 }
 
-/// Which side of a comparison is ahead: the corrected test and the interval must both say so, as an interval of few values is too narrow.
+/// Which side of a comparison is ahead: the corrected test and the interval, which is not corrected, must both say so.
 fn apart(comparison: &ComparisonFigures, level: f64) -> Option<ClaimVerdict> {
     if comparison.policies.iter().any(|&count| count < FEWEST) {
         return None;
@@ -372,34 +403,38 @@ fn matters(
     level: f64,
 ) -> Option<(ClaimVerdict, String)> {
     let lost = |share: fn(&Verdict) -> Option<f32>| {
-        sure(&verdicts(own).filter_map(|verdict| share(&verdict).map(f64::from)).collect::<Vec<_>>(), level)
+        let lost: Vec<f64> = verdicts(own).filter_map(|verdict| share(&verdict).map(f64::from)).collect();
+        (lost.len() >= FEWEST).then_some(lost)
     };
     let (activity, change) = (lost(|verdict| Some(verdict.activity.share))?, lost(|verdict| Some(verdict.change.share))?);
     // Of the two ways to take from the weights what happens in this life, the one that costs less.
     let followed = lost(|verdict| Some(verdict.own?.share.min(verdict.order?.share)));
-    let speed = |group: &GroupFigures| {
-        let walkers = group.policies.iter().filter(|policy| policy.walks);
-        mean(&walkers.map(|policy| policy.outcomes[0].speed).collect::<Vec<_>>())
-    };
+    let speed = |group: &GroupFigures| mean(&walking(group).map(|policy| policy.outcomes[0].speed).collect::<Vec<_>>());
     let pace = speed(own) / speed(other);
     // How much more it retains than it must. Not a ratio, whose sign is wrong where the other walks backwards.
     let wanted: Vec<f64> = other_shares.iter().map(|share| times * share).collect();
-    let lead = welch_interval(own_shares, &wanted, level);
+    let lead = |level: f64| welch_interval(own_shares, &wanted, level);
     // Who is faster has more to lose: to retain more is then worth more, and to retain less says nothing.
     let robust = match apart(comparison, level)? {
-        ClaimVerdict::Holds if lead.estimate >= 0.0 && pace >= 1.0 - EQUAL_SPEED => ClaimVerdict::Holds,
-        _ if lead.high < 0.0 && pace <= 1.0 + EQUAL_SPEED => ClaimVerdict::Fails,
+        ClaimVerdict::Holds if lead(level).estimate >= 0.0 && pace >= 1.0 - EQUAL_SPEED => ClaimVerdict::Holds,
+        _ if lead(one_of(PARTS, level)).high < 0.0 && pace <= 1.0 + EQUAL_SPEED => ClaimVerdict::Fails,
         _ => ClaimVerdict::Open,
     };
-    let of_change = |interval: &Interval| side(interval, CHANGE_CARRIES.into(), true);
+    let more = |lost: &[f64], bound: f32| part(|level| student_interval(lost, level), bound.into(), PARTS, level);
     // Where it was not tried, nothing says that weights need to follow this life.
-    let follows = followed.as_ref().map_or(ClaimVerdict::Open, of_change);
-    let verdict = together(&[side(&activity, ACTIVITY_CARRIES.into(), true), of_change(&change), follows, robust]);
-    let followed = followed.map(|share| format!(", with changes that are not of this life {share:.2}")).unwrap_or_default();
+    let follows = followed.as_ref().map_or(ClaimVerdict::Open, |lost| more(lost, CHANGE_CARRIES));
+    let verdict = together(&[more(&activity, ACTIVITY_CARRIES), more(&change, CHANGE_CARRIES), follows, robust]);
+    let share = |lost: &[f64]| format!("{:.2}", student_interval(lost, level));
+    let followed = followed
+        .map(|lost| format!("; with changes that are not of this life {}, {}", share(&lost), of(own, lost.len())))
+        .unwrap_or_default();
     let ratio = comparison.effect.ratio.map(|ratio| format!(", {ratio:.2} times as much")).unwrap_or_default();
     let evidence = format!(
-        "without A, B and C {activity:.2} of the speed is lost, with weights frozen after 1 s {change:.2}{followed}; {} has {pace:.2} times the \
-         speed of {}, and retains {:.2} of it beside {:.2}{ratio}",
+        "without A, B and C {} of the speed is lost, with weights frozen after 1 s {}, {}{followed}; {} has {pace:.2} times the speed of {}, \
+         and retains {:.2} of it beside {:.2}{ratio}",
+        share(&activity),
+        share(&change),
+        of(own, activity.len()),
         own.name,
         over(comparison),
         mean(own_shares),

@@ -4,14 +4,15 @@ use serde::Serialize;
 
 use super::description::{Comparison, Member, Outcome, Study};
 use super::weights::WeightFigures;
+use crate::episode::{EPISODE_VERSION, FIRST_EPISODE_VERSION};
 use crate::evidence::p_values::holm;
-use crate::evidence::statistics::{Interval, SampleEffect, compare_samples, mean, mean_interval};
+use crate::evidence::statistics::{FEWEST_VALUES, Interval, SampleEffect, compare_samples, mean, mean_interval};
 use crate::evidence::suite::{ConditionReport, Suite, SuiteReport};
-use crate::evidence::{SLOWEST_WALK, Verdict};
-use crate::policy::PolicyFile;
+use crate::evidence::{Verdict, verdict};
+use crate::policy::{Ablation, PolicyFile};
 
-/// Fewest policies of which an interval or a conclusion is made: of two, one may be an exception.
-pub(super) const FEWEST: usize = 3;
+/// Fewest policies of which an interval or a conclusion is made.
+pub(super) const FEWEST: usize = FEWEST_VALUES;
 /// Fewest episodes of an ablation that a study goes by. Of eight the standard error of what a shipped policy loses, if it walks at 0.09 m/s or more,
 /// is at most 0.12: enough for the third and the half that `matters` asks for.
 pub(super) const FEWEST_EPISODES: u32 = 8;
@@ -77,10 +78,19 @@ pub struct PolicyFigures {
     pub generations: u64,
     /// SHA-256 of its file.
     pub sha256: String,
-    /// Whether it walks under the first condition.
+    /// Whether it walks under the first condition: it is as fast as [`Suite::walks_from`], and falls in at most half of its episodes.
     pub walks: bool,
-    /// What its ablation says; none without plasticity, or an ablation of at least eight episodes that has a verdict ([`Verdict::of`]).
+    /// Whether it walks under the condition that it knows ([`WeightConditions::known`](super::WeightConditions::known)), which need not be the first
+    /// one; not where none is named.
+    pub walks_on_known: bool,
+    /// Whether it walks under the condition that it does not know ([`WeightConditions::unknown`](super::WeightConditions::unknown)); not where none
+    /// is named.
+    pub walks_on_unknown: bool,
+    /// What its ablation says, in which it walks from [`Suite::walks_from`] on, too; none without plasticity, or an ablation of at least eight
+    /// episodes, of the present [`EPISODE_VERSION`], that has a verdict ([`Verdict::of_walk_from`]).
     pub verdict: Option<Verdict>,
+    /// Whether it has a verdict no more, as its ablation is of another [`EPISODE_VERSION`].
+    pub is_ablation_old: bool,
     /// How its weights move; none without plasticity, or where it was not asked for.
     pub weights: Option<WeightFigures>,
     /// One for each of [`StudyFigures::outcomes`].
@@ -160,7 +170,7 @@ impl StudyFigures {
             let figures = |policy: &&Evolved| {
                 let name = policy.member.name();
                 let rows: Vec<&ConditionReport> = report.conditions.iter().filter(|row| row.policy == name).collect();
-                PolicyFigures::new(policy, &outcomes, &rows)
+                PolicyFigures::new(policy, suite, &outcomes, &rows)
             };
             let own: Vec<PolicyFigures> = own.iter().map(figures).collect();
             let sum = |index: usize| OutcomeFigures::new(&own, index, suite.level, suite.seed);
@@ -228,10 +238,7 @@ impl StudyFigures {
         if first.len() < 2 || second.len() < 2 {
             return None;
         }
-        let mut effect = compare_samples(&first, &second, suite.level, suite.seed);
-        if first.len().min(second.len()) < FEWEST {
-            (effect.difference, effect.ratio) = (Interval::endless(effect.difference.estimate), None);
-        }
+        let effect = compare_samples(&first, &second, suite.level, suite.seed);
         Some(ComparisonFigures {
             group: wanted.group.clone(),
             baseline: wanted.baseline.clone(),
@@ -265,6 +272,21 @@ impl GroupFigures {
     pub fn walkers(&self) -> usize {
         self.policies.iter().filter(|policy| policy.walks).count()
     }
+
+    /// Policies that walk under the condition that they know, of those under which weights are followed.
+    pub fn walkers_on_known(&self) -> usize {
+        self.policies.iter().filter(|policy| policy.walks_on_known).count()
+    }
+
+    /// Policies that walk both under the condition that they know and under the one that they do not, those under which weights are followed.
+    pub fn walkers_on_both(&self) -> usize {
+        self.on_both().count()
+    }
+
+    /// The policies that walk both under the condition that they know and under the one that they do not.
+    pub(super) fn on_both(&self) -> impl Iterator<Item = &PolicyFigures> {
+        self.policies.iter().filter(|policy| policy.walks_on_known && policy.walks_on_unknown)
+    }
 }
 
 impl PolicyFigures {
@@ -274,12 +296,17 @@ impl PolicyFigures {
     }
 
     /// Of `policy` under `outcomes`; `rows` are its conditions, the first one first.
-    fn new(policy: &Evolved<'_>, outcomes: &[&Outcome], rows: &[&ConditionReport]) -> Self {
+    fn new(policy: &Evolved<'_>, suite: &Suite, outcomes: &[&Outcome], rows: &[&ConditionReport]) -> Self {
         let first = rows.first().map_or(0.0, |row| row.speed.estimate);
-        let walks = first >= SLOWEST_WALK.into();
+        let is_walk = |row: &&ConditionReport| verdict::walks(row.speed.estimate, row.falls, suite.walks_from);
+        let walks = rows.first().is_some_and(is_walk);
+        let walks_under = |name: &String| rows.iter().find(|row| row.condition == *name).is_some_and(is_walk);
+        let followed = policy.member.study.weights.as_ref();
         let provenance = &policy.file.metadata.provenance;
         let is_plastic = policy.file.metadata.network.plastic().is_some();
         let ablation = provenance.ablation.as_ref().filter(|ablation| is_plastic && ablation.episodes >= FEWEST_EPISODES);
+        let is_old = |ablation: &&Ablation| ablation.episode_version.unwrap_or(FIRST_EPISODE_VERSION) != EPISODE_VERSION;
+        let (is_ablation_old, ablation) = (ablation.is_some_and(|own| is_old(&own)), ablation.filter(|own| !is_old(own)));
         let outcome = |outcome: &&Outcome| {
             let own: Vec<&ConditionReport> =
                 rows.iter().copied().filter(|row| outcome.conditions.contains(&row.condition)).collect();
@@ -305,7 +332,10 @@ impl PolicyFigures {
             generations: provenance.generation,
             sha256: policy.sha256.clone(),
             walks,
-            verdict: ablation.and_then(|ablation| Verdict::of(ablation).ok()),
+            walks_on_known: followed.is_some_and(|conditions| walks_under(&conditions.known)),
+            walks_on_unknown: followed.is_some_and(|conditions| walks_under(&conditions.unknown)),
+            is_ablation_old,
+            verdict: ablation.and_then(|ablation| Verdict::of_walk_from(ablation, suite.walks_from).ok()),
             weights: policy.weights.clone(),
             outcomes: outcomes.iter().map(outcome).collect(),
         }
@@ -316,10 +346,7 @@ impl OutcomeFigures {
     fn new(policies: &[PolicyFigures], outcome: usize, level: f64, seed: u64) -> Self {
         let own = || policies.iter().map(|policy| &policy.outcomes[outcome]);
         let retained: Vec<f64> = own().filter_map(|own| own.retained).collect();
-        let interval = |values: &[f64]| match values.len() < FEWEST {
-            true => Interval::endless(mean(values)),
-            false => mean_interval(values, level, seed),
-        };
+        let interval = |values: &[f64]| mean_interval(values, level, seed);
         Self {
             speed: interval(&own().map(|own| own.speed).collect::<Vec<_>>()),
             retained: (!retained.is_empty()).then(|| interval(&retained)),

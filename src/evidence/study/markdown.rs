@@ -6,14 +6,17 @@ use std::path::{Component, Path, PathBuf};
 use super::claims::ClaimResult;
 use super::description::{Member, Study, StudyGroup};
 use super::figures::{ComparisonFigures, FEWEST, GroupFigures, PolicyFigures, StudyFigures};
+use crate::evidence::Motion;
 use crate::evidence::p_values::p_text;
 use crate::evidence::statistics::{Interval, mean, student_interval};
 use crate::evidence::suite::{ConditionDescription, Suite};
-use crate::evidence::{Motion, SLOWEST_WALK};
 use crate::simulation::Damage;
 
 /// What stands where there is no number.
 const NOTHING: &str = "–";
+/// What stands where there is no verdict for [`PolicyFigures::is_ablation_old`].
+const OLD_ABLATION: &str =
+    "no verdict: its ablation is of episodes of another version (`hebb evaluate --ablate --save` makes a new one)";
 
 /// The section of a study: what was run, what came out, what that says about each claim, and the commands that make the numbers again. `file` is
 /// the study's, as in these commands.
@@ -40,7 +43,7 @@ pub fn markdown(file: &str, study: &Study, suite: &Suite, figures: &StudyFigures
         let row = |claim: &ClaimResult| vec![claim.claim.clone(), format!("**{}**", claim.verdict), claim.evidence.clone()];
         table(&mut out, &["claim", "verdict", "numbers"], claims.iter().map(row));
     }
-    groups(&mut out, figures);
+    groups(&mut out, suite, figures);
     policies(&mut out, figures);
     conditions(&mut out, suite, figures);
     comparisons(&mut out, study, figures);
@@ -62,7 +65,7 @@ fn or_nothing(text: Option<String>) -> String {
     text.unwrap_or_else(|| NOTHING.to_owned())
 }
 
-fn groups(out: &mut String, figures: &StudyFigures) {
+fn groups(out: &mut String, suite: &Suite, figures: &StudyFigures) {
     out.push_str("### Groups\n\n");
     let head = [
         "group",
@@ -94,7 +97,11 @@ fn groups(out: &mut String, figures: &StudyFigures) {
     };
     table(out, &head, figures.groups.iter().map(row));
     let first = &figures.outcomes[0];
-    let _ = writeln!(out, "Speed, work and falls are those under \"{first}\". A policy walks from {SLOWEST_WALK} m/s on.\n");
+    let _ = writeln!(
+        out,
+        "Speed, work and falls are those under \"{first}\". A policy walks from {} m/s on, unless it falls in more than half of its episodes.\n",
+        suite.walks_from
+    );
 }
 
 fn policies(out: &mut String, figures: &StudyFigures) {
@@ -111,14 +118,20 @@ fn policies(out: &mut String, figures: &StudyFigures) {
     let row = |policy: &PolicyFigures| {
         let (largest, weights) = (policy.largest_weight(), policy.weights.as_ref());
         let digits = |value: f32| if value < 1000.0 { format!("{value:.2}") } else { format!("{value:.1e}") };
+        // Weights of a robot that is stuck spread less, whatever the ground does to them.
+        let there = if policy.walks_on_unknown { "" } else { ", where it does not walk" };
+        let verdict = match policy.is_ablation_old {
+            true => Some(OLD_ABLATION.to_owned()),
+            false => policy.verdict.map(|verdict| verdict.to_string()),
+        };
         vec![
             policy.name.clone(),
             format!("{:.3}", policy.outcomes[0].speed),
             or_nothing((largest > 0.0).then(|| digits(largest))),
             or_nothing(weights.map(|weights| format!("{:.2}", mean(&weights.explained)))),
-            or_nothing(weights.map(|weights| format!("{:.2} times", weights.widening()))),
+            or_nothing(weights.map(|weights| format!("{:.2} times{there}", weights.widening()))),
             or_nothing(weights.map(|weights| motions(&weights.motions))),
-            or_nothing(policy.verdict.map(|verdict| verdict.to_string())),
+            or_nothing(verdict),
         ]
     };
     table(out, &head, figures.groups.iter().flat_map(|group| &group.policies).map(row));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::episode::EpisodeSettings;
+use crate::evidence::SLOWEST_WALK;
 use crate::robot::RobotModel;
 use crate::simulation::{Damage, SimulationSettings, StartNoise, Terrain, When};
 
@@ -23,6 +24,10 @@ pub struct Suite {
     /// Confidence of intervals, 0 to 1.
     #[serde(default = "level")]
     pub level: f64,
+    /// Slowest mean speed under the first condition of a policy that walks \[m/s\]: for robots of other sizes another. One that falls in more than
+    /// half of its episodes there does not walk, however fast.
+    #[serde(default = "walks_from")]
+    pub walks_from: f32,
     /// The conditions.
     pub conditions: Vec<ConditionDescription>,
 }
@@ -116,6 +121,10 @@ fn level() -> f64 {
     0.95
 }
 
+fn walks_from() -> f32 {
+    SLOWEST_WALK
+}
+
 impl Suite {
     /// The conditions for `robot` whose policy steps at `control_rate` \[Hz\].
     ///
@@ -128,6 +137,10 @@ impl Suite {
         }
         if !(self.level > 0.0 && self.level < 1.0) {
             return value("level", &self.level, "between 0 and 1, such as 0.95");
+        }
+        // Of a speed of 0 there would be no share.
+        if !(self.walks_from > 0.0 && self.walks_from.is_finite()) {
+            return value("walks_from", &self.walks_from, "a speed above 0 [m/s], such as 0.02");
         }
         if self.conditions.is_empty() {
             return value("conditions", &"empty", "a list; its first condition is the one that others are compared with");

@@ -1,7 +1,7 @@
 //! Episodes that were run, kept on disk one by one, so that a suite that was killed goes on where it was.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub struct Record {
     pub policy: String,
     /// Name of the condition.
     pub condition: String,
-    /// What it was: SHA-256 of policy file, robot and settings.
+    /// What it was: SHA-256 of policy file, robot and settings, and of what else the bits of an episode depend on.
     pub setting: String,
     /// Seed of the episode.
     pub seed: u64,
@@ -48,6 +48,12 @@ pub enum RecordsError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Another process adds to it.
+    #[error("another process uses {} at this moment; wait until it has ended, or give another file", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line is not a record, nor what a killed writer leaves of one.
     #[error("{} line {line}: {message}; give another file, or take the line out", path.display())]
     Line {
@@ -60,7 +66,8 @@ pub enum RecordsError {
     },
 }
 
-/// A file of one JSON object a line, to which lines are added.
+/// A file of one JSON object a line, to which lines are added. It is locked: two who add to it would both do all the work, and one would cut
+/// off as left half written what the other is writing. Where the file system has no locks it is used without: nobody can tell there.
 #[derive(Debug)]
 pub(in crate::evidence) struct Lines {
     path: PathBuf,
@@ -74,6 +81,9 @@ impl Lines {
         let io = |source| RecordsError::Io { path: path.into(), source };
         let refused = |index: usize, message: String| RecordsError::Line { path: path.into(), line: index + 1, message };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
+        if is_in_use(&file.try_lock()) {
+            return Err(RecordsError::InUse { path: path.into() });
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
@@ -104,6 +114,12 @@ impl Lines {
     }
 }
 
+/// Whether another process holds the lock that was `tried` for. Where locks fail, as there are none on this file system, that is not known: the
+/// lock protects as well as it can, and what worked without goes on.
+fn is_in_use(tried: &Result<(), TryLockError>) -> bool {
+    matches!(tried, Err(TryLockError::WouldBlock))
+}
+
 /// Whether `rest`, which does not end with a line break, is what a killed writer leaves of a record: it begins like one, and is not the whole of
 /// something else.
 fn is_cut_short<T: DeserializeOwned>(rest: &[u8]) -> bool {
@@ -117,10 +133,11 @@ impl Records {
         Self { lines: None, known: HashMap::new() }
     }
 
-    /// Opens the file at `path`, or makes it. A last line without an end is cut off if it is what a killed writer leaves of a record.
+    /// Opens the file at `path`, or makes it. A last line without an end is cut off if it is what a killed writer leaves of a record. Nobody else
+    /// may open it until this is dropped; where the file system has no locks, who does is not noticed.
     ///
     /// # Errors
-    /// [`RecordsError`] when the file cannot be read and written, or holds something else than records; then it is unchanged.
+    /// [`RecordsError`] when the file cannot be read and written, is in use, or holds something else than records; then it is unchanged.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
         let (lines, records) = Lines::open(path)?;
         let known = records.into_iter().map(|record: Record| ((record.setting, record.seed), record.result)).collect();
@@ -143,5 +160,20 @@ impl Records {
         }
         self.known.insert((record.setting, record.seed), record.result);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn records_are_used_where_there_are_no_locks_and_refused_only_where_another_holds_one() {
+        for none in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
+            assert!(!is_in_use(&Err(TryLockError::Error(none.into()))), "{none}");
+        }
+        assert!(!is_in_use(&Ok(())) && is_in_use(&Err(TryLockError::WouldBlock)));
     }
 }

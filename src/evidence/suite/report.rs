@@ -10,9 +10,9 @@ use super::run::Entrant;
 use crate::episode::EpisodeResult;
 use crate::evidence::p_values::{fewest_pairs, holm};
 use crate::evidence::statistics::{
-    Interval, PairedEffect, bootstrap, compare_pairs, mean, mean_interval, meaningful_ratio, ratio_interval,
+    Interval, PairedEffect, compare_pairs, mean, mean_interval, meaningful_ratio, ratio_interval, ratio_of_ratios_interval,
 };
-use crate::evidence::{SLOWEST_WALK, held_out_seeds};
+use crate::evidence::{held_out_seeds, verdict};
 
 /// Shorter ways forward, in the mean over episodes, have no energy per metre \[m\].
 const SHORTEST_WAY: f64 = 0.1;
@@ -39,9 +39,9 @@ pub struct ConditionReport {
     pub policy: String,
     /// Name of the group of conditions.
     pub condition: String,
-    /// Forward speed \[m/s\].
+    /// Forward speed \[m/s\]. As all intervals here, one of fewer than three episodes has no ends.
     pub speed: Interval,
-    /// Speed as a share of that under the first condition, of the same seeds; none for a policy that does not walk there ([`SLOWEST_WALK`]).
+    /// Speed as a share of that under the first condition, of the same seeds; none for a policy that does not walk there ([`Suite::walks_from`]).
     pub retained: Option<Interval>,
     /// Share of episodes in which the robot fell.
     pub falls: f64,
@@ -72,7 +72,8 @@ pub struct Comparison {
     /// nothing however clear the difference.
     pub p_adjusted: Option<f64>,
     /// What the policy retains of its speed over what the baseline retains of its own, where both walk under the first condition
-    /// ([`SLOWEST_WALK`]) and get forward under this one.
+    /// ([`Suite::walks_from`]) and get forward under this one; none of fewer than three episodes, and of fewer than ten none where one of the four
+    /// speeds may be 0 ([`meaningful_ratio`]).
     pub retained_ratio: Option<Interval>,
 }
 
@@ -151,6 +152,16 @@ impl<'a> Group<'a> {
         Ok(conditions.chunk_by(|a, b| a.group == b.group).map(group).collect())
     }
 
+    /// Share of episodes in which the robot fell.
+    fn falls(&self) -> f64 {
+        self.results.iter().filter(|result| result.fell).count() as f64 / self.results.len() as f64
+    }
+
+    /// Whether these episodes, those under the first condition, are of a policy that walks.
+    fn walks(&self, suite: &Suite) -> bool {
+        verdict::walks(mean(&self.speeds), self.falls(), suite.walks_from)
+    }
+
     fn report(&self, suite: &Suite, first: &Self) -> ConditionReport {
         let count = self.results.len() as f64;
         let mean = |value: &dyn Fn(&EpisodeResult) -> f64| self.results.iter().map(value).sum::<f64>() / count;
@@ -158,8 +169,8 @@ impl<'a> Group<'a> {
             policy: self.entrant.name.clone(),
             condition: self.name.clone(),
             speed: mean_interval(&self.speeds, suite.level, suite.seed),
-            retained: retained(&self.speeds, &first.speeds, suite),
-            falls: mean(&|result| f64::from(u8::from(result.fell))),
+            retained: first.walks(suite).then(|| retained(&self.speeds, &first.speeds, suite)).flatten(),
+            falls: self.falls(),
             work_per_metre: work_per_metre(&self.results),
             joint_speed: mean(&|result| f64::from(result.joint_speed)),
             weight_change: mean(&|result| f64::from(result.weight_change_mean)),
@@ -170,41 +181,32 @@ impl<'a> Group<'a> {
 
     fn compare(&self, suite: &Suite, first: &Self, base: &Self, base_first: &Self) -> Comparison {
         let speed = compare_pairs(&self.speeds, &base.speeds, suite.level, suite.seed);
-        let speeds = [self, first, base, base_first].map(|group| group.speeds.as_slice());
+        let speeds = [[self, first], [base, base_first]].map(|pair| pair.map(|group| group.speeds.as_slice()));
+        let both_walk = first.walks(suite) && base_first.walks(suite);
         Comparison {
             policy: self.entrant.name.clone(),
             baseline: base.entrant.name.clone(),
             condition: self.name.clone(),
             p_adjusted: None,
             speed,
-            retained_ratio: retained_ratio(speeds, suite),
+            retained_ratio: both_walk.then(|| retained_ratio(speeds, suite)).flatten(),
         }
     }
 }
 
-/// Whether episodes of these speeds \[m/s\] are those of a walk.
-fn walks(speeds: &[f64]) -> bool {
-    mean(speeds) >= SLOWEST_WALK.into()
-}
-
-/// Share that `speeds` are of the `first` ones, those of the same seeds under the first condition, if those are a walk. Of next to nothing every
-/// share is large, and of a way backwards it has the wrong sign.
+/// Share that `speeds` are of the `first` ones, those of the same seeds under the first condition, which are a walk: of next to nothing every share
+/// is large, and of a way backwards it has the wrong sign.
 fn retained(speeds: &[f64], first: &[f64], suite: &Suite) -> Option<Interval> {
-    let share = walks(first).then(|| ratio_interval(speeds, first, suite.level, suite.seed))?;
-    (share.low.is_finite() && share.high.is_finite()).then_some(share)
+    let share = ratio_interval(speeds, first, suite.level, suite.seed);
+    // Without ends it says something, too.
+    let is_number = share.estimate.is_finite() && !share.low.is_infinite() && !share.high.is_infinite();
+    is_number.then_some(share)
 }
 
-/// What a policy retains over what another does: its speeds, those under the first condition, and the same of the other.
-fn retained_ratio([own, own_first, other, other_first]: [&[f64]; 4], suite: &Suite) -> Option<Interval> {
-    if !walks(own_first) || !walks(other_first) {
-        return None;
-    }
-    let ratio = bootstrap(own.len(), suite.level, suite.seed, |indices| {
-        let sum = |speeds: &[f64]| indices.iter().map(|&index| speeds[index]).sum::<f64>();
-        (sum(own) / sum(own_first)) / (sum(other) / sum(other_first))
-    });
+/// What a policy retains over what another does: its speeds and those under the first condition, then the same of the other.
+fn retained_ratio(speeds: [[&[f64]; 2]; 2], suite: &Suite) -> Option<Interval> {
     // The four speeds, not the two shares: of a way backwards out of a way backwards the share is above 0.
-    meaningful_ratio(ratio, &[own, own_first, other, other_first].map(mean))
+    meaningful_ratio(ratio_of_ratios_interval(speeds, suite.level, suite.seed), speeds.as_flattened(), suite.level)
 }
 
 /// Work of all episodes over the way of all. The mean of that of each would be that of the ones that got far, which are the cheap ones.
@@ -223,19 +225,63 @@ fn straightness(result: &EpisodeResult) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::PolicyFile;
+    use crate::robot::RobotModel;
 
     fn suite() -> Suite {
         crate::config::parse_yaml("{episodes: 3, duration: 1, conditions: [{name: flat}]}").unwrap()
     }
 
+    fn entrant() -> Entrant {
+        let path = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+        let (file, sha256) = PolicyFile::load(&path("policies/beetle.safetensors")).unwrap();
+        Entrant { name: "walk".to_owned(), file, sha256, robot: RobotModel::load(&path("robots/beetle.yaml")).unwrap().into() }
+    }
+
+    /// Episodes of these speeds \[m/s\], the first `falls` of them with a fall.
+    fn group<'a>(entrant: &'a Entrant, speeds: &[f64], falls: usize) -> Group<'a> {
+        let result = |index: usize| EpisodeResult { fell: index < falls, ..EpisodeResult::default() };
+        let results = (0..speeds.len()).map(result).collect();
+        Group { entrant, name: "flat".to_owned(), speeds: speeds.to_vec(), results }
+    }
+
     #[test]
-    fn nothing_is_retained_of_a_speed_that_is_no_walk() {
-        let share = |first: [f64; 3]| retained(&[0.1, 0.2, 0.3], &first, &suite());
-        assert_eq!(share([0.2, 0.4, 0.6]).unwrap().estimate, 0.5);
+    fn nothing_is_retained_of_what_is_no_walk() {
+        let entrant = entrant();
+        let under = |suite: &Suite, first: [f64; 3], falls: usize| {
+            let later = group(&entrant, &[0.1, 0.2, 0.3], 0);
+            later.report(suite, &group(&entrant, &first, falls)).retained
+        };
+        let share = |first, falls| under(&suite(), first, falls);
+        assert_eq!(share([0.2, 0.4, 0.6], 0).unwrap().estimate, 0.5);
         // In the air, on the spot, and backwards.
         for first in [[0.0; 3], [0.001, 0.03, -0.02], [-0.2; 3]] {
-            assert_eq!(share(first), None, "{first:?}");
+            assert_eq!(share(first, 0), None, "{first:?}");
         }
+        // Tumbling, however fast.
+        assert_eq!([1, 2, 3].map(|falls| share([0.2, 0.4, 0.6], falls).is_some()), [true, false, false]);
+        // Of a robot that should be faster.
+        let slowest = |walks_from: f32| under(&Suite { walks_from, ..suite() }, [0.2, 0.4, 0.6], 0).is_some();
+        assert!(slowest(0.3) && !slowest(0.5));
+    }
+
+    #[test]
+    fn two_episodes_have_estimates_without_ends() {
+        let entrant = entrant();
+        let report = |speeds: &[f64]| {
+            let both = group(&entrant, speeds, 0);
+            (both.report(&suite(), &both), both.compare(&suite(), &both, &both, &both))
+        };
+        let (two, compared) = report(&[0.1, 0.3]);
+        let retained = two.retained.unwrap();
+        assert!(
+            (two.speed.estimate, retained.estimate) == (0.2, 1.0) && two.speed.low.is_nan() && retained.low.is_nan(),
+            "{two:?}"
+        );
+        assert!(compared.speed.difference.low.is_nan() && compared.retained_ratio.is_none(), "{compared:?}");
+        let (three, compared) = report(&[0.2, 0.4, 0.3]);
+        assert!(three.speed.low < 0.2 && three.speed.high > 0.4, "a bootstrap stays within the values: {three:?}");
+        assert!(compared.retained_ratio.is_some());
     }
 
     #[test]
@@ -247,9 +293,10 @@ mod tests {
 
     #[test]
     fn what_two_policies_retain_is_compared_where_both_walk_and_still_get_forward() {
+        let entrant = entrant();
         let ratio = |speeds: [f64; 4]| {
-            let speeds = speeds.map(|speed| [speed; 3]);
-            retained_ratio(speeds.each_ref().map(|speeds| &speeds[..]), &suite())
+            let [own, own_first, other, other_first] = speeds.map(|speed| group(&entrant, &[speed; 3], 0));
+            own.compare(&suite(), &own_first, &other, &other_first).retained_ratio
         };
         assert_eq!(ratio([0.1, 0.2, 0.1, 0.4]).unwrap().estimate, 2.0);
         // Backwards at first, and later, too: the shares are above 0 all the same.
@@ -257,5 +304,19 @@ mod tests {
         assert_eq!(ratio([-0.1, -0.2, 0.1, 0.4]), None);
         assert_eq!(ratio([-0.1, 0.2, -0.1, 0.4]), None);
         assert_eq!(ratio([0.1, 0.01, 0.1, 0.4]), None, "a policy that does not walk");
+    }
+
+    #[test]
+    fn what_two_policies_retain_is_compared_in_few_episodes_only_where_all_speeds_are_surely_above_0() {
+        let entrant = entrant();
+        let steady = group(&entrant, &[0.20, 0.21, 0.19, 0.20, 0.20], 0);
+        let ratios = |speeds: &[f64]| {
+            let under = group(&entrant, speeds, 0);
+            let compared = |own: &Group, other: &Group| own.compare(&suite(), &steady, other, &steady).retained_ratio;
+            [compared(&under, &steady), compared(&steady, &under)]
+        };
+        assert!(ratios(&[0.10, 0.11, 0.09, 0.10, 0.10]).iter().all(Option::is_some));
+        // 0.1 [-0.1, 0.3] m/s.
+        assert_eq!(ratios(&[0.38, 0.10, 0.02, -0.02, 0.02]), [None; 2]);
     }
 }

@@ -10,7 +10,7 @@ use super::records::{Record, Records, RecordsError};
 use crate::episode::{EPISODE_VERSION, Episode, EpisodeError, FIRST_EPISODE_VERSION, Fitness};
 use crate::evidence::held_out_seeds;
 use crate::evidence::trial::finite;
-use crate::plasticity::Gate;
+use crate::plasticity::{Gate, Instructions};
 use crate::policy::{MapError, Policy, PolicyFile};
 use crate::robot::RobotModel;
 
@@ -68,6 +68,11 @@ pub enum SuiteRunError {
 impl Entrant {
     /// Names the whole setting of an episode except its seed: policy, robot and world.
     pub(in crate::evidence) fn setting(&self, condition: &Condition) -> String {
+        self.setting_on(condition, Instructions::detect().is_fused())
+    }
+
+    /// The same on machines with fused multiply-add, or on others: there, the same episodes come to other bits.
+    fn setting_on(&self, condition: &Condition, is_fused: bool) -> String {
         let mut hash = Sha256::new();
         // Neither what is said of a robot nor the names of what is welded changes an episode.
         let robot = RobotModel { warnings: Vec::new(), locked: Vec::new(), ..RobotModel::clone(&self.robot) };
@@ -78,6 +83,10 @@ impl Entrant {
         }
         if EPISODE_VERSION != FIRST_EPISODE_VERSION {
             hash.update(EPISODE_VERSION.to_le_bytes());
+        }
+        // What says nothing is of machines with it, as all records of before are taken to be.
+        if !is_fused {
+            hash.update(b"unfused");
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -146,5 +155,18 @@ mod tests {
         other.bodies[0].mass *= 1.01;
         entrant.robot = Arc::new(other);
         assert_ne!(entrant.setting(&condition), known);
+    }
+
+    #[test]
+    fn episodes_of_machines_with_and_without_fused_multiply_add_are_not_taken_for_each_other() {
+        let path = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+        let (file, sha256) = PolicyFile::load(&path("policies/beetle.safetensors")).unwrap();
+        let robot = Arc::new(RobotModel::load(&path("robots/beetle.yaml")).unwrap());
+        let suite: Suite = crate::config::read_yaml(&path("suites/robustness.yaml")).unwrap();
+        let condition = suite.conditions(&robot, 50.0).unwrap().remove(0);
+        let entrant = Entrant { name: "walk".to_owned(), file, sha256, robot };
+        let [fused, unfused] = [true, false].map(|is_fused| entrant.setting_on(&condition, is_fused));
+        assert_ne!(fused, unfused);
+        assert_eq!(entrant.setting(&condition), if Instructions::detect().is_fused() { fused } else { unfused });
     }
 }

@@ -1,11 +1,14 @@
 //! `hebb evaluate`: episodes of a policy on held-out seeds, and its ablation; or many policies in a suite of conditions.
 
+mod own_robot;
 mod suite;
 
 use std::path::{Path, PathBuf};
 
 use hebbian_locomotion::episode::{EpisodeResult, EpisodeSettings, Fitness};
-use hebbian_locomotion::evidence::{Control, NoVerdict, SHORTEST_ABLATION, Summary, Trial, ablate, held_out_seeds};
+use hebbian_locomotion::evidence::{
+    Control, NoVerdict, SHORTEST_ABLATION, Summary, Trial, ablate, check_ablation, held_out_seeds,
+};
 use hebbian_locomotion::plasticity::{Gate, GateSource};
 use hebbian_locomotion::policy::{Ablation, PolicyFile};
 use serde::Serialize;
@@ -46,7 +49,8 @@ pub struct Arguments {
     /// Policy without plasticity, evolved for the same, that the ablation has beside it; the memory-matched one is of kind `history`.
     #[arg(long, requires = "ablate", value_name = "POLICY")]
     control: Vec<PathBuf>,
-    /// Write the ablation into the policy file; only that of the policy's own robot under its usual conditions, in episodes of at least 3 s.
+    /// Write the ablation into the policy file, whose SHA-256 is another then; only that of the policy's own robot under its usual conditions, in
+    /// episodes of at least 3 s.
     #[arg(long, requires = "ablate", conflicts_with_all = ["terrain", "damage", "velocity_limit", "physics_rate"])]
     save: bool,
     /// Write the results as JSON.
@@ -62,9 +66,58 @@ struct Report {
     settings: EpisodeSettings,
     seeds: Vec<u64>,
     summary: Summary,
-    episodes: Vec<EpisodeResult>,
+    episodes: Vec<EpisodeFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ablation: Option<Ablation>,
+}
+
+/// An episode in the JSON: its [`EpisodeResult`] without the fitness. A policy file does not say by which form the policy evolved, and beside the
+/// fitness in its provenance that of another form would mislead.
+#[derive(Serialize)]
+struct EpisodeFigures {
+    distance: f32,
+    lateral_drift: f32,
+    speed: f32,
+    yaw: f32,
+    fell: bool,
+    control_steps: u32,
+    physics_steps: u64,
+    work: f64,
+    joint_speed: f32,
+    weights_max_abs: f32,
+    weight_change_mean: f32,
+}
+
+impl From<EpisodeResult> for EpisodeFigures {
+    fn from(result: EpisodeResult) -> Self {
+        let EpisodeResult {
+            fitness: _,
+            distance,
+            lateral_drift,
+            speed,
+            yaw,
+            fell,
+            control_steps,
+            physics_steps,
+            work,
+            joint_speed,
+            weights_max_abs,
+            weight_change_mean,
+        } = result;
+        Self {
+            distance,
+            lateral_drift,
+            speed,
+            yaw,
+            fell,
+            control_steps,
+            physics_steps,
+            work,
+            joint_speed,
+            weights_max_abs,
+            weight_change_mean,
+        }
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -84,11 +137,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn evaluate(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
-    let (mut file, hash) = PolicyFile::load(path)?;
+    let (mut file, mut hash) = PolicyFile::load(path)?;
     let robot = arguments.world.robot(path, &file)?;
-    if arguments.save && robot.name != file.metadata.robot.name {
-        let (own, given) = (&file.metadata.robot.name, &robot.name);
-        return Err(format!("--save is for an ablation on the policy's own robot, `{own}`; this one is `{given}`").into());
+    if arguments.save {
+        own_robot::check(&arguments.world, path, &file, &robot)?;
     }
     let (duration, is_plastic) = (arguments.world.duration(), file.metadata.network.plastic().is_some());
     let is_long = duration >= SHORTEST_ABLATION;
@@ -97,6 +149,9 @@ fn evaluate(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
     }
     let settings = arguments.world.settings(&file)?;
     let trial = Trial::new(robot.clone(), settings.clone(), Fitness::default())?;
+    if arguments.ablate {
+        check_ablation(&file, &trial)?;
+    }
     let gate = Gate::new(arguments.gate, GateSource::Parameter)?;
     let seeds = held_out_seeds(arguments.seed, arguments.episodes);
     RobotWarnings::default().say(&robot);
@@ -117,12 +172,22 @@ fn evaluate(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
         print_ablation(&result);
         if arguments.save {
             file.metadata.provenance.ablation = Some(result.clone());
-            println!("saved in {}, sha256 {}", path.display(), file.save(path)?);
+            let saved = file.save(path)?;
+            println!("saved in {}, sha256 {saved}", path.display());
+            if saved != hash {
+                eprintln!(
+                    "warning  with this ablation the policy file has another SHA-256: it was {hash} and is {saved}. To all that names the one before, \
+                     it is another policy now: `hebb replay` refuses bags recorded with it, a policy node refuses weights that were kept of it, and \
+                     suites and studies run its episodes again"
+                );
+            }
+            hash = saved;
         }
         ablation = Some(result);
     }
     if let Some(out) = &arguments.json {
         let policy = file.metadata.name.clone();
+        let episodes = episodes.into_iter().map(EpisodeFigures::from).collect();
         let report = Report { policy, policy_sha256: hash, settings, seeds, summary, episodes, ablation };
         write_json(out, &report)?;
     }

@@ -7,15 +7,18 @@ use hebbian_locomotion::evidence::study::{ClaimResult, Evolved, Member, StudyFig
 use hebbian_locomotion::evidence::suite::{Entrant, Records, SuiteReport, run_suite};
 use hebbian_locomotion::policy::PolicyFile;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Opened;
 use crate::Failure;
-use crate::output::refuse_loss;
+use crate::output::{is_same_file, loss, refuse_loss};
 use crate::report::{progress_bar, write_json};
 
 /// What the page begins with.
 const TITLE: &str = "# Results\n";
 const PREFACE: &str = "What policies of this suite were measured to do, and what that says about published claims.";
+/// What the names of a study's files end with: figures, episodes, and how weights move.
+const KEPT: [&str; 3] = ["json", "episodes.jsonl", "weights.jsonl"];
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -28,7 +31,7 @@ pub struct Arguments {
     /// The page.
     #[arg(long, default_value = "docs/results.md")]
     out: PathBuf,
-    /// Replace the page even if it has sections of studies that are not given, or is no such page.
+    /// Replace the page even if it has sections of studies that are not given, or is no such page, and figures even if what is there is none.
     #[arg(long)]
     force: bool,
 }
@@ -47,7 +50,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         refuse_loss(&arguments.out, &inputs, "a page of `hebb study report`", |path| read_page(path).is_some())?;
         refuse_lost_sections(arguments)?;
     }
+    // First: files in it are told apart by where they are, not by how they are spelled.
     std::fs::create_dir_all(&arguments.records)?;
+    refuse_lost_records(arguments)?;
     let files: Vec<String> = arguments.studies.iter().map(|path| path.display().to_string()).collect();
     let command = format!("hebb study report {}", files.join(" "));
     let mut page = format!("{TITLE}\n{PREFACE} This page is made by `{command}`; do not edit it.\n\n");
@@ -84,6 +89,36 @@ fn refuse_lost_sections(arguments: &Arguments) -> Result<(), Failure> {
     Err(format!("{page} also has sections of {lost}, which would be lost; {advice}").into())
 }
 
+/// Refuses to write the page where records or figures go, and figures over a file that is none.
+fn refuse_lost_records(arguments: &Arguments) -> Result<(), Failure> {
+    for path in &arguments.studies {
+        let name = Opened::read(path)?.study.name;
+        let kept = KEPT.map(|ending| kept(&arguments.records, &name, ending));
+        if kept.iter().any(|kept| is_same_file(kept, &arguments.out)) {
+            let out = arguments.out.display();
+            return Err(format!("{out} is where --records keeps what it has of {name}; name another file by --out").into());
+        }
+        let [figures, ..] = &kept;
+        let inputs = arguments.studies.iter().map(PathBuf::as_path);
+        let lost = loss(figures, inputs, "figures of `hebb study report`", is_figures).filter(|_| !arguments.force);
+        if let Some(lost) = lost {
+            return Err(format!("{lost}; name another folder by --records, or replace it by --force").into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path` holds the figures of a study.
+fn is_figures(path: &Path) -> bool {
+    let read = || serde_json::from_slice::<Map<String, Value>>(&std::fs::read(path).ok()?).ok();
+    read().is_some_and(|figures| ["claims", "name", "groups"].iter().all(|key| figures.contains_key(*key)))
+}
+
+/// File of the study `name` in the folder of records.
+fn kept(folder: &Path, name: &str, ending: &str) -> PathBuf {
+    folder.join(format!("{name}.{ending}"))
+}
+
 /// The section of the study at `path`.
 fn report(path: &Path, folder: &Path) -> Result<String, Failure> {
     let opened = Opened::read(path)?;
@@ -91,15 +126,15 @@ fn report(path: &Path, folder: &Path) -> Result<String, Failure> {
     let there = study.members().filter(|member| opened.policy_path(member).exists());
     let (members, entrants): (Vec<Member>, Vec<Entrant>) =
         there.map(|member| Ok((member, entrant(&opened, &member)?))).collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
-    let named = |ending: &str| folder.join(format!("{}.{ending}", study.name));
+    let [figures_path, episodes_path, weights_path] = KEPT.map(|ending| kept(folder, &study.name, ending));
 
-    let mut records = Records::open(&named("episodes.jsonl"))?;
+    let mut records = Records::open(&episodes_path)?;
     let bar = progress_bar(0, "{bar:30} {pos}/{len} episodes, {eta} left");
     run_suite(suite, &entrants, &mut records, |count| bar.set_length(count as u64), || bar.inc(1))?;
     bar.finish_and_clear();
     let report = SuiteReport::new(suite, &entrants, &records, None)?;
 
-    let mut weight_records = WeightRecords::open(&named("weights.jsonl"))?;
+    let mut weight_records = WeightRecords::open(&weights_path)?;
     let mut policies = Vec::new();
     for (member, entrant) in members.into_iter().zip(&entrants) {
         let weights = match &study.weights {
@@ -110,7 +145,7 @@ fn report(path: &Path, folder: &Path) -> Result<String, Failure> {
     }
     let figures = StudyFigures::new(study, suite, &policies, &report);
     let claims: Vec<ClaimResult> = study.claims.iter().map(|claim| claim.judge(&figures)).collect();
-    write_json(&named("json"), &Report { claims: &claims, figures: &figures })?;
+    write_json(&figures_path, &Report { claims: &claims, figures: &figures })?;
     for ClaimResult { claim, verdict, evidence } in &claims {
         let evidence = if evidence.is_empty() { String::new() } else { format!(" ({evidence})") };
         println!("{claim}: {verdict}{evidence}");
