@@ -14,5 +14,6 @@ export default defineConfig({
     },
   },
   worker: { format: "es", rollupOptions: { output: { entryFileNames: "[name].js" } } },
-  server: { proxy: { "/ws": { target: "http://127.0.0.1:8080", ws: true, changeOrigin: true } } },
+  // Without `changeOrigin`, which would replace the Host alone: the viewer's node compares it with the Origin.
+  server: { proxy: { "/ws": { target: "http://127.0.0.1:8080", ws: true } } },
 });

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::executor::LocalPool;
+use futures::future::try_join;
 use futures::task::LocalSpawnExt;
 use r2r::hebbian_locomotion::msg::SafetyState;
 use r2r::sensor_msgs::msg::JointState;
 use r2r::std_msgs::msg::Bool;
-use r2r::std_srvs::srv::SetBool;
+use r2r::std_srvs::srv::Trigger;
 use r2r::{Client, Context, Node, QosProfile};
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -45,8 +46,8 @@ impl Asker {
     }
 
     /// Calls the service; it may be answered while the client spins.
-    fn call(&self, service: &Client<SetBool::Service>, data: bool) -> Result<Rc<Cell<bool>>> {
-        let (answer, is_done) = (service.request(&SetBool::Request { data })?, Rc::new(Cell::new(false)));
+    fn call(&self, service: &Client<Trigger::Service>) -> Result<Rc<Cell<bool>>> {
+        let (answer, is_done) = (service.request(&Trigger::Request {})?, Rc::new(Cell::new(false)));
         let done = is_done.clone();
         self.pool.spawner().spawn_local(async move { done.set(answer.await.is_ok_and(|answer| answer.success)) })?;
         Ok(is_done)
@@ -79,8 +80,9 @@ pub fn run(namespace: &str, rate: f64, repeats: usize) -> Result<Value> {
         std::future::ready(())
     }))?;
     let topic = node.create_publisher::<Bool>(&name("policy/emergency_stop"), QosProfile::default().keep_last(1))?;
-    let service = node.create_client::<SetBool::Service>(&name("policy/emergency_stop"), QosProfile::services_default())?;
-    let available = Node::is_available(&service)?;
+    let stop = node.create_client::<Trigger::Service>(&name("policy/emergency_stop"), QosProfile::services_default())?;
+    let release = node.create_client::<Trigger::Service>(&name("policy/release"), QosProfile::services_default())?;
+    let available = try_join(Node::is_available(&stop)?, Node::is_available(&release)?);
     let is_available = Rc::new(Cell::new(false));
     let found = is_available.clone();
     pool.spawner().spawn_local(async move { found.set(available.await.is_ok()) })?;
@@ -99,7 +101,7 @@ pub fn run(namespace: &str, rate: f64, repeats: usize) -> Result<Value> {
 
     let mut client = Asker { node, pool };
     let walks = || *phase.borrow() == "active";
-    client.until("service of the emergency stop", || is_available.get())?;
+    client.until("services of the emergency stop and its release", || is_available.get())?;
     client
         .until("listener of the emergency stop", || topic.get_inter_process_subscription_count().is_ok_and(|count| count > 0))?;
     let mut random = hebbian_locomotion::random::stream(1, "stops", &[]);
@@ -115,12 +117,12 @@ pub fn run(namespace: &str, rate: f64, repeats: usize) -> Result<Value> {
         if by_topic == 1 {
             topic.publish(&Bool { data: true })?;
         } else {
-            client.call(&service, true)?;
+            client.call(&stop)?;
         }
         client.until("stopped command", || first.get().is_some())?;
         latencies[by_topic].extend(first.get().map(|time| time - begin));
         client.until("stopped robot", || *phase.borrow() == "stopped")?;
-        let is_released = client.call(&service, false)?;
+        let is_released = client.call(&release)?;
         client.until("release", || is_released.get())?;
     }
     is_over.store(true, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 //! The default is the suite's own topics with the policy's names; `config/drivers/` holds examples for others.
 
 mod texts;
+mod topics;
 mod units;
 
 use std::collections::BTreeMap;
@@ -249,6 +250,18 @@ pub enum DriverError {
         /// The text.
         text: String,
     },
+    /// Two things by one topic.
+    #[error(
+        "the driver's {first} and {second} are both the topic `{topic}`; each needs one of its own: else one foot would be taken for another, or a command for what was measured"
+    )]
+    SameTopic {
+        /// The key of one.
+        first: String,
+        /// The key of the other.
+        second: String,
+        /// The topic.
+        topic: String,
+    },
     /// A joint in a unit that none of its kind has.
     #[error("{}", units::misfit(joint, *given, *kind))]
     Unit {
@@ -304,7 +317,8 @@ impl DriverDescription {
     /// [`ConfigError`] names the file and the key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let driver: Self = read_yaml(path)?;
-        driver.check_texts().map_err(|error| ConfigError::Parse { path: path.into(), message: error.to_string() })?;
+        let checked = driver.check_texts().and_then(|()| driver.check_topics());
+        checked.map_err(|error| ConfigError::Parse { path: path.into(), message: error.to_string() })?;
         Ok(driver)
     }
 

@@ -24,6 +24,7 @@ pub mod sensor_reader;
 pub mod simulator;
 mod stop;
 mod text;
+mod topic_names;
 pub mod viewer;
 pub mod worker;
 

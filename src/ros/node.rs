@@ -1,7 +1,10 @@
 //! What every node has: a start that fails with a clear message, subscriptions and services, threads, and a clean end.
 
+mod error;
+
 use std::cell::RefCell;
 use std::future::Future;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -20,124 +23,15 @@ use r2r::{
 };
 use tokio::runtime::Runtime;
 
-use super::lifecycle::{Lifecycle, Managed, TransitionError};
-use super::parameters::{Declaration, ParameterError, SharedParameters};
-use super::policy::Unanswered;
+pub use self::error::NodeError;
+use super::lifecycle::{Lifecycle, Managed};
+use super::parameters::{Declaration, SharedParameters};
 use super::stop::Stop;
 use super::text::without_nul;
-use super::{clock, logging, parameter_files, parameter_services, qos};
-use crate::config::ConfigError;
-use crate::evolution::{ExperimentError, RunError};
-use crate::policy::{InterfaceError, MapError, PolicyFileError, RingError, StateFileError};
-use crate::recording::BagError;
-use crate::robot::{DriverError, RobotError};
-use crate::safety::SafetyError;
-use crate::simulation::{DamageError, SettingsError};
+use super::{clock, logging, parameter_files, parameter_services, qos, topic_names};
 
 /// Longest time that spinning waits for messages: bounds how late a stop request is seen.
 const SPIN_TIMEOUT: Duration = Duration::from_millis(50);
-
-/// Why a node could not start or go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// ROS refused something.
-    #[error("ROS: {what}: {source}")]
-    Ros {
-        /// What was tried.
-        what: String,
-        /// ROS's reason.
-        source: r2r::Error,
-    },
-    /// ROS refused the command line or a parameter file.
-    #[error("ROS refuses the command line or a parameter file: {reason}")]
-    CommandLine {
-        /// ROS's reason.
-        reason: String,
-    },
-    /// A parameter is not usable.
-    #[error(transparent)]
-    Parameter(#[from] ParameterError),
-    /// The policy file is not usable.
-    #[error(transparent)]
-    PolicyFile(#[from] PolicyFileError),
-    /// The policy is not consistent.
-    #[error(transparent)]
-    Policy(#[from] MapError),
-    /// The policy drives another robot.
-    #[error(transparent)]
-    Interface(#[from] InterfaceError),
-    /// The robot description is not usable.
-    #[error(transparent)]
-    Robot(#[from] RobotError),
-    /// The simulation's settings are not usable.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The experiment is not usable.
-    #[error(transparent)]
-    Experiment(#[from] ExperimentError),
-    /// The evolution cannot begin or go on.
-    #[error(transparent)]
-    Evolution(#[from] RunError),
-    /// Two evolution nodes.
-    #[error(
-        "another evolution node speaks on evolution/work here; end it, or start this one in another namespace (-r __ns:=/name) or ROS domain"
-    )]
-    Twin,
-    /// A damage does not fit the robot.
-    #[error(transparent)]
-    Damage(#[from] DamageError),
-    /// The viewer's web server cannot start.
-    #[error(transparent)]
-    Viewer(#[from] crate::viewer::ServerError),
-    /// The supervisor's settings are not usable.
-    #[error(transparent)]
-    Safety(#[from] SafetyError),
-    /// The driver's description is malformed.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The driver does not fit the policy.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-    /// The history of weights cannot be kept.
-    #[error("history: {0}")]
-    Ring(#[from] RingError),
-    /// Kept weights are not usable.
-    #[error(transparent)]
-    StateFile(#[from] StateFileError),
-    /// A lifecycle transition is not possible.
-    #[error(transparent)]
-    Transition(#[from] TransitionError),
-    /// The control thread did not do what the transition needs.
-    #[error(transparent)]
-    Unanswered(#[from] Unanswered),
-    /// Parameters contradict each other.
-    #[error("{0}")]
-    Contradiction(String),
-    /// The recording cannot be made.
-    #[error(transparent)]
-    Bag(#[from] BagError),
-    /// The system refused a thread or signal handler.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: String,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A thread of the node panicked.
-    #[error("the thread `{thread}` panicked; the node ends and publishes no more commands")]
-    Panicked {
-        /// Which.
-        thread: String,
-    },
-}
-
-impl NodeError {
-    fn ros(what: impl Into<String>) -> impl FnOnce(r2r::Error) -> Self {
-        move |source| Self::Ros { what: what.into(), source }
-    }
-}
 
 /// A node that is being put together, then spins.
 pub struct Shell {
@@ -161,7 +55,7 @@ struct Managing {
 /// Looks at the node between two spins; what it returns runs on the spin thread.
 type Watch = Box<dyn FnMut(&mut Node) -> Vec<LocalBoxFuture<'static, ()>>>;
 
-/// The life of the node `name`: starts ROS, lets `build` make its parts, spins until SIGINT or SIGTERM.
+/// The life of the node `name`: starts ROS, lets `build` make its parts, spins until SIGINT, SIGTERM or SIGHUP.
 ///
 /// Exit code 0 after a signal, 1 after an error, which is named on the standard error.
 pub fn run_node(name: &str, build: impl FnOnce(&mut Shell) -> Result<(), NodeError>) -> ExitCode {
@@ -173,7 +67,8 @@ pub fn run_node(name: &str, build: impl FnOnce(&mut Shell) -> Result<(), NodeErr
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error}");
+            // The terminal may be gone, where `eprintln!` panics.
+            let _ = writeln!(std::io::stderr(), "{name}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -239,6 +134,14 @@ impl Shell {
         self.node.namespace().map_err(NodeError::ros("cannot ask for the namespace"))
     }
 
+    /// The full name of a topic that the node calls `topic`.
+    ///
+    /// # Errors
+    /// [`NodeError::Ros`] when ROS does not know the node's own name.
+    pub fn topic_name(&self, topic: &str) -> Result<String, NodeError> {
+        Ok(topic_names::resolve(&std::env::args().collect::<Vec<_>>(), &self.full_name()?, topic))
+    }
+
     /// Declares the node's parameters and serves them. `changed` hears of changes at run time, on the spin thread.
     ///
     /// # Errors
@@ -248,7 +151,11 @@ impl Shell {
         declarations: Vec<Declaration>,
         set: impl FnMut(&str, &ParameterValue, bool) + 'static,
     ) -> Result<SharedParameters, NodeError> {
-        parameter_files::check(&std::env::args().collect::<Vec<_>>(), &self.full_name()?)?;
+        let (arguments, node) = (std::env::args().collect::<Vec<_>>(), self.full_name()?);
+        parameter_files::check(&arguments, &node)?;
+        for warning in parameter_files::warnings(&arguments, &node) {
+            tracing::warn!("{warning}");
+        }
         let parameters = SharedParameters::declare(&self.node, declarations)?;
         let ignored = parameters.read().ignored().join(", ");
         if !ignored.is_empty() {
@@ -454,11 +361,23 @@ impl Shell {
         let _ = spawner.spawn_local(task);
     }
 
-    fn start_by_itself(&self) -> Result<(), NodeError> {
+    /// Lets all watches look.
+    fn look(&mut self) {
+        for watch in &mut self.watches {
+            let spawner = self.pool.spawner();
+            watch(&mut self.node).into_iter().for_each(|task| {
+                let _ = spawner.spawn_local(task);
+            });
+        }
+    }
+
+    fn start_by_itself(&mut self) -> Result<(), NodeError> {
         let Some(Managing { lifecycle, autostart: true }) = &self.lifecycle else { return Ok(()) };
-        let mut lifecycle = lifecycle.borrow_mut();
-        lifecycle.change(0, "configure")?;
-        lifecycle.change(0, "activate")
+        let lifecycle = lifecycle.clone();
+        lifecycle.borrow_mut().change(0, "configure")?;
+        // While it read its files it may have heard of others.
+        self.look();
+        lifecycle.borrow_mut().change(0, "activate")
     }
 
     fn spin(mut self) -> Result<(), NodeError> {
@@ -469,12 +388,7 @@ impl Shell {
         while !self.stop.is_requested() {
             self.node.spin_once(SPIN_TIMEOUT);
             self.pool.run_until_stalled();
-            for watch in &mut self.watches {
-                let spawner = self.pool.spawner();
-                watch(&mut self.node).into_iter().for_each(|task| {
-                    let _ = spawner.spawn_local(task);
-                });
-            }
+            self.look();
         }
         if let Some(managing) = &self.lifecycle {
             managing.lifecycle.borrow_mut().shut_down();

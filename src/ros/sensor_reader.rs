@@ -30,6 +30,7 @@ pub struct SensorReader {
     watches: [StampWatch; 3],
     drops_reordered: bool,
     needs_stamps: bool,
+    counts_lag: bool,
     clock_jumps: u64,
     assembler: FrameAssembler,
 }
@@ -43,6 +44,9 @@ pub struct OrderRules {
     pub drops_reordered: bool,
     /// Whether a message without a stamp is refused.
     pub needs_stamps: bool,
+    /// Whether values are older by as much as they arrive later than the quickest, as [`StampWatch::lag`] tells it: where stamps go at the pace of
+    /// the steady clock.
+    pub counts_lag: bool,
 }
 
 impl SensorReader {
@@ -68,10 +72,11 @@ impl SensorReader {
             lacks_velocity: false,
             attitude: Attitude::new(driver, mounting)?,
             imu_frame: ImuFrame::default(),
-            contacts: Contacts::new(driver, joints, feet, order.clock_jump)?,
+            contacts: Contacts::new(driver, joints, feet, order)?,
             watches: std::array::from_fn(|_| StampWatch::new(order.clock_jump)),
             drops_reordered: order.drops_reordered,
             needs_stamps: order.needs_stamps,
+            counts_lag: order.counts_lag,
             clock_jumps: 0,
             assembler: FrameAssembler::new(joints.len(), feet.len()),
         })
@@ -111,6 +116,12 @@ impl SensorReader {
     /// The robot begins to walk: where it faces next may count as yaw 0.
     pub fn start(&mut self) {
         self.attitude.start();
+    }
+
+    /// By how much the values of the message that was taken last are older than its arrival says \[ns\], of the sensor of this place in
+    /// [`SENSORS`](crate::safety::SENSORS). Feet that speak one by one have lags of their own, which are in when their contacts were received.
+    pub fn lag(&self, sensor: usize) -> i64 {
+        self.watches.get(sensor).filter(|_| self.counts_lag).map_or(0, StampWatch::lag)
     }
 
     /// Since when the contacts of all feet are known \[ns, steady clock\], if they are: foot by foot, the one that has been silent for longest
@@ -178,21 +189,22 @@ impl SensorReader {
         // The same names again cost nothing.
         let indices = joints.indices(names, UnknownNames::Ignored, true)?;
         *lacks_velocity = false;
+        // Where nobody needs efforts they may be too few, and then tell of no joint.
+        let effort: &[f64] = if effort.len() == names.len() { effort } else { &[] };
         assembler.joints(stamp, now, |positions, speeds| {
             for (entry, index) in indices.enumerate().filter_map(known) {
                 positions[index] = angles[index].position(position[entry]) as f32;
                 let speed = velocity.get(entry).filter(|speed| (**speed as f32).is_finite());
                 *lacks_velocity |= speed.is_none();
                 speeds[index] = speed.map_or(0.0, |&speed| angles[index].velocity(speed) as f32);
-                if let (Contacts::Effort(efforts), Some(&effort)) =
-                    (&mut *contacts, effort.get(entry).filter(|effort| effort.is_finite()))
-                {
-                    efforts.note(index, effort);
+                if let Contacts::Effort(efforts) = &mut *contacts {
+                    efforts.note(index, effort.get(entry).copied());
                 }
             }
         });
-        if let Contacts::Effort(efforts) = contacts {
-            let touches = efforts.touches();
+        if let Contacts::Effort(efforts) = contacts
+            && let Some(touches) = efforts.touches()
+        {
             assembler.contacts(stamp, now, |contact, force| {
                 contact.copy_from_slice(touches);
                 force.fill(0.0);
@@ -254,19 +266,16 @@ impl SensorReader {
         self.foot(foot, None, now, |_| (touches, 0.0));
     }
 
-    /// Takes the wrench at the foot of this name.
+    /// Takes the wrench at the foot of this name. Axes that are NaN are ones that its sensor does not measure.
     ///
     /// # Errors
     /// [`MessageError`]; nothing is taken then.
     pub fn foot_wrench(&mut self, foot: &str, message: &WrenchStamped, now: i64) -> Result<(), MessageError> {
         let stamp = stamp(&message.header.stamp)?;
         let force = &message.wrench.force;
-        finite("force", &[force.x, force.y, force.z], &[])?;
-        let size = (force.x * force.x + force.y * force.y + force.z * force.z).sqrt();
-        finite("force", &[size], &[])?;
-        if let (Contacts::Feet(feet), Some(foot)) = (&mut self.contacts, self.feet.index(foot))
-            && let Some(watch) = feet.watches.get_mut(foot)
-        {
+        let (Contacts::Feet(feet), Some(index)) = (&mut self.contacts, self.feet.index(foot)) else { return Ok(()) };
+        let size = feet.force(index, [force.x, force.y, force.z])?;
+        if let Some(watch) = feet.watches.get_mut(index) {
             let found = watch.note(stamp, now);
             self.judge_order(found)?;
         }
@@ -308,7 +317,7 @@ mod tests {
 
     pub fn mounted(driver: &str, mounting: ImuMounting) -> SensorReader {
         let driver = serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(driver));
-        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: false };
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: false, counts_lag: true };
         SensorReader::new(&driver.unwrap(), &["hip", "knee"], &["toe"], false, order, mounting).unwrap()
     }
 
@@ -361,7 +370,7 @@ mod tests {
 
     #[test]
     fn messages_without_a_stamp_are_refused_where_stamps_tell_what_belongs_together() {
-        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: true };
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: true, counts_lag: false };
         let (driver, mounting) = (DriverDescription::default(), ImuMounting::default());
         let mut reader = SensorReader::new(&driver, &["hip", "knee"], &["toe"], false, order, mounting).unwrap();
         let mut message = joints(&["hip", "knee"], &[0.0, 0.0]);

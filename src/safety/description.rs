@@ -21,12 +21,12 @@ pub enum Reaction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fallback {
-    /// Keeps the last command: the joints are stiff where they are.
+    /// Keeps the last command: the joints are stiff where they are. One that is moved further away than positioning tolerates takes it along.
     #[default]
     Hold,
     /// Targets follow the measured joints: motors only damp, the robot sinks.
     Damp,
-    /// Goes, within the limits, to the targets of the last step in which every check passed.
+    /// Goes, within the limits, to the targets of the last step in which every check passed; these, too, a joint that is moved away takes along.
     LastSafe,
 }
 
@@ -35,9 +35,10 @@ pub enum Fallback {
 #[serde(default, deny_unknown_fields)]
 pub struct SafetyDescription {
     /// Joint speed on the way to the nominal pose at the start, and at which a joint outside its range is brought in \[rad/s\]; 0: no such phase.
+    /// For joints that shift (see [`Supervisor::with_kinds`](super::Supervisor::with_kinds)) a tenth of the number holds, in m/s.
     pub positioning_speed: f32,
-    /// How far commands may be ahead of the measured joints on that way, and at its end, and how far outside its range a joint may lie at the
-    /// start \[rad\]; 0: any distance.
+    /// How far commands may be ahead of the measured joints on that way, at its end, and in a fallback or stop, and how far outside its range a
+    /// joint may lie at the start \[rad\]; 0: any distance. For joints that shift a tenth of the number holds, in m.
     pub positioning_tolerance: f32,
     /// Time over which the policy's targets fade in \[s\]; 0: at once.
     pub fade_in: f32,
@@ -53,6 +54,9 @@ pub struct SafetyDescription {
     pub tilt_limit: f32,
     /// Age from which on sensor values are stale \[s\]; 0: one and a half control periods.
     pub sensor_timeout: f32,
+    /// Whether sensor values are older by as much as their messages arrive later than the quickest, as
+    /// [`StampWatch::lag`](super::StampWatch::lag) tells it: for drivers whose clock is set right, and by no more than 0.5 ms in a second.
+    pub counts_lag: bool,
     /// Smallest jump of message stamps, against the steady clock or back, that counts as one of a clock \[s\].
     pub clock_jump: f32,
     /// Control steps in a row that must be late before they count as an overrun.
@@ -63,7 +67,7 @@ pub struct SafetyDescription {
     pub fallback: Fallback,
     /// How long all must be well before the robot walks again \[s\].
     pub recovery_time: f32,
-    /// How long a fallback may last before the robot stays stopped until it is released \[s\].
+    /// How long a fallback may last, and a joint come no nearer to the nominal pose, before the robot stays stopped until it is released \[s\].
     pub fallback_timeout: f32,
     /// What follows when a check fails.
     pub reactions: Reactions,
@@ -84,6 +88,7 @@ impl Default for SafetyDescription {
             // 60 degrees: beyond any slope that a legged robot walks on, well before its back.
             tilt_limit: std::f32::consts::FRAC_PI_3,
             sensor_timeout: 0.0,
+            counts_lag: true,
             clock_jump: 1.0,
             overruns: 3,
             weight_limit: 100.0,
@@ -136,7 +141,8 @@ impl Default for Reactions {
 }
 
 impl Reactions {
-    /// The reaction to `kind`; an emergency stop always stops, and a joint that does not follow is only waited for.
+    /// The reaction to `kind`; an emergency stop always stops, and a joint that does not follow is waited for at first, as long as a fallback may
+    /// last.
     pub fn to(&self, kind: FaultKind) -> Reaction {
         match kind {
             FaultKind::Position => self.position,

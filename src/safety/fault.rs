@@ -1,5 +1,7 @@
 //! What a check found.
 
+use crate::robot::JointKind;
+
 /// Which check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
@@ -105,27 +107,39 @@ pub struct Fault {
     pub value: f32,
     /// What is allowed.
     pub limit: f32,
+    /// How its joint moves, which says the unit of what is about a joint: rad or m.
+    pub motion: JointKind,
 }
 
 impl Fault {
     /// A finding about the whole.
     pub(super) fn whole(kind: FaultKind, value: f32, limit: f32) -> Self {
-        Self { kind, subject: Subject::Whole, value, limit }
+        Self::about(kind, Subject::Whole, value, limit)
+    }
+
+    /// A finding whose unit no joint says.
+    pub(super) fn about(kind: FaultKind, subject: Subject, value: f32, limit: f32) -> Self {
+        Self { kind, subject, value, limit, motion: JointKind::Revolute }
     }
 
     /// In words, with the name of the joint from `joints`.
     pub fn describe<'a>(&self, joints: impl IntoIterator<Item = &'a str>) -> String {
-        let Self { kind, subject, value, limit } = *self;
+        let Self { kind, subject, value, limit, motion } = *self;
+        let unit = motion.unit();
+        let angle = match motion {
+            JointKind::Revolute => "angle",
+            JointKind::Prismatic => "position",
+        };
         let of = match subject {
             Subject::Whole => String::new(),
             Subject::Joint(index) => format!(" of `{}`", joints.into_iter().nth(index).unwrap_or("?")),
             Subject::Sensor(index) => format!(" of {}", super::SENSORS.get(index).copied().unwrap_or("a sensor")),
         };
         match kind {
-            FaultKind::Position => format!("target{of} {value:.4} rad is beyond {limit:.4} rad"),
-            FaultKind::Velocity => format!("target{of} needs {value:.3} rad/s; {limit:.3} rad/s are allowed"),
-            FaultKind::Acceleration => format!("target{of} needs {value:.1} rad/s²; {limit:.1} rad/s² are allowed"),
-            FaultKind::Step => format!("target{of} is {value:.4} rad from the one before; {limit:.4} rad are allowed"),
+            FaultKind::Position => format!("target{of} {value:.4} {unit} is beyond {limit:.4} {unit}"),
+            FaultKind::Velocity => format!("target{of} needs {value:.3} {unit}/s; {limit:.3} {unit}/s are allowed"),
+            FaultKind::Acceleration => format!("target{of} needs {value:.1} {unit}/s²; {limit:.1} {unit}/s² are allowed"),
+            FaultKind::Step => format!("target{of} is {value:.4} {unit} from the one before; {limit:.4} {unit} are allowed"),
             FaultKind::Tilt => format!("the base leans {value:.3} rad; {limit:.3} rad are allowed"),
             FaultKind::Stale if value.is_finite() => format!("no new values{of} for {value:.3} s; {limit:.3} s are allowed"),
             FaultKind::Stale => format!("no values{of} yet"),
@@ -137,10 +151,10 @@ impl Fault {
             FaultKind::ClockJump => "the clock of the sensors' stamps jumped".to_owned(),
             FaultKind::EmergencyStop => "emergency stop".to_owned(),
             FaultKind::NotFollowing => format!(
-                "the angle{of} is {value:.3} rad from the nominal pose and does not follow; {limit:.3} rad are allowed: do the motors have power?"
+                "the {angle}{of} is {value:.3} {unit} from the nominal pose and does not follow; {limit:.3} {unit} are allowed: do the motors have power, is something in its way?"
             ),
             FaultKind::OutOfRange => format!(
-                "the angle{of} is {value:.3} rad, too far beyond the end of its range, {limit:.3} rad, to begin: move the joint, or mend its sign, offset or unit in the driver's description"
+                "the {angle}{of} is {value:.3} {unit}, too far beyond the end of its range, {limit:.3} {unit}, to begin: move the joint, or mend its sign, offset or unit in the driver's description"
             ),
         }
     }
@@ -157,9 +171,21 @@ mod tests {
 
     #[test]
     fn faults_name_the_joint() {
-        let fault = Fault { kind: FaultKind::Velocity, subject: Subject::Joint(1), value: 3.0, limit: 1.0 };
+        let fault = Fault::about(FaultKind::Velocity, Subject::Joint(1), 3.0, 1.0);
         assert_eq!(fault.describe(["hip", "knee"]), "target of `knee` needs 3.000 rad/s; 1.000 rad/s are allowed");
-        let never = Fault { kind: FaultKind::Stale, subject: Subject::Sensor(1), value: f32::INFINITY, limit: 0.03 };
+        let never = Fault::about(FaultKind::Stale, Subject::Sensor(1), f32::INFINITY, 0.03);
         assert_eq!(never.describe([]), "no values of imu yet");
+    }
+
+    #[test]
+    fn a_joint_that_shifts_has_its_faults_in_metres() {
+        let words = |kind| {
+            let fault = Fault { motion: JointKind::Prismatic, ..Fault::about(kind, Subject::Joint(0), 3.0, 1.0) };
+            fault.describe(["spine"])
+        };
+        assert_eq!(words(FaultKind::Velocity), "target of `spine` needs 3.000 m/s; 1.000 m/s are allowed");
+        assert!(words(FaultKind::NotFollowing).starts_with("the position of `spine` is 3.000 m from the nominal pose"));
+        let joints = [FaultKind::Position, FaultKind::Acceleration, FaultKind::Step, FaultKind::OutOfRange];
+        assert!(joints.into_iter().all(|kind| !words(kind).contains("rad")));
     }
 }

@@ -2,10 +2,16 @@
 
 use super::{Fault, FaultKind, Reaction, SafetyDescription, SafetyError, Subject};
 use crate::policy::RobotInterface;
+use crate::robot::JointKind;
+
+/// What 1 rad of positioning is for a joint that shifts \[m\]: so far the end of a leg of this length moves when it turns by that.
+const METRES_PER_RADIAN: f32 = 0.1;
 
 /// How one joint may be commanded. `None`: as it likes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct JointLimits {
+    /// How it moves; where it shifts, read m for rad.
+    pub kind: JointKind,
     /// Smallest and largest angle \[rad\].
     pub range: Option<(f32, f32)>,
     /// Largest speed \[rad/s\].
@@ -14,6 +20,24 @@ pub struct JointLimits {
     pub acceleration: Option<f32>,
     /// Largest change in one control step \[rad\].
     pub step: Option<f32>,
+}
+
+impl JointLimits {
+    /// What `turn` \[rad\] or \[rad/s\], a number of positioning, is for this joint: where it shifts, a tenth of it, in metres.
+    pub(super) fn share(&self, turn: f32) -> f32 {
+        match self.kind {
+            JointKind::Revolute => turn,
+            JointKind::Prismatic => METRES_PER_RADIAN * turn,
+        }
+    }
+
+    /// The smallest and largest command that is near this joint, which was measured at `position`: within `tolerance` \[rad\], as for
+    /// [`Self::share`]. `None` where any is (0), and where the value is none that the joint can have: further than that outside its range.
+    pub(super) fn near(&self, position: f32, tolerance: f32) -> Option<(f32, f32)> {
+        let reach = self.share(tolerance);
+        let is_possible = self.range.is_none_or(|(lower, upper)| (lower - reach..=upper + reach).contains(&position));
+        (reach > 0.0 && position.is_finite() && is_possible).then_some((position - reach, position + reach))
+    }
 }
 
 /// Limits of all joints, per control step, and how the command moves.
@@ -51,6 +75,7 @@ impl Limiter {
             let own = velocities.and_then(|velocities| velocities.get(index)).copied().unwrap_or(0.0);
             let velocity = [own, description.velocity_limit].into_iter().filter(|&limit| limit > 0.0).reduce(f32::min);
             Ok(JointLimits {
+                kind: JointKind::Revolute,
                 range: (on.position != Reaction::Off).then_some((lower, upper)),
                 velocity: unless_off(on.velocity, velocity.unwrap_or(0.0)),
                 acceleration: unless_off(on.acceleration, description.acceleration_limit),
@@ -61,13 +86,19 @@ impl Limiter {
         Ok(Self { motion: vec![0.0; joints.len()], joints, period: f64::from(period) })
     }
 
+    /// The same for joints of these `kinds`, in joint order; unless told otherwise, all turn.
+    pub(super) fn with_kinds(mut self, kinds: &[JointKind]) -> Self {
+        self.joints.iter_mut().zip(kinds).for_each(|(joint, kind)| joint.kind = *kind);
+        self
+    }
+
     /// The limits, in joint order.
     pub fn joints(&self) -> &[JointLimits] {
         &self.joints
     }
 
     /// Begins anew: the command stands still at `position`, also where that is outside of a joint's range; [`Self::approach`] brings it in. A
-    /// joint that nothing makes slow, neither `speed` \[rad/s\] nor a limit of its own, begins at the end of its range: it would leap there next.
+    /// joint that nothing makes slow, neither the phase's `speed` nor a limit of its own, begins at the end of its range: it would leap there next.
     pub(super) fn begin(&mut self, position: &[f32], speed: Option<f32>, command: &mut [f32]) {
         self.motion.fill(0.0);
         for ((joint, position), command) in self.joints.iter().zip(position).zip(command) {
@@ -77,14 +108,15 @@ impl Limiter {
         }
     }
 
-    /// The first joint that at `position` lies more than `tolerance` \[rad\] outside its range; 0: any distance will do. From further away the
-    /// way in is no correction: a joint without an end that was turned once too often would unwind.
+    /// The first joint that at `position` lies more than `tolerance` \[rad\], as for [`JointLimits::share`], outside its range; 0: any distance
+    /// will do. From further away the way in is no correction: a joint without an end that was turned once too often would unwind.
     pub(super) fn out_of_range(&self, position: &[f32], tolerance: f32) -> Option<Fault> {
         self.joints.iter().zip(position).enumerate().filter(|_| tolerance > 0.0).find_map(|(index, (joint, &value))| {
             let (lower, upper) = joint.range?;
             let limit = value.clamp(lower, upper);
-            let is_far = (value - limit).abs() > tolerance;
-            is_far.then_some(Fault { kind: FaultKind::OutOfRange, subject: Subject::Joint(index), value, limit })
+            let is_far = (value - limit).abs() > joint.share(tolerance);
+            let subject = Subject::Joint(index);
+            is_far.then_some(Fault { kind: FaultKind::OutOfRange, subject, value, limit, motion: joint.kind })
         })
     }
 
@@ -99,9 +131,9 @@ impl Limiter {
         !self.joints.iter().zip(command).all(|(joint, command)| inside(joint.range, command))
     }
 
-    /// Moves `command` towards `goal` as far as the limits allow; `speed` \[rad/s\] limits it further. Each limit that a goal was beyond
-    /// goes to `found`. Goals must be finite; one that the limits allow is taken bit by bit. A command within its joint's range stays there;
-    /// one outside comes in, or, where it `may_stay`, stays if its goal is outside too; it goes never further out.
+    /// Moves `command` towards `goal` as far as the limits allow; `speed` \[rad/s\], as for [`JointLimits::share`], limits it further. Each
+    /// limit that a goal was beyond goes to `found`. Goals must be finite; one that the limits allow is taken bit by bit. A command within its
+    /// joint's range stays there; one outside comes in, or, where it `may_stay`, stays if its goal is outside too; it goes never further out.
     pub(super) fn approach(
         &mut self,
         goal: &[f32],
@@ -111,12 +143,11 @@ impl Limiter {
         mut found: impl FnMut(Fault),
     ) {
         let period = self.period;
-        let speed = speed.map_or(f64::INFINITY, |speed| f64::from(speed) * period);
         let joints = self.joints.iter().zip(&mut self.motion).zip(goal.iter().zip(command)).enumerate();
         for (index, ((joint, motion), (&goal, command))) in joints {
             let mut exceeded = |kind, value: f64, limit: f64| {
                 let subject = Subject::Joint(index);
-                found(Fault { kind, subject, value: value as f32, limit: limit as f32 });
+                found(Fault { kind, subject, value: value as f32, limit: limit as f32, motion: joint.kind });
             };
             let mut target = goal;
             if let Some((lower, upper)) = joint.range {
@@ -126,7 +157,7 @@ impl Limiter {
                 }
             }
             let wanted = f64::from(target) - f64::from(*command);
-            let mut largest = speed;
+            let mut largest = speed.map_or(f64::INFINITY, |speed| f64::from(joint.share(speed)) * period);
             if let Some(step) = joint.step.map(f64::from) {
                 largest = largest.min(step);
                 if wanted.abs() > step {

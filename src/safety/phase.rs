@@ -18,6 +18,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether the robot is held because of something.
+    pub(super) fn is_held(self) -> bool {
+        matches!(self, Self::Fallback | Self::Stopped)
+    }
+
     /// The word that messages and logs use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -24,8 +24,7 @@ impl<'a> Proposal<'a> {
                     return Some(Fault::whole(FaultKind::NotFinite, targets.len() as f32, joints as f32));
                 }
                 if let Some(index) = targets.iter().position(|target| !target.is_finite()) {
-                    let subject = Subject::Joint(index);
-                    return Some(Fault { kind: FaultKind::NotFinite, subject, value: targets[index], limit: f32::MAX });
+                    return Some(Fault::about(FaultKind::NotFinite, Subject::Joint(index), targets[index], f32::MAX));
                 }
                 // Written so that NaN is too large.
                 let is_small = largest_weight <= weight_limit;

@@ -41,7 +41,12 @@ impl Sensors<'_> {
         let silent = |(age, needed): (&Option<i64>, bool)| needed && age.is_none_or(|age| age > timeout);
         let index = self.ages.iter().zip(needed).position(silent)?;
         let value = self.ages[index].map_or(f32::INFINITY, |age| age as f32 * 1e-9);
-        Some(Fault { kind: FaultKind::Stale, subject: Subject::Sensor(index), value, limit: timeout as f32 * 1e-9 })
+        Some(Fault::about(FaultKind::Stale, Subject::Sensor(index), value, timeout as f32 * 1e-9))
+    }
+
+    /// Whether the joints' values are no older than `timeout` \[ns\].
+    pub(super) fn has_joints(&self, timeout: i64) -> bool {
+        self.ages[0].is_some_and(|age| age <= timeout)
     }
 
     /// A value that is not finite.
@@ -57,7 +62,7 @@ impl Sensors<'_> {
         } else {
             return None;
         };
-        Some(Fault { kind, subject, value: f32::NAN, limit: f32::MAX })
+        Some(Fault::about(kind, subject, f32::NAN, f32::MAX))
     }
 
     /// A base that leans more than `limit` \[rad\]; an orientation that is no rotation counts as one.

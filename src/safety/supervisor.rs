@@ -1,15 +1,16 @@
 //! The supervisor: when the robot may walk, and what it is commanded.
 
+mod following;
+
 use super::{
-    Fallback, Fault, FaultKind, Limiter, MessageFaults, Phase, Proposal, Reaction, SENSORS, SafetyDescription, SafetyError,
-    Sensors, Subject,
+    Fault, FaultKind, Limiter, MessageFaults, Phase, Proposal, Reaction, SENSORS, SafetyDescription, SafetyError, Sensors,
 };
 use crate::policy::RobotInterface;
+use crate::robot::JointKind;
+use following::Way;
 
 /// Stale after so many control periods, unless the settings say otherwise: one message may be late, two are missing.
 const STALE_PERIODS: f64 = 1.5;
-/// Distance from the nominal pose at which positioning is done \[rad\].
-const POSITIONED: f32 = 1e-4;
 
 /// Watches a robot and has the last word on its commands.
 ///
@@ -39,11 +40,13 @@ pub struct Supervisor {
     command: Vec<f32>,
     /// The last command of a step in which every check passed, on the way to the nominal pose or of the policy.
     safe: Vec<f32>,
-    /// The command at the beginning of the phase.
+    /// The command at the beginning of the phase. While the robot is held, a joint that is moved away takes it along.
     held: Vec<f32>,
     goal: Vec<f32>,
-    /// The phase that a fallback or stop came from. A fallback goes back to it.
+    /// The phase that a fallback or stop came from. A fallback goes back to it, or to positioning once a joint took its command along.
     resume: Phase,
+    /// What is left of each joint's way to the nominal pose.
+    ways: Vec<Way>,
     well_since: Option<i64>,
     late_steps: u32,
     seen: MessageFaults,
@@ -86,6 +89,7 @@ impl Supervisor {
             safe: nominal.clone(),
             held: nominal.clone(),
             goal: nominal.clone(),
+            ways: vec![Way::new(0); nominal.len()],
             nominal,
             resume: Phase::Positioning,
             well_since: None,
@@ -100,6 +104,12 @@ impl Supervisor {
     /// The same for a robot that can do without the sensors that are not `needed`, in the order of [`SENSORS`]: their silence is no finding.
     pub fn with_needed(self, needed: [bool; SENSORS.len()]) -> Self {
         Self { needed, ..self }
+    }
+
+    /// The same for joints of these `kinds`, in joint order; unless told otherwise, all are taken for ones that turn. Of a joint that shifts, its
+    /// messages speak in metres, and a tenth of each number of positioning holds, in m and m/s.
+    pub fn with_kinds(self, kinds: &[JointKind]) -> Self {
+        Self { limiter: self.limiter.with_kinds(kinds), ..self }
     }
 
     /// Which sensors, as [`SENSORS`], the robot cannot do without; all of them, unless it was told otherwise.
@@ -230,9 +240,10 @@ impl Supervisor {
                     let well_since = *self.well_since.get_or_insert(now);
                     if seconds(now - well_since) >= self.description.recovery_time {
                         self.fault = None;
-                        match self.resume {
-                            Phase::Positioning => self.enter(Phase::Positioning, now),
-                            _ => self.enter_fade_in(now),
+                        if self.resume == Phase::Positioning || self.has_strayed(sensors) {
+                            self.enter(Phase::Positioning, now);
+                        } else {
+                            self.enter_fade_in(now);
                         }
                     }
                 }
@@ -264,8 +275,8 @@ impl Supervisor {
             self.goal.copy_from_slice(&self.command);
         }
         let is_walking = !is_returning && self.set_goal(now, sensors, &proposal);
-        let (is_positioning, speed) = (self.phase == Phase::Positioning, self.speed_limit());
-        let is_held = matches!(self.phase, Phase::Fallback | Phase::Stopped);
+        let (is_positioning, speed) = (self.phase == Phase::Positioning, self.speed_limit(sensors));
+        let is_held = self.phase.is_held();
         let (mut worst, mut counted) = (None, [0u64; FaultKind::ALL.len()]);
         let on = &self.description.reactions;
         let note = |fault: Fault| {
@@ -298,7 +309,7 @@ impl Supervisor {
         }
         if is_positioning {
             self.safe.copy_from_slice(&self.command);
-            self.arrive(now, &sensors.state.joint_position);
+            self.arrive(now, sensors);
         }
         Some(&self.command)
     }
@@ -319,6 +330,8 @@ impl Supervisor {
             own.iter_mut().zip(other).for_each(|(own, other)| *own = *other);
         }
         self.limiter.continue_from(&other.limiter);
+        // Its nominal pose may be another one.
+        self.ways.fill(Way::new(now));
         self.fade_in(now);
     }
 
@@ -383,27 +396,8 @@ impl Supervisor {
             }
             // A step without targets keeps the command.
             (Phase::Active | Phase::FadeIn, None) => {}
-            (Phase::Positioning, _) => {
-                self.goal.copy_from_slice(&self.nominal);
-                let tolerance = self.description.positioning_tolerance;
-                for (goal, &position) in self.goal.iter_mut().zip(&sensors.state.joint_position) {
-                    // A motor whose power comes back must not find its command far away.
-                    if tolerance > 0.0 && position.is_finite() {
-                        *goal = goal.clamp(position - tolerance, position + tolerance);
-                    }
-                }
-            }
-            (Phase::Fallback | Phase::Stopped, _) => match self.description.fallback {
-                Fallback::Hold => self.goal.copy_from_slice(&self.held),
-                Fallback::LastSafe => self.goal.copy_from_slice(&self.safe),
-                Fallback::Damp => {
-                    for (goal, position) in self.goal.iter_mut().zip(&sensors.state.joint_position) {
-                        if position.is_finite() {
-                            *goal = *position;
-                        }
-                    }
-                }
-            },
+            (Phase::Positioning, _) => self.go_to_nominal(sensors),
+            (Phase::Fallback | Phase::Stopped, _) => self.hold(sensors),
             (Phase::Passive, _) => {}
         }
         false
@@ -432,37 +426,6 @@ impl Supervisor {
         self.enter(if self.description.fade_in > 0.0 { Phase::FadeIn } else { Phase::Active }, now);
     }
 
-    /// Ends positioning once commands and joints are at the nominal pose; until then, tells which joint stays behind.
-    fn arrive(&mut self, now: i64, position: &[f32]) {
-        self.fault = self.not_following(position);
-        if let Some(fault) = self.fault {
-            return self.note(fault);
-        }
-        let far = |(command, nominal): (&f32, &f32)| (command - nominal).abs() > POSITIONED;
-        if !self.command.iter().zip(&self.nominal).any(far) {
-            self.enter_fade_in(now);
-        }
-    }
-
-    /// The joint that the command is as far ahead of as it may be, but not yet at the nominal pose.
-    fn not_following(&self, position: &[f32]) -> Option<Fault> {
-        let limit = Some(self.description.positioning_tolerance).filter(|tolerance| *tolerance > 0.0)?;
-        let mut joints = position.iter().zip(&self.command).zip(&self.nominal).enumerate();
-        joints.find_map(|(index, ((position, command), nominal))| {
-            let (ahead, value) = ((position - command).abs(), (position - nominal).abs());
-            // Written so that NaN is far.
-            let is_well = value <= limit || ahead < limit - POSITIONED;
-            (!is_well).then_some(Fault { kind: FaultKind::NotFollowing, subject: Subject::Joint(index), value, limit })
-        })
-    }
-
-    /// What bounds the joints' speed beside their own limits \[rad/s\]: until a robot has reached its nominal pose, also while it is held.
-    fn speed_limit(&self) -> Option<f32> {
-        let is_held = matches!(self.phase, Phase::Fallback | Phase::Stopped);
-        let phase = if is_held { self.resume } else { self.phase };
-        (phase == Phase::Positioning).then_some(self.description.positioning_speed)
-    }
-
     fn fall_back(&mut self, now: i64, fault: Fault) {
         self.well_since = None;
         self.interrupt(if fault.kind.is_recoverable() { Phase::Fallback } else { Phase::Stopped }, fault, now);
@@ -471,15 +434,19 @@ impl Supervisor {
     /// Goes over to `phase`, a fallback or stop, because of `fault`.
     fn interrupt(&mut self, phase: Phase, fault: Fault, now: i64) {
         self.fault = Some(fault);
-        if !matches!(self.phase, Phase::Fallback | Phase::Stopped) {
+        if !self.phase.is_held() {
             self.resume = self.phase;
         }
         self.enter(phase, now);
     }
 
     fn enter(&mut self, phase: Phase, now: i64) {
+        // A robot that is held already, and now for another reason, stays in the same pose.
+        if !(self.phase.is_held() && phase.is_held()) {
+            self.held.copy_from_slice(&self.command);
+        }
         (self.phase, self.since) = (phase, now);
-        self.held.copy_from_slice(&self.command);
+        self.ways.fill(Way::new(now));
     }
 
     fn note(&mut self, fault: Fault) {

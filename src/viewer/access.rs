@@ -155,6 +155,15 @@ mod tests {
     }
 
     #[test]
+    fn a_page_from_a_development_server_gets_in_when_that_passes_its_host_on() {
+        let access = access("127.0.0.1:8080", "").unwrap();
+        // `npm run dev` serves the page on port 5173 and hands the WebSocket on to port 8080.
+        let origin = Some("http://localhost:5173");
+        assert_eq!(access.check(Some("localhost:5173"), origin, None), Ok(()));
+        assert_eq!(access.check(Some("127.0.0.1:8080"), origin, None), Err(Refusal::Origin));
+    }
+
+    #[test]
     fn a_token_replaces_the_check_of_the_name_but_not_that_of_the_origin() {
         let access = access("0.0.0.0:8080", TOKEN).unwrap();
         assert_eq!(access.check(Some("robot.lan:8080"), None, Some(TOKEN)), Ok(()));

@@ -20,10 +20,10 @@
 //! | 2 reference | u8 kind, u8 components, 6 bytes of 0, u64 synapses, u64 points, then f32: mean \[synapses\], basis \[components, synapses\], points \[points, components\] |
 //!
 //! From the browser, JSON text only: `{"type": "call", "id": 7, "service": "policy/set_gate", "request": {"gate": 0.5}}`. Fields that are
-//! left out have their defaults; unknown ones are refused. A text that is none of these, a binary frame, or a message of
-//! more than 64 KiB closes the connection with a reason. Of one browser at most 16 calls wait for their answers, emergency stops not
-//! counted; what comes beyond is answered with an error at once. A browser too many is let in only to hear so: its connection is closed
-//! with code 1013 and the reason.
+//! left out have their defaults; unknown ones are refused, save those of an emergency stop. A text that is none of these, a binary frame, or
+//! a message of more than 64 KiB closes the connection with a reason. Of one browser at most 16 calls wait for their answers, emergency stops
+//! and releases not counted; what comes beyond is answered with an error at once. A browser too many is let in only to hear so: its
+//! connection is closed with code 1013 and the reason.
 
 use std::collections::BTreeMap;
 

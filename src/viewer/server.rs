@@ -102,12 +102,12 @@ impl Server {
         self.address
     }
 
-    /// What to open in a browser on this machine, with the token if there is one.
+    /// What to open in a browser, with the token if there is one. Where it listens on all addresses, this machine's name stands for them:
+    /// a browser elsewhere needs one that leads here.
     pub fn url(&self) -> String {
-        let ip = self.address.ip();
-        let host = match ip.is_unspecified() {
-            true => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), self.address.port()),
-            false => self.address,
+        let host = match self.address.ip().is_unspecified() {
+            true => host_of_all(self.address.port(), &rustix::system::uname().nodename().to_string_lossy()),
+            false => self.address.to_string(),
         };
         let token = self.access.token().map(|token| format!("?token={token}")).unwrap_or_default();
         format!("http://{host}/{token}")
@@ -126,6 +126,13 @@ impl Server {
             .with_state(shared);
         listener::serve(self.listener, router, self.limits.connections).await;
     }
+}
+
+/// Host and port of a server that listens on all addresses of the machine `name`; loopback where no address can have that name.
+fn host_of_all(port: u16, name: &str) -> String {
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    format!("{}:{port}", if is_name { name } else { "127.0.0.1" })
 }
 
 #[derive(Deserialize)]
@@ -202,5 +209,34 @@ async fn watch(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> 
             drop(place);
         }),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, FULL).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_named_as_its_machine_where_that_has_a_name() {
+        assert_eq!(host_of_all(8080, "robot"), "robot:8080");
+        assert_eq!(host_of_all(80, "spot-2.lan"), "spot-2.lan:80");
+        for name in ["", "(none)", "-robot", "ro bot", "robot/x"] {
+            assert_eq!(host_of_all(8080, name), "127.0.0.1:8080", "{name}");
+        }
+    }
+
+    /// The port of a server at `address`, and what it says is to be opened.
+    async fn opened(address: &str, token: &str) -> (u16, String) {
+        let (board, _calls) = Board::new();
+        let server = Server::bind(address.parse().unwrap(), token, board, Limits::default()).await.unwrap();
+        (server.address().port(), server.url())
+    }
+
+    #[tokio::test]
+    async fn what_to_open_has_the_port_and_the_token_and_never_the_address_that_means_all() {
+        let (port, url) = opened("127.0.0.1:0", "").await;
+        assert_eq!(url, format!("http://127.0.0.1:{port}/"));
+        let (port, url) = opened("0.0.0.0:0", "0123456789abcdef").await;
+        assert!(url.ends_with(&format!(":{port}/?token=0123456789abcdef")) && !url.contains("0.0.0.0"), "{url}");
     }
 }

@@ -9,15 +9,18 @@ static DEFINITIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/srv");
 
 /// The service that stops the robot.
 pub(super) const EMERGENCY_STOP: &str = "policy/emergency_stop";
+/// The service that ends a stop.
+pub(super) const RELEASE: &str = "policy/release";
 
 /// Every service that the page knows: its relative name and its type. Nothing else can be called through the viewer.
-const SERVICES: [(&str, &str); 12] = [
+const SERVICES: [(&str, &str); 13] = [
     ("policy/set_gate", "hebbian_locomotion/srv/SetGate"),
     ("policy/reset_weights", "hebbian_locomotion/srv/ResetWeights"),
     ("policy/roll_back", "hebbian_locomotion/srv/RollBack"),
     ("policy/save_weights", "hebbian_locomotion/srv/SaveWeights"),
     ("policy/restore_weights", "hebbian_locomotion/srv/RestoreWeights"),
-    (EMERGENCY_STOP, "std_srvs/srv/SetBool"),
+    (EMERGENCY_STOP, "std_srvs/srv/Trigger"),
+    (RELEASE, "std_srvs/srv/Trigger"),
     ("simulator/reset", "hebbian_locomotion/srv/Reset"),
     ("simulator/pause", "std_srvs/srv/SetBool"),
     ("simulator/step", "hebbian_locomotion/srv/Step"),
@@ -90,6 +93,7 @@ fn request_fields(kind: &str) -> Option<Map<String, Value>> {
     let field = |name: &str, kind: &str| (name.to_owned(), Value::from(kind));
     match kind {
         "std_srvs/srv/SetBool" => Some(Map::from_iter([field("data", "bool")])),
+        "std_srvs/srv/Trigger" => Some(Map::new()),
         _ => {
             let name = kind.strip_prefix("hebbian_locomotion/srv/")?;
             let definition = DEFINITIONS.get_file(format!("{name}.srv"))?.contents_utf8()?;
@@ -110,7 +114,7 @@ fn request_fields(kind: &str) -> Option<Map<String, Value>> {
 }
 
 /// Checks that `request` names only fields that the service has, with values that a ROS message can hold. What is of another type the
-/// conversion to a ROS message refuses.
+/// conversion to a ROS message refuses. A stop is refused for no field.
 ///
 /// # Errors
 /// [`RequestError`] says what is wrong with the first that is.
@@ -123,7 +127,12 @@ pub fn check_request(service: &ServiceEntry, request: &Value) -> Result<(), Requ
     for (field, value) in fields {
         let (service_name, field_name) = (|| service.name.clone(), || field.clone());
         let Some(kind) = service.request.get(field) else {
+            // A page of an older viewer, in which the service had a field, may still be open. The conversion leaves it out.
+            if service.name == EMERGENCY_STOP {
+                continue;
+            }
             let known = service.request.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "none".to_owned() } else { known };
             return Err(RequestError::UnknownField { service: service_name(), field: field_name(), known });
         };
         if let (Some(expected), Value::Array(values)) = (fixed_length(kind), value)
@@ -167,6 +176,7 @@ mod tests {
         let set_gate = service("policy/set_gate");
         assert_eq!(Value::Object(set_gate.request), json!({"gate": "float32", "layer_gates": "float32[]"}));
         assert_eq!(Value::Object(service("simulator/pause").request), json!({"data": "bool"}));
+        assert!([EMERGENCY_STOP, RELEASE].iter().all(|name| service(name).request.is_empty()));
         assert_eq!(service("simulator/reset").request.len(), 7);
     }
 
@@ -178,6 +188,16 @@ mod tests {
         let error = check_request(&set_gate, &json!({"gaet": 1.0})).unwrap_err().to_string();
         assert_eq!(error, "the service policy/set_gate has no field `gaet`; it has: gate, layer_gates");
         assert_eq!(check_request(&set_gate, &json!([1.0])), Err(RequestError::NotAnObject));
+    }
+
+    #[test]
+    fn a_stop_is_refused_for_no_field_as_a_release_is() {
+        for request in [Value::Null, json!({}), json!({"data": true})] {
+            assert_eq!(check_request(&service(EMERGENCY_STOP), &request), Ok(()), "{request}");
+        }
+        assert_eq!(check_request(&service(RELEASE), &json!({})), Ok(()));
+        let error = check_request(&service(RELEASE), &json!({"data": true})).unwrap_err().to_string();
+        assert_eq!(error, "the service policy/release has no field `data`; it has: none");
     }
 
     #[test]

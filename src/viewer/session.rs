@@ -10,15 +10,15 @@ use tokio::time::timeout;
 
 use super::board::{Board, Call, Watcher};
 use super::protocol::{Answer, Request};
-use super::services::EMERGENCY_STOP;
+use super::services::{EMERGENCY_STOP, RELEASE};
 
 /// A browser that takes nothing for this long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a service.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Calls of one browser that can wait for their answers, emergency stops not counted.
+/// Calls of one browser that can wait for their answers, emergency stops and releases not counted.
 const CALLS: usize = 16;
-/// Answers to emergency stops and to refused calls that can wait for a browser: more than it may cause until it counts as gone.
+/// Answers to emergency stops, releases and refused calls that can wait for a browser: more than it may cause until it counts as gone.
 const URGENT: usize = 1024;
 /// Longest wait until a browser that is refused has read why.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ struct Reason {
 struct Answers {
     /// To calls that wait for a service.
     calls: mpsc::Sender<Answer>,
-    /// To emergency stops, and to calls that are refused at once.
+    /// To emergency stops and releases, and to calls that are refused at once.
     urgent: mpsc::Sender<Answer>,
 }
 
@@ -152,11 +152,11 @@ async fn receive(mut stream: SplitStream<WebSocket>, board: &Board, answers: Ans
     }
 }
 
-/// Hands a call on, and its answer back when it comes; never waits. Of calls beyond those that may wait only an emergency stop is handed on.
-/// `Err`: the browser takes no answers.
+/// Hands a call on, and its answer back when it comes; never waits. Of calls beyond those that may wait only an emergency stop and a release
+/// are handed on. `Err`: the browser takes no answers.
 fn call(board: &Board, answers: &Answers, id: u32, service: String, request: serde_json::Value) -> Result<(), Reason> {
     let is_stop = service == EMERGENCY_STOP;
-    let places = if is_stop { &answers.urgent } else { &answers.calls };
+    let places = if is_stop || service == RELEASE { &answers.urgent } else { &answers.calls };
     // The place for the answer is taken first: who does not fetch answers gets none, but stops the robot all the same.
     let place = places.clone().try_reserve_owned().ok();
     if place.is_none() && !is_stop {

@@ -1,11 +1,12 @@
 """The system's Chromium, driven by Playwright: what the viewer's tests and its picture use."""
 
 import re
-import shutil
 import time
 from contextlib import contextmanager
 
 from playwright.sync_api import sync_playwright
+
+from find_browser import find_browser
 
 # No graphics card: three.js draws in software, and flat canvases are faster without it.
 ARGUMENTS = [
@@ -20,10 +21,9 @@ PAGE_TIMEOUT = 60_000
 
 
 def executable():
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    raise FileNotFoundError("there is no Chromium on PATH; Debian: apt-get install chromium")
+    if path := find_browser():
+        return path
+    raise FileNotFoundError("there is no Chromium on PATH or in CHROMIUM; Debian: apt-get install chromium")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A robot that is only topics: joints that go where they are told, an IMU that lies flat, feet on the ground."""
 
+import collections
 import threading
 import time
 
@@ -34,13 +35,15 @@ class FakeRobot:
     """Sends its sensor values 50 times a second from a thread of its own, however busy the test is.
 
     `spoil` holds, by topic, what a test does to a message before it goes out: a function that changes it and returns
-    whether to send it.
+    whether to send it. `lag` is how long messages are on their way [s].
     """
 
     def __init__(self, world, namespace=""):
         self.position = dict.fromkeys(JOINTS, 0.0)
         self.spoil = {}
         self.copies = 1
+        self.lag = 0.0
+        self.under_way = collections.deque()
         self.clock_offset = 0.0
         # The time that all messages carry, instead of the present.
         self.frozen = None
@@ -75,9 +78,12 @@ class FakeRobot:
             for topic, message in self.messages().items():
                 message.header.stamp.sec, message.header.stamp.nanosec = int(now), int(now % 1 * 1e9)
                 if self.spoil.get(topic, lambda message: True)(message):
-                    for _ in range(self.copies):
-                        self.publishers[topic].publish(message)
-                    self.last_sent[topic] = time.monotonic()
+                    self.under_way.append((time.monotonic(), topic, message))
+            while self.under_way and time.monotonic() - self.under_way[0][0] >= self.lag:
+                _, topic, message = self.under_way.popleft()
+                for _ in range(self.copies):
+                    self.publishers[topic].publish(message)
+                self.last_sent[topic] = time.monotonic()
             due = max(due + PERIOD, time.monotonic() - PERIOD)
             time.sleep(max(0.0, due - time.monotonic()))
 

@@ -10,7 +10,7 @@ import pytest
 from hebbian_locomotion.msg import FootContacts, PlasticityState, PolicyStep, SimulatorStatus
 from hebbian_locomotion.srv import LoadPolicy
 from sensor_msgs.msg import Imu, JointState
-from std_srvs.srv import SetBool
+from std_srvs.srv import Trigger
 
 import tensors
 from conftest import POLICY, ROBOT, ROOT, beetle_with_imu_upside_down
@@ -270,8 +270,8 @@ def test_yaw_counts_from_where_the_robot_faces_when_it_begins(world, robot):
     world.spin_until(lambda: sees(0.0), "a yaw of 0", robot.seen)
     robot.spoil = turned(2.5)
     world.spin_until(lambda: sees(0.5), "a yaw of 0.5", robot.seen)
-    for stops in [True, False]:
-        assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=stops)).success
+    for service in ["emergency_stop", "release"]:
+        assert world.call(Trigger, f"policy/{service}", Trigger.Request()).success
     world.spin_until(lambda: sees(0.0), "a yaw of 0 after the release", robot.seen)
 
 

@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +17,10 @@ from types import SimpleNamespace
 import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from std_msgs.msg import String
 
-from conftest import POLICY, ROBOT, ROOT, Process, analyze, hebb
+from conftest import POLICY, PROGRAMS, ROBOT, ROOT, Process, analyze, hebb
+from policy_files import policy_at
 
 KEYS = [
     "distance_m",
@@ -98,6 +102,18 @@ def test_the_demo_shows_a_policy_without_plastic_weights(world):
     assert figures["control_steps"] + figures["missed_control_steps"] >= 98, figures
 
 
+# For the second one the usual 100 physics steps per second are no whole multiple.
+@pytest.mark.parametrize("rate", [25.0, 40.0])
+def test_a_policy_of_another_rate_walks_in_lockstep_at_its_own(world, rate):
+    """A simulator that is faster would wait for ever for the answer to a set that comes too early for the policy."""
+    figures, policy = world.folder / "out.json", policy_at(world.folder, rate)
+    done = run(world, "--duration", 4, "--mode", "lockstep", "--policy", policy, "--json", figures)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(figures.read_text())
+    assert figures["control_steps"] == pytest.approx(rate * figures["simulated_time_s"], abs=2), figures
+    assert (figures["missed_control_steps"], figures["rejected_messages"]) == (0, 0), figures
+
+
 class InTerminal(Process):
     """A program in a terminal of its own, which closes before the program hears of it."""
 
@@ -124,17 +140,23 @@ class InTerminal(Process):
         return super().stop(with_signal)
 
 
+@contextlib.contextmanager
+def hangups():
+    """What is started meanwhile hears SIGHUP as in a terminal, even where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("number", "place"), [(signal.SIGHUP, InTerminal), (signal.SIGTERM, Process)], ids=["SIGHUP", "SIGTERM"]
 )
 def test_a_terminal_that_closes_or_a_kill_ends_the_nodes_with_the_figures(world, number, place):
     figures = world.folder / "out.json"
-    # As in a terminal, even where the tests run under nohup.
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    try:
+    with hangups():
         demo = place([*DEMO, "--duration", 600, "--json", figures], world.environment(), world.folder / "demo.log")
-    finally:
-        signal.signal(signal.SIGHUP, before)
     world.processes.append(demo)
     nodes = []
     try:
@@ -149,6 +171,19 @@ def test_a_terminal_that_closes_or_a_kill_ends_the_nodes_with_the_figures(world,
     finally:
         for node in filter(is_running, {*nodes, *descendants(demo.popen.pid)}):
             os.kill(node, signal.SIGKILL)
+
+
+def test_a_recorder_whose_terminal_closes_ends_well(world):
+    """It says at its end what it lacks, where nobody reads any more."""
+    notes = world.client.create_publisher(String, "/lab/notes", 10)
+    given = [f"output:={world.folder / 'bag'}", "topics:=[/lab/notes,/lab/typo]"]
+    command = [PROGRAMS / "recorder", "--ros-args", *(word for each in given for word in ("-p", each))]
+    with hangups():
+        recorder = InTerminal(command, world.environment(), world.folder / "recorder.log")
+    world.processes.append(recorder)
+    world.spin_until(lambda: notes.get_subscription_count() == 1, "subscription", recorder.output)
+    assert recorder.stop() == 0
+    assert (world.folder / "bag/metadata.yaml").is_file()
 
 
 def record_in_lockstep(world, seed):
@@ -205,6 +240,95 @@ def test_where_there_is_ros2_launch_it_starts_the_nodes_unless_they_are_recorded
     arguments.record = tmp_path / "bag"
     [[recorder], [policy], _] = script.commands(arguments)
     assert recorder[0].name == "recorder" and policy[0].name == "policy" and "weights_every:=1" in policy
+
+
+def test_the_demo_gives_the_simulator_the_rates_of_the_policy(script, tmp_path, monkeypatch):
+    given = {"seed": 1, "robot": ROBOT, "mode": "lockstep", "suspended": False, "gate": 1.0, "port": 0}
+
+    def rates(policy, **more):
+        commands = script.commands(argparse.Namespace(**given, policy=policy, headless=True, **more))
+        words = [str(word) for command in itertools.chain(*commands) for word in command]
+        return [word for word in words if "_rate:=" in word]
+
+    monkeypatch.setattr(script.shutil, "which", lambda _: None)
+    for record in [None, tmp_path / "bag"]:
+        assert rates(policy_at(tmp_path, 25.0), record=record) == ["control_rate:=25.0"]
+        # As a ROS parameter a whole number would be of another type.
+        assert rates(policy_at(tmp_path, 100), record=record) == ["control_rate:=100.0"]
+        # 33.333332 * 3 is 100 for the simulator, as for `hebb`.
+        assert rates(policy_at(tmp_path, 33.333332), record=record) == ["control_rate:=33.333332"]
+        for rate, physics in [(30.0, 120.0), (40, 120.0), (60, 120.0), (99.0, 198.0), (200, 200.0)]:
+            expected = [f"control_rate:={float(rate)}", f"physics_rate:={physics}"]
+            assert rates(policy_at(tmp_path, rate), record=record) == expected
+        # What is wrong with a policy its node says.
+        broken = tmp_path / "broken.safetensors"
+        broken.write_bytes(POLICY.read_bytes()[:100])
+        assert [rates(policy, record=record) for policy in [broken, tmp_path, tmp_path / "none"]] == [[], [], []]
+    # The launch file takes them from the policy by itself.
+    monkeypatch.setattr(script.shutil, "which", lambda _: "ros2")
+    assert rates(policy_at(tmp_path, 40.0), record=None) == []
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    """Runs scripts/demo and scripts/test beside idle stand-ins for set-up, with_ros and cargo; tells which ran."""
+    root, programs, log = tmp_path / "repository", tmp_path / "bin", tmp_path / "log"
+    (root / "scripts/lib").mkdir(parents=True)
+    programs.mkdir()
+    for name in ["demo", "test", "lib/demo.py"]:
+        shutil.copy(ROOT / "scripts" / name, root / "scripts" / name)
+    for program in [root / "scripts/setup", root / "scripts/with_ros", programs / "cargo"]:
+        program.write_text(f'#!/bin/sh\necho "${{0##*/}}" "$@" >>"{log}"\n')
+        program.chmod(0o755)
+
+    def run(name, *arguments):
+        log.unlink(missing_ok=True)
+        command, path = [root / "scripts" / name, *arguments], f"{programs}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        return done, log.read_text().splitlines() if log.exists() else []
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--gate", "2"], "from 0 to 1"),
+        (["--seeed", "1"], "--seeed"),
+        (["--port", "70000"], "from 0 to 65535"),
+        (["--record", "/"], "/ exists already"),
+        (["--json", "/no/such/out.json"], "--json"),
+        (["headless"], "headless"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_wrong_options_of_the_demo_are_named_before_anything_is_set_up_or_built(scripts, arguments, expected):
+    done, ran = scripts("demo", *arguments)
+    assert (done.returncode, ran) == (2, []), done.stdout + done.stderr
+    assert expected in done.stderr and "usage: scripts/demo" in done.stderr, done.stderr
+
+
+def test_the_demo_sets_up_builds_and_begins_with_its_options(scripts):
+    done, ran = scripts("demo", "--headless", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:2] for line in ran] == [["setup"], ["with_ros", "cargo"], ["with_ros", "python3"]]
+    assert ran[-1].endswith("/scripts/lib/demo.py --headless --seed 3")
+    for argument in ["--help", "-h", "--hel"]:
+        done, ran = scripts("demo", argument)
+        assert (done.returncode, ran) == (0, []) and "--suspended" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_tests_begin_with_options_that_they_know_alone(scripts):
+    for arguments in [["quick"], ["--quik"], ["--quick", "tests/ros"]]:
+        done, ran = scripts("test", *arguments)
+        assert (done.returncode, ran) == (2, []) and f"no option {arguments[-1]}." in done.stderr, done.stderr
+    for argument in ["--help", "-h"]:
+        done, ran = scripts("test", argument)
+        assert (done.returncode, ran) == (0, []) and "Usage: scripts/test [--quick]" in done.stdout, done.stderr
+    done, ran = scripts("test", "--quick")
+    assert done.returncode == 0 and ran[0] == "cargo fmt --check", done.stderr
+    assert {line.split()[0] for line in ran} == {"cargo"}, "it sets nothing up"
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,19 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 
-from conftest import ROBOT, stamp
+from conftest import PROGRAMS, ROBOT, Process, stamp
 
 
-@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture
+def in_terminal():
+    """Nodes that are started hear of a terminal that closes, even where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("in_terminal")
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_both_nodes_with_exit_code_0_while_they_work_and_while_they_wait(world, with_signal):
     commands = world.collect(JointState, "joint_commands")
     simulator, policy = world.start_simulator(), world.start_policy()
@@ -26,6 +35,19 @@ def test_signals_end_both_nodes_with_exit_code_0_while_they_work_and_while_they_
     joints = world.collect(JointState, "joint_states")
     world.spin_until(lambda: joints, "sensor values")
     assert waiting.stop(with_signal) == 0, waiting.output()
+
+
+def test_a_node_under_nohup_outlives_its_terminal(world):
+    joints = world.collect(JointState, "joint_states")
+    command = ["nohup", PROGRAMS / "simulator", "--ros-args", "-p", f"robot:={ROBOT}", "-p", "wait_for_command:=false"]
+    simulator = Process(command, world.environment(), world.folder / "nohup.log")
+    world.processes.append(simulator)
+    world.spin_until(lambda: joints, "sensor values", simulator.output)
+    simulator.popen.send_signal(signal.SIGHUP)
+    world.spin_for(0.5)
+    before = len(joints)
+    world.spin_until(lambda: len(joints) > before + 20, "sensor values after the hangup", simulator.output)
+    assert simulator.stop() == 0, simulator.output()
 
 
 def test_a_reset_puts_the_robot_back_and_time_goes_on(world):

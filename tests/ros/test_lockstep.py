@@ -2,7 +2,7 @@
 
 import numpy
 import pytest
-from hebbian_locomotion.msg import FootContacts, WeightSnapshot
+from hebbian_locomotion.msg import FootContacts, PlasticityState, WeightSnapshot
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
@@ -106,3 +106,29 @@ def test_lockstep_waits_for_a_late_policy_and_loses_nothing(world):
     world.spin_until(lambda: stamp(joints[-1]) > 20 * PERIOD, "steps after the policy came")
     stamps = sorted({stamp(message) for message in joints})
     assert stamps == [PERIOD * (step + 1) for step in range(len(stamps))]
+
+
+SLOWER = "sets of sensor values come every"
+
+
+# Not free running: for a policy that is slower than that, full queues drop sets, maybe every second one.
+@pytest.mark.parametrize(("mode", "factor"), [("lockstep", 1.0), ("real_time", 2.0)])
+def test_a_simulator_that_is_slower_than_the_policy_is_named_once(world, mode, factor):
+    """By its stamps: in real time its sets come as often as the policy makes steps."""
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    world.start_simulator(control_rate=25.0, mode=mode, speed_factor=factor)
+    node = world.start_policy()
+    world.spin_until(lambda: SLOWER in node.output(), "warning", node.output)
+    before = len(states)
+    world.spin_until(lambda: len(states) > before + 100, "control steps after it", node.output)
+    [line] = [line for line in node.output().splitlines() if SLOWER in line]
+    assert "WARN" in line and "every 40.0 ms" in line and "a step every 20.0 ms" in line, line
+
+
+@pytest.mark.parametrize(("mode", "factor"), [("lockstep", 1.0), ("real_time", 0.5)])
+def test_a_simulator_with_the_policys_rate_is_not_called_slower_whatever_its_pace(world, mode, factor):
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    world.start_simulator(mode=mode, speed_factor=factor)
+    node = world.start_policy()
+    world.spin_until(lambda: states and states[-1].step > 150, "control steps", node.output)
+    assert SLOWER not in node.output(), node.output()

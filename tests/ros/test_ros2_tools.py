@@ -1,5 +1,6 @@
 """The launch files and the command line of ROS 2 itself; skipped where these are not installed."""
 
+import itertools
 import re
 import shutil
 import signal
@@ -7,10 +8,11 @@ import subprocess
 
 import pytest
 import yaml
-from hebbian_locomotion.msg import EvolutionProgress, SafetyState
+from hebbian_locomotion.msg import EvolutionProgress, PlasticityState, SafetyState
 from nav_msgs.msg import Odometry
 
-from conftest import LATCHED, ROOT, Process, hebb
+from conftest import LATCHED, ROOT, SIMULATION, Process, hebb, stamp
+from policy_files import policy_at
 from small_experiment import checkpoint_hash, write_experiment
 
 pytestmark = pytest.mark.skipif(shutil.which("ros2") is None, reason="there is no command ros2 here")
@@ -88,6 +90,23 @@ def test_the_demo_ends_with_its_policy(world, launch):
     assert "process has died" in output and "Caught exception" not in output, output
 
 
+def test_the_demo_goes_by_a_file_of_parameters_and_its_simulator_by_the_rate_of_the_policy(world, launch):
+    parameters = yaml.safe_load(SIMULATION.read_text())
+    parameters["policy"]["ros__parameters"] |= {"weights_every": 1, "policy": str(policy_at(world.folder, 25.0))}
+    file = world.folder / "mine.yaml"
+    file.write_text(yaml.safe_dump(parameters))
+    states = world.collect(PlasticityState, "policy/plasticity", 2000)
+    process = launch("demo", params_file=file, mode="lockstep")
+    world.spin_until(lambda: len(states) > 50, "control steps", process.output)
+    values = {
+        name: ros2(world, "param", "get", *DIRECT, "--hide-type", f"/{node}", name).strip()
+        for node, name in [("policy", "weights_every"), ("simulator", "control_rate"), ("simulator", "mode")]
+    }
+    assert values == {"weights_every": "1", "control_rate": "25.0", "mode": "lockstep"}
+    assert min(stamp(b) - stamp(a) for a, b in itertools.pairwise(states)) == 40_000_000
+    ends_in_order(process)
+
+
 def test_what_a_launch_argument_says_wins_and_what_it_leaves_open_is_as_in_the_file(world, launch):
     parameters = {"gate": 0.25, "seed": 5, "safety.tilt_limit": 0.75}
     file = world.folder / "it's #1.yaml"
@@ -117,10 +136,20 @@ def test_two_robots_are_managed_by_the_command_line(world, launch):
             assert ros2(world, "lifecycle", "get", *DIRECT, node).strip() == state
         walks(world, f"{name}/odom")
     assert set(ros2(world, "lifecycle", "nodes", *DIRECT).split()) == {"/left/policy", "/right/policy"}
-    answer = ros2(world, "service", "call", "/left/policy/emergency_stop", "std_srvs/srv/SetBool", "{data: true}")
+
+    def call(service):
+        return ros2(world, "service", "call", service, "std_srvs/srv/Trigger")
+
+    answer = call("/left/policy/emergency_stop")
     assert "success=True" in answer, answer
     world.spin_until(lambda: phases["left"][-1].phase == "stopped", "stop of the left robot")
-    assert phases["right"][-1].phase != "stopped"
+    answer = call("/right/policy/release")
+    assert "success=False" in answer and "nothing changed" in answer, answer
+    world.spin_for(0.5)
+    assert [phases[name][-1].phase == "stopped" for name in robots] == [True, False]
+    answer = call("/left/policy/release")
+    assert "success=True" in answer, answer
+    world.spin_until(lambda: phases["left"][-1].phase != "stopped", "release of the left robot")
     for process in processes:
         ends_in_order(process)
 
@@ -156,6 +185,17 @@ def test_an_evolution_that_was_launched_comes_to_the_checkpoint_of_one_process(w
     process = launch("evolution", experiment=experiment, out=out, workers=2, threads=1)
     assert process.wait(90) == 0, process.output()
     assert "Caught exception" not in process.output(), process.output()
+    assert checkpoint_hash(out) == checkpoint_hash(alone)
+
+
+def test_the_experiment_of_a_file_of_parameters_is_evolved_by_node_and_workers(world, launch):
+    experiment, alone, out = write_experiment(world.folder), world.folder / "alone", world.folder / "run"
+    done = hebb("evolve", experiment, "--out", alone, "--ablation", 1)
+    assert done.returncode == 0, done.stderr
+    file, parameters = world.folder / "mine.yaml", {"experiment": str(experiment), "out": str(out)}
+    file.write_text(yaml.safe_dump({"evolution": {"ros__parameters": parameters}}))
+    process = launch("evolution", params_file=file, workers=1, threads=1)
+    assert process.wait(90) == 0, process.output()
     assert checkpoint_hash(out) == checkpoint_hash(alone)
 
 

@@ -21,11 +21,11 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Bool
-from std_srvs.srv import SetBool
+from std_srvs.srv import Trigger
 
 import tensors
 from conftest import LATCHED, POLICY, ROBOT, ROOT
-from fake_robot import JOINTS, PERIOD, SAFETY, FakeRobot, start
+from fake_robot import FEET, JOINTS, PERIOD, SAFETY, FakeRobot, start
 
 
 @pytest.fixture
@@ -167,17 +167,56 @@ def test_a_sensor_that_repeats_one_message_is_silent(world, robot):
         world.spin_until(lambda: robot.phase() == "active", f"walking after repetitions on {topic}", robot.seen)
 
 
-@pytest.mark.parametrize("trigger", ["timer", "sensors"])
-def test_a_policy_that_does_not_look_at_contacts_walks_without_them(world, robot, trigger):
+def test_values_that_arrive_late_at_their_full_rate_are_stale_until_the_lag_is_gone(world, robot):
+    node = start(world, robot)
+    robot.lag = 0.5
+    world.spin_until(lambda: robot.phase() == "fallback", "fallback while nothing comes", robot.seen)
+    # From here on they come again, 50 times a second, and half a second old.
+    world.spin_for(2.0)
+    assert (robot.phase(), robot.safety[-1].fault) == ("fallback", "stale"), robot.seen()
+    assert "joint_states: messages arrive 0." in node.output(), node.output()
+    robot.lag = 0.0
+    world.spin_until(lambda: robot.phase() == "active", "walking on values of now", robot.seen)
+
+
+def policy_without_contacts(world):
+    """The shipped policy with other observations in the place of contacts; its path."""
     values, metadata = tensors.read(POLICY)
     description = json.loads(metadata["hebbian_locomotion"])
     # As many values as before: six more of the orientation in the place of six feet.
     orientation = {"roll_pitch_yaw": {"scale": 1.0}}
     description["observation"] = [description["observation"][0], orientation, orientation, orientation]
-    blind = world.folder / "blind.safetensors"
-    tensors.write(blind, values, {"hebbian_locomotion": json.dumps(description)})
+    path = world.folder / "blind.safetensors"
+    tensors.write(path, values, {"hebbian_locomotion": json.dumps(description)})
+    return path
+
+
+def test_a_policy_that_needs_contacts_does_not_take_over_a_robot_that_measures_no_efforts(world, robot):
+    driver = world.folder / "driver.yaml"
+    feet = ", ".join(f"{foot}: {{joint: FT{leg}, threshold: 0.15}}" for leg, foot in enumerate(FEET))
+    driver.write_text(f"contacts: {{effort: {{feet: {{{feet}}}}}}}\n")
+    start(world, robot, policy=policy_without_contacts(world), driver=driver)
+
+    def load_with(efforts):
+        robot.spoil = {"joint_states": spoiled(put("effort", None, efforts))}
+        world.spin_for(0.5)
+        return world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(POLICY)))
+
+    # joint_state_broadcaster writes NaN for what a joint does not measure.
+    for efforts in [[], [NAN] * 18]:
+        answer = load_with(efforts)
+        assert not answer.success and "needs foot contacts" in answer.message, answer
+        before = len(robot.commands)
+        world.spin_until(lambda before=before: len(robot.commands) > before + 20, "commands", robot.seen)
+        assert robot.phase() == "active", robot.seen()
+    answer = load_with([0.2] * 18)
+    assert answer.success, answer
+
+
+@pytest.mark.parametrize("trigger", ["timer", "sensors"])
+def test_a_policy_that_does_not_look_at_contacts_walks_without_them(world, robot, trigger):
     robot.spoil = {"foot_contacts": silent}
-    start(world, robot, policy=blind, trigger=trigger)
+    start(world, robot, policy=policy_without_contacts(world), trigger=trigger)
     before = len(robot.commands)
     world.spin_until(lambda: len(robot.commands) > before + 20, "commands", robot.seen)
     answer = world.call(LoadPolicy, "policy/load_policy", LoadPolicy.Request(path=str(POLICY)))
@@ -270,7 +309,7 @@ def test_a_robot_that_leans_or_whose_weights_grow_stays_stopped_until_it_is_rele
     robot.spoil = {}
     world.spin_for(0.6)
     assert robot.phase() == "stopped", "it went on by itself"
-    assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+    release(world)
     world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
     assert_commands_within_limits(robot)
 
@@ -313,7 +352,7 @@ def test_late_control_steps_are_an_overrun(world, robot):
 
 def emergency_stop(world, way):
     if way == "service":
-        assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=True)).success
+        assert world.call(Trigger, "policy/emergency_stop", Trigger.Request()).success
     elif way == "topic":
         sender = world.client.create_publisher(Bool, "policy/emergency_stop", 1)
         world.spin_until(lambda: sender.get_subscription_count() > 0, "listener of the emergency stop")
@@ -327,6 +366,11 @@ def emergency_stop(world, way):
             world.spin_for(0.05)
     else:
         set_stop_parameter(world, True)
+
+
+def release(world):
+    answer = world.call(Trigger, "policy/release", Trigger.Request())
+    assert answer.success, answer
 
 
 def set_stop_parameter(world, is_stopped):
@@ -370,13 +414,39 @@ def test_an_emergency_stop_holds_in_every_phase(world, robot, phase, way):
     assert len({tuple(command) for _, command in robot.commands[-10:]}) == 1, "a stopped robot moves"
 
 
+def test_an_empty_request_stops_or_releases_as_the_service_is_called(world, robot):
+    start(world, robot)
+    # A robot that walks is not released: it walks on.
+    answer = world.call(Trigger, "policy/release", Trigger.Request())
+    assert not answer.success and "it was not stopped; nothing changed" in answer.message, answer
+    before = len(robot.commands)
+    world.spin_until(lambda: len(robot.commands) > before + 20, "commands after a release of nothing", robot.seen)
+    assert robot.phase() == "active", robot.seen()
+    # To stop one that is stopped is no release.
+    for _ in range(2):
+        answer = world.call(Trigger, "policy/emergency_stop", Trigger.Request())
+        assert answer.success and answer.message == "stopped until it is released", answer
+        world.spin_until(lambda: robot.safety[-1].fault == "emergency_stop", "stop", robot.seen)
+        world.spin_for(0.5)
+        assert robot.phase() == "stopped", robot.seen()
+        assert len({tuple(command) for _, command in robot.commands[-10:]}) == 1, "a stopped robot moves"
+    # Nor does the topic release.
+    sender = world.client.create_publisher(Bool, "policy/emergency_stop", 10)
+    world.spin_until(lambda: sender.get_subscription_count() > 0, "listener of the emergency stop")
+    sender.publish(Bool(data=False))
+    world.spin_for(0.5)
+    assert robot.phase() == "stopped", robot.seen()
+    release(world)
+    world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
+
+
 def test_a_stop_by_parameter_counts_every_time_it_is_set(world, robot):
     start(world, robot)
     for _ in range(2):
         # The second time the parameter is true already: the release was the service's.
         emergency_stop(world, "parameter")
         world.spin_until(lambda: robot.phase() == "stopped", "stop", robot.seen)
-        assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+        release(world)
         world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
 
 
@@ -385,7 +455,7 @@ def test_a_parameter_releases_no_stop_but_its_own(world, robot):
     emergency_stop(world, "parameter")
     world.spin_until(lambda: robot.phase() == "stopped", "stop", robot.seen)
     # The parameter stays true.
-    assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+    release(world)
     world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
     emergency_stop(world, "topic")
     world.spin_until(lambda: robot.phase() == "stopped", "stop by somebody else", robot.seen)
@@ -398,7 +468,7 @@ def test_a_parameter_releases_no_stop_but_its_own(world, robot):
     set_stop_parameter(world, False)
     world.spin_for(0.5)
     assert robot.phase() == "stopped", robot.seen()
-    assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+    release(world)
     world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
     emergency_stop(world, "parameter")
     set_stop_parameter(world, False)
@@ -427,7 +497,7 @@ def test_an_emergency_stop_before_the_walk_prevents_it(world, robot):
     world.spin_until(lambda: robot.phase() == "stopped", "stop", robot.seen)
     world.spin_for(0.5)
     assert not robot.commands
-    assert world.call(SetBool, "policy/emergency_stop", SetBool.Request(data=False)).success
+    release(world)
     world.spin_until(lambda: robot.phase() == "active", "walking after the release", robot.seen)
 
 
@@ -512,7 +582,7 @@ def test_timing_and_diagnostics_come_once_a_second(world, robot):
     assert last.nominal_period == pytest.approx(PERIOD) and last.period_mean == pytest.approx(PERIOD, rel=0.5)
     assert 0 < last.compute_mean <= last.compute_max and last.period_min <= last.period_mean <= last.period_max
     names = {status.name for status in diagnostics[-1].status}
-    assert names == {"/policy: safety", "/policy: control loop"}
+    assert names == {"/policy: safety", "/policy: control loop", "/policy: sources"}
     assert diagnostics[-1].status[0].hardware_id == "beetle"
 
 
@@ -523,7 +593,7 @@ def test_two_robots_in_two_namespaces_stop_one_by_one(world):
             given = {"policy": POLICY, "autostart": "true", **SAFETY}
             world.start("policy", "--ros-args", "-r", f"__ns:=/{name}", **given)
         world.spin_until(lambda: all(robot.phase() == "active" for robot in robots.values()), "two walking robots")
-        assert world.call(SetBool, "/left/policy/emergency_stop", SetBool.Request(data=True)).success
+        assert world.call(Trigger, "/left/policy/emergency_stop", Trigger.Request()).success
         world.spin_until(lambda: robots["left"].phase() == "stopped", "stop of one")
         before = len(robots["right"].commands)
         world.spin_until(lambda: len(robots["right"].commands) > before + 20, "steps of the other")

@@ -140,6 +140,8 @@ def test_a_timeout_that_cannot_be_is_refused(world):
 
 def test_a_killed_policy_leaves_a_robot_that_holds_and_walks_on_with_the_kept_weights(world):
     robot = Watched(world, seed=3, suspended=False, velocity_limit=0.0, wait_for_command=True)
+    # A policy does not begin where somebody else commands.
+    world.client.destroy_publisher(robot.commander)
     odometry = world.collect(Odometry, "odom")
     kept = world.folder / "kept.safetensors"
     walking = {"seed": 3, "keep_weights": kept, "keep_weights_every": 0.2}

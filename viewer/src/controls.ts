@@ -84,6 +84,7 @@ export class Controls {
     this.release = button("Release the stop", () => void this.releaseStop());
     this.release.id = "release";
     this.release.hidden = true;
+    this.bind(this.release, "policy/release", "Ends the stop: the robot moves to its nominal pose and walks again");
     weights.append(
       this.release,
       this.action({
@@ -214,13 +215,13 @@ export class Controls {
       return;
     }
     // Never asked first, and nothing is awaited before it is sent.
-    await this.call("policy/emergency_stop", { data: true }, "Stop");
+    await this.call("policy/emergency_stop", {}, "Stop");
   }
 
   private async releaseStop() {
     const text = "The robot moves to its nominal pose and walks again.";
     if (!this.simulated && !(await this.shell.ask("Release the stop?", text, "Release"))) return;
-    await this.call("policy/emergency_stop", { data: false }, "Released");
+    await this.call("policy/release", {}, "Released");
   }
 
   /** Shows what is known of a part, and what can be done to it. */

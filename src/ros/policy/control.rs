@@ -10,7 +10,7 @@ use crate::robot::Stamp;
 use crate::ros::clock::steady_now;
 use crate::ros::realtime::Realtime;
 use crate::ros::stop::Stop;
-use crate::safety::{FaultKind, Phase, Proposal, Sensors, Supervisor};
+use crate::safety::{FaultKind, Phase, Proposal, SENSORS, Sensors, Supervisor};
 
 /// Longest time that the thread sleeps without looking for a stop request.
 const STOP_LATENCY: i64 = 20_000_000;
@@ -35,6 +35,8 @@ struct Due {
     is_new: bool,
     /// Whether the step comes late.
     is_late: bool,
+    /// When each sensor spoke last, as known before its values were taken \[ns\].
+    received: [Option<i64>; SENSORS.len()],
 }
 
 impl Control {
@@ -79,11 +81,13 @@ impl Control {
             session.missed += missed;
             session.last_stamp = Some(stamp);
             session.next_watch = now + session.period.max(session.life.supervisor.sensor_timeout());
-            let arrived = self.handle.received().into_iter().flatten().max().unwrap_or(now);
-            self.step(Due { at: arrived, is_new: true, is_late: missed > 0 });
+            // Asked after the set: its own age counts as well.
+            let received = self.handle.received();
+            let arrived = received.into_iter().flatten().max().unwrap_or(now);
+            self.step(Due { at: arrived, is_new: true, is_late: missed > 0, received });
         } else if now >= session.next_watch {
             session.next_watch = now + session.period;
-            self.step(Due { at: now, is_new: false, is_late: false });
+            self.watch(now);
         } else {
             // The spin thread wakes this one with every frame.
             park(session.next_watch - now);
@@ -100,17 +104,23 @@ impl Control {
             if now < silent {
                 return park(session.deadline.min(silent) - now);
             }
-            return self.step(Due { at: now, is_new: false, is_late: false });
+            return self.watch(now);
         }
-        session.has_frame |= session.frames.update();
+        let received = latest(session, || self.handle.received());
         let (at, late) = (session.deadline, now - session.deadline);
         // Deadlines stay on their grid; those that passed are left out rather than caught up in a burst.
         let passed = if session.deadline == 0 { 0 } else { late / session.period };
         session.deadline = if session.deadline == 0 { now + session.period } else { at + (passed + 1) * session.period };
         session.missed += passed as u64;
         let at = if at == 0 { now } else { at };
-        let due = Due { at, is_new: session.has_frame, is_late: passed > 0 || now - at > session.period / 2 };
+        let due = Due { at, is_new: session.has_frame, is_late: passed > 0 || now - at > session.period / 2, received };
         self.step(due);
+    }
+
+    /// Looks after the robot between two steps.
+    fn watch(&mut self, now: i64) {
+        let received = self.handle.received();
+        self.step(Due { at: now, is_new: false, is_late: false, received });
     }
 
     /// One control step: the supervisor looks, the policy proposes, the supervisor commands.
@@ -118,7 +128,7 @@ impl Control {
         let Some(session) = self.session.as_deref_mut() else { return };
         let begin = steady_now();
         let Life { policy, supervisor, ring, commands, outbox, .. } = &mut *session.life;
-        let (needed, mut received) = (supervisor.needed(), self.handle.received());
+        let (needed, mut received) = (supervisor.needed(), due.received);
         // A sensor that nobody needs makes nothing old.
         received.iter_mut().zip(needed).for_each(|(received, needed)| *received = received.filter(|_| needed));
         let mut ages = received.map(|received| received.map(|received| (begin - received).max(0)));
@@ -258,7 +268,7 @@ impl Control {
         if !was_stopped {
             self.handle.raise_fence();
             // At once, not at the next deadline. Only the first time: each step may move a joint as far as a period allows.
-            self.step(Due { at: now, is_new: false, is_late: false });
+            self.watch(now);
         }
     }
 
@@ -344,7 +354,7 @@ impl Control {
                 self.handle.raise_fence();
                 // What is latched says so before the session may end; a stop is latched already.
                 if supervisor.phase() == Phase::Passive {
-                    self.step(Due { at: now, is_new: false, is_late: false });
+                    self.watch(now);
                 }
                 let _ = answer.send(());
             }
@@ -398,6 +408,14 @@ impl Control {
     }
 }
 
+/// Takes the latest sensor values into `session`. Returns when each sensor spoke last by `received`, which is asked before that: of a message that
+/// comes between the two looks the values are taken, but older ones never count as its.
+fn latest(session: &mut Session, received: impl FnOnce() -> [Option<i64>; SENSORS.len()]) -> [Option<i64>; SENSORS.len()] {
+    let received = received();
+    session.has_frame |= session.frames.update();
+    received
+}
+
 /// Sleeps for `wait` \[ns\], but not so long that a stop would go unnoticed. Whoever has a request ends it.
 fn park(wait: i64) {
     std::thread::park_timeout(Duration::from_nanos(wait.clamp(0, STOP_LATENCY) as u64));
@@ -437,6 +455,7 @@ mod tests {
         let mut control = Control::new(handle.clone(), requests);
         handle.stop_by_parameter();
         control.serve();
+        handle.note_spin();
         let mut answer = handle.ask_release();
         control.serve();
         assert_eq!(answer.try_recv(), Ok(Some(Released::Done)));

@@ -34,6 +34,12 @@ pub fn declarations() -> Vec<Declaration> {
         .configurable(),
         Declaration::string("driver", "", "how the robot's driver names and turns joints, and its topics (YAML); empty: as this suite"),
         Declaration::bool("autostart", false, "configure and activate the node at its start; it ends when that fails"),
+        Declaration::bool(
+            "shared_commands",
+            false,
+            "become active also where other nodes can publish on the topic of commands, as those that take turns with this one",
+        )
+        .changeable(),
         Declaration::integer("seed", 0, (0, i64::MAX), "seed of the initial weights").configurable(),
         Declaration::double("gate", 1.0, (0.0, 1.0), "plasticity gate: 1 fully plastic, 0 weights frozen").changeable(),
         Declaration::choice(
@@ -53,7 +59,7 @@ pub fn declarations() -> Vec<Declaration> {
         Declaration::double("keep_weights_every", 10.0, (0.1, 3600.0), "keep the weights so often, and at the end [s]"),
         Declaration::double("history.duration", 60.0, seconds, "how far the weights can be rolled back [s]").configurable(),
         Declaration::integer("history.every", 25, (1, 1_000_000), "control steps between two states of that history").configurable(),
-        Declaration::bool("emergency_stop", false, "true stops the robot until it is released; false ends that stop").changeable(),
+        Declaration::bool("emergency_stop", false, "true stops the robot until ~/release; false ends that stop").changeable(),
         Declaration::integer("realtime.priority", 0, (0, 99), "SCHED_FIFO priority of the thread that makes commands, and one less than that of the one that publishes them; 0: ordinary threads"),
         Declaration::bool("realtime.lock_memory", false, "keep the node's memory from being paged out"),
         Declaration::string("realtime.processors", "", "processors for the threads that make and publish commands, such as 2,3; empty: all"),
@@ -82,13 +88,13 @@ fn safety() -> Vec<Declaration> {
             "safety.positioning_speed",
             default.positioning_speed,
             any,
-            "joint speed on the way to the nominal pose at the start [rad/s]; 0: no such phase",
+            "joint speed on the way to the nominal pose at the start [rad/s; of joints that shift a tenth, m/s]; 0: no such phase",
         ),
         number(
             "safety.positioning_tolerance",
             default.positioning_tolerance,
             (0.0, 3.2),
-            "how far commands may be ahead of the measured joints on that way, and at its end, and joints outside their range at the start [rad, of joints that shift m]; 0: any distance",
+            "how far commands may be ahead of the measured joints on that way, at its end, and in a fallback or stop, and joints outside their range at the start [rad; of joints that shift a tenth, m]; 0: any distance",
         ),
         number("safety.fade_in", default.fade_in, seconds, "time over which the policy's targets fade in [s]; 0: at once"),
         number("safety.position_margin", default.position_margin, (0.0, 3.2), "distance of commands from joint limits [rad]"),
@@ -112,6 +118,12 @@ fn safety() -> Vec<Declaration> {
             seconds,
             "age from which on sensor values are stale [s]; 0: one and a half control periods",
         ),
+        Declaration::bool(
+            "safety.counts_lag",
+            default.counts_lag,
+            "with trigger timer, sensor values that arrive later than the quickest are older by that much; false: for drivers whose clock is off, or set right, by more than 0.5 ms in a second",
+        )
+        .configurable(),
         number("safety.clock_jump", default.clock_jump, (0.01, 3600.0), "jump of stamps that counts as one of a clock [s]"),
         Declaration::integer(
             "safety.overruns",
@@ -133,7 +145,7 @@ fn safety() -> Vec<Declaration> {
             "safety.fallback_timeout",
             default.fallback_timeout,
             seconds,
-            "how long a fallback may last before the robot stays stopped until it is released [s]",
+            "how long a fallback may last, or a joint come no nearer to the nominal pose, before the robot stays stopped until ~/release is called [s]",
         ),
     ];
     all.extend(CHECKS.map(|(kind, name, what)| {

@@ -39,13 +39,14 @@ impl Thresholds {
     }
 }
 
-/// The node's two statuses.
+/// The node's three statuses. `sources`: what is wrong with the sources of commands and sensor values.
 pub fn diagnostics(
     node: &str,
     robot: &str,
     report: &StepReport,
     timing: &LoopTiming,
     thresholds: &Thresholds,
+    sources: &[String],
     describe: impl Fn(&SafetyReport) -> (String, String),
 ) -> DiagnosticArray {
     let (fault, warning) = describe(&report.safety);
@@ -73,7 +74,9 @@ pub fn diagnostics(
         Some(exceeded) => (WARN, exceeded),
         None => (OK, "on time".to_owned()),
     };
-    message(vec![safety, status(node, "control loop", robot, level, text, values)])
+    let control = status(node, "control loop", robot, level, text, values);
+    let (level, text) = if sources.is_empty() { (OK, "one for each topic".to_owned()) } else { (WARN, sources.join("; ")) };
+    message(vec![safety, control, status(node, "sources", robot, level, text, Vec::new())])
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod requests;
 mod sensors;
 mod services;
 mod session;
+mod sources;
 mod steps;
 mod telemetry;
 mod timing;

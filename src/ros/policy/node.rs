@@ -20,6 +20,7 @@ use super::pace::Pace;
 use super::requests::{ControlHandle, MOMENT, Request, Unanswered};
 use super::sensors::{Sensing, SharedSensing};
 use super::session::{Known, Life, Session, Trigger};
+use super::sources::{MayShare, SourceWarnings, Sources};
 use super::telemetry::{About, Publishing, Subject, Telemetry, layout};
 use super::{Outlets, Publishers, sensors, services};
 use crate::plasticity::{Gate, GateSource};
@@ -59,6 +60,7 @@ pub struct PolicyNode {
     kept: RefCell<Option<KeptAt>>,
     driver: DriverDescription,
     sensing: SharedSensing,
+    sources: Rc<RefCell<Sources>>,
     lines: Sender<CommandLine>,
     subjects: Sender<Subject>,
     publishers: Publishers,
@@ -73,17 +75,18 @@ pub struct PolicyNode {
 /// [`NodeError`] names the parameter, file or robot that is not usable.
 pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let ((control, requests), thresholds) = (ControlHandle::new(), Thresholds::default());
+    let may_share = MayShare::default();
     let parameters = {
-        let (control, thresholds) = (control.clone(), thresholds.clone());
+        let (control, thresholds, may_share) = (control.clone(), thresholds.clone(), may_share.clone());
         shell.parameters(declarations(), move |name, value, is_changed| {
-            apply(&control, &thresholds, name, value, is_changed);
+            apply(&control, &thresholds, &may_share, name, value, is_changed);
         })?
     };
     let (driver, realtime, autostart, keep_every) = {
         let parameters = parameters.read();
-        for name in THRESHOLDS.into_iter().chain(["weights_every", "emergency_stop"]) {
+        for name in THRESHOLDS.into_iter().chain(["weights_every", "emergency_stop", "shared_commands"]) {
             if let Some(value) = parameters.value(name) {
-                apply(&control, &thresholds, name, value, false);
+                apply(&control, &thresholds, &may_share, name, value, false);
             }
         }
         let file = parameters.string("driver");
@@ -103,7 +106,8 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         (driver, realtime, parameters.bool("autostart"), keep_every)
     };
 
-    let rejected = RejectionCount::default();
+    let (rejected, warnings) = (RejectionCount::default(), SourceWarnings::default());
+    let sources = watch_sources(shell, &driver, may_share, &warnings)?;
     let telemetry = Telemetry {
         steps: shell.publisher("~/steps", qos::history(LATCHED_STEPS))?,
         plasticity: shell.publisher("~/plasticity", qos::history(LATCHED))?,
@@ -113,6 +117,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         diagnostics: shell.publisher("/diagnostics", qos::diagnostics())?,
         node: shell.full_name()?,
         thresholds,
+        sources: warnings,
         rejected: rejected.clone(),
         refused: Rejections::new("sensor values", &rejected),
     };
@@ -149,6 +154,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         kept,
         driver,
         sensing,
+        sources,
         lines,
         subjects,
         publishers,
@@ -160,9 +166,35 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     shell.manage(Lifecycle(node), autostart)
 }
 
+/// Looks from now on who else publishes commands, and who publishes sensor values.
+fn watch_sources(
+    shell: &mut Shell,
+    driver: &DriverDescription,
+    may_share: MayShare,
+    warnings: &SourceWarnings,
+) -> Result<Rc<RefCell<Sources>>, NodeError> {
+    let commands = shell.topic_name(&driver.command.topic)?;
+    let sensors = [shell.topic_name(&driver.joint_states)?, shell.topic_name(&driver.imu.topic)?];
+    let sources = Sources::new(shell.full_name()?, commands, sensors, may_share, warnings.clone());
+    let sources = Rc::new(RefCell::new(sources));
+    let looking = sources.clone();
+    shell.watch(move |node| {
+        looking.borrow_mut().look(node);
+        Vec::new()
+    });
+    Ok(sources)
+}
+
 /// A parameter's present value takes effect. A stop does whenever it is set, a release only when it ends the parameter's own stop: else
 /// loading a file of defaults would release a robot.
-fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &ParameterValue, is_changed: bool) {
+fn apply(
+    control: &ControlHandle,
+    thresholds: &Thresholds,
+    may_share: &Cell<bool>,
+    name: &str,
+    value: &ParameterValue,
+    is_changed: bool,
+) {
     match (name, value) {
         ("gate", ParameterValue::Double(value)) => {
             // The parameter's range is the gate's, and one value fits any network. An unconfigured node reads it later.
@@ -173,6 +205,8 @@ fn apply(control: &ControlHandle, thresholds: &Thresholds, name: &str, value: &P
         ("weights_every", ParameterValue::Integer(value)) => control.weights_every.store(*value as u32, Ordering::Relaxed),
         ("emergency_stop", ParameterValue::Bool(true)) => control.stop_by_parameter(),
         ("emergency_stop", ParameterValue::Bool(false)) if is_changed => control.release_by_parameter(),
+        // Who else publishes is looked at by and by.
+        ("shared_commands", ParameterValue::Bool(value)) => may_share.set(*value),
         (name, ParameterValue::Double(value)) => thresholds.set(name, *value),
         _ => {}
     }
@@ -288,11 +322,7 @@ impl PolicyNode {
                 "nothing limits the speed of commands: set `safety.velocity_limit`, or name the robot's description in `robot`"
             );
         }
-        let order = OrderRules {
-            clock_jump: (f64::from(safety.clock_jump) * 1e9) as i64,
-            drops_reordered: safety.reactions.reordered != Reaction::Off,
-            needs_stamps: trigger == Trigger::Sensors,
-        };
+        let order = order_rules(&safety, trigger, parameters.bool("use_sim_time"));
         let robot = &known.metadata.robot;
         let (joints, feet): (Vec<&str>, Vec<&str>) =
             (robot.joint_names().collect(), robot.feet.iter().map(String::as_str).collect());
@@ -308,6 +338,7 @@ impl PolicyNode {
         }
         let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(joints.len(), feet.len()), oldest_received: 0 };
         let (frames, received_frames) = triple_buffer::TripleBuffer::new(&empty).split();
+        let timeout = life.supervisor.sensor_timeout();
         let session = Session::new(life, received_frames, trigger, known.metadata.control_rate);
         let pace = (trigger == Trigger::Sensors).then(|| Pace::new(session.period));
         drop(parameters);
@@ -318,7 +349,7 @@ impl PolicyNode {
         self.control.set_faults(MessageFaults::default());
         let starts = self.control.starts();
         let (faults, watches) = Default::default();
-        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, faults, starts, watches });
+        *self.sensing.borrow_mut() = Some(Sensing { reader, frames, pace, timeout, faults, starts, watches });
         self.control.set_layers(known.metadata.gate_dimensions().layers);
         self.keeping.set(kept.clone());
         *self.kept.borrow_mut() = kept;
@@ -341,6 +372,17 @@ impl PolicyNode {
         self.keeping.set(None);
         *self.kept.borrow_mut() = None;
         self.parameters.read().set_configured(false);
+    }
+}
+
+/// How the order of sensor messages is judged, where `is_simulated` says whether time is that of the topic `/clock`.
+fn order_rules(safety: &SafetyDescription, trigger: Trigger, is_simulated: bool) -> OrderRules {
+    OrderRules {
+        clock_jump: (f64::from(safety.clock_jump) * 1e9) as i64,
+        drops_reordered: safety.reactions.reordered != Reaction::Off,
+        needs_stamps: trigger == Trigger::Sensors,
+        // Simulated time may run at any pace, and stand still.
+        counts_lag: safety.counts_lag && trigger == Trigger::Timer && !is_simulated,
     }
 }
 
@@ -379,19 +421,23 @@ impl Managed for Lifecycle {
     }
 
     fn activate(&mut self) -> Result<(), NodeError> {
-        Ok(self.0.control.insist(Request::Activate, PATIENCE)?)
+        let mut sources = self.0.sources.borrow_mut();
+        sources.check()?;
+        self.0.control.insist(Request::Activate, PATIENCE)?;
+        sources.begin();
+        Ok(())
     }
 
     fn deactivate(&mut self) -> Result<(), NodeError> {
-        if self.0.control.is_closed() {
-            return Ok(());
+        if !self.0.control.is_closed() {
+            self.0.control.insist(Request::Deactivate, PATIENCE)?;
+            // No command after the transition: older ones are fenced off, and one that is on its way is waited for.
+            let begin = Instant::now();
+            while self.0.control.is_publishing() && begin.elapsed() < PATIENCE {
+                std::thread::sleep(MOMENT);
+            }
         }
-        self.0.control.insist(Request::Deactivate, PATIENCE)?;
-        // No command after the transition: older ones are fenced off, and one that is on its way is waited for.
-        let begin = Instant::now();
-        while self.0.control.is_publishing() && begin.elapsed() < PATIENCE {
-            std::thread::sleep(MOMENT);
-        }
+        self.0.sources.borrow_mut().end();
         Ok(())
     }
 
@@ -404,5 +450,32 @@ impl Managed for Lifecycle {
         }
         self.0.forget();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ros::convert::joint_state;
+
+    #[test]
+    fn a_clock_that_loses_2_ms_in_a_second_makes_no_value_old_where_lags_do_not_count() {
+        let largest = |counts_lag: bool, trigger: Trigger, is_simulated: bool| {
+            let safety = SafetyDescription { counts_lag, ..SafetyDescription::default() };
+            let order = order_rules(&safety, trigger, is_simulated);
+            let (driver, mounting, state) = (DriverDescription::default(), ImuMounting::default(), RobotState::at_rest(1, 1));
+            let mut reader = SensorReader::new(&driver, &["hip"], &["toe"], false, order, mounting).unwrap();
+            let mut lag = |step: i64| {
+                // Some time of day.
+                let stamp = 1_750_000_000_000_000_000 + step * 19_960_000;
+                reader.joint_state(&joint_state(stamp, &["hip".to_owned()], &state), step * 20_000_000).unwrap();
+                reader.lag(0)
+            };
+            (0..5_000).map(&mut lag).max()
+        };
+        assert_eq!(largest(false, Trigger::Timer, false), Some(0));
+        assert!(largest(true, Trigger::Timer, false) > Some(90_000_000));
+        assert_eq!(largest(true, Trigger::Timer, true), Some(0), "simulated time");
+        assert_eq!(largest(true, Trigger::Sensors, false), Some(0), "sets of one stamp");
     }
 }

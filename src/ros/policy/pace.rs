@@ -1,4 +1,4 @@
-//! Sets of sensor values that come faster than the policy runs.
+//! Sets of sensor values that come faster than the policy runs, or slower.
 
 use crate::robot::Stamp;
 
@@ -11,7 +11,11 @@ const MOST_FOLLOWED: i64 = 256;
 /// Steps for which sensors count as faster after a set of theirs was left out: more than lie between two such sets of sensors that are a fifth faster.
 const FASTER: u8 = 8;
 
-/// Leaves such sets out: each control step may move a joint as far as a whole period allows, and the policy knows no other rate.
+/// Distances between sets that tell whether sensors are slower.
+const DISTANCES: i64 = 25;
+
+/// Leaves out sets that come too fast: each control step may move a joint as far as a whole period allows, and the policy knows no other rate. Of
+/// sensors that are slower all sets are taken, but it is said once: then the policy makes too few steps.
 ///
 /// Steps are due on a grid of one period. Of sensors that are faster, the set nearest to the grid is in time. Sensors of the policy's own rate whose
 /// stamps jitter by less than a quarter period are all in time, also when their clock runs a little faster or slower: the grid follows them.
@@ -19,6 +23,10 @@ const FASTER: u8 = 8;
 pub struct Pace {
     period: i64,
     grid: Option<Grid>,
+    /// The last distances between sets, as long as they are even.
+    distances: Option<Distances>,
+    /// Whether it was said that the sensors are slower.
+    said_slower: bool,
 }
 
 /// What is known since the first set.
@@ -32,6 +40,45 @@ struct Grid {
     seen: Stamp,
     /// For so many more steps the sensors count as faster than the policy, unless another set is left out.
     faster: u8,
+}
+
+/// Distances between sets that followed each other \[ns\].
+#[derive(Clone, Copy, Debug)]
+struct Distances {
+    count: i64,
+    sum: i64,
+    shortest: i64,
+    longest: i64,
+}
+
+impl Distances {
+    fn one(distance: i64) -> Self {
+        Self { count: 1, sum: distance, shortest: distance, longest: distance }
+    }
+
+    fn and(self, distance: i64) -> Self {
+        Self {
+            count: self.count + 1,
+            sum: self.sum.saturating_add(distance),
+            shortest: self.shortest.min(distance),
+            longest: self.longest.max(distance),
+        }
+    }
+
+    fn spread(self) -> i64 {
+        self.longest.saturating_sub(self.shortest)
+    }
+}
+
+/// Sensors whose sets come farther apart than the policy's steps: no error, as each is taken.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "sets of sensor values come every {interval:.1} ms, but the policy makes a step every {period:.1} ms: it makes too few, and does not move as it \
+     was evolved to; let the sensors (or the simulator's control_rate) have its rate, or set trigger to `timer`"
+)]
+pub struct Slower {
+    interval: f64,
+    period: f64,
 }
 
 /// A set of sensor values that came too early for a control step.
@@ -48,22 +95,25 @@ pub struct TooEarly {
 impl Pace {
     /// For a control period of `period` \[ns\].
     pub fn new(period: i64) -> Self {
-        Self { period, grid: None }
+        Self { period, grid: None, distances: None, said_slower: false }
     }
 
     /// Takes note of a set of `stamp`. One that repeats a stamp, or follows a clock that was set back, is in time; so is one that comes half a
     /// period late or later, from which a new grid begins: what was missed is not made up for.
     ///
+    /// Once, when that is known, it returns that the sensors are [`Slower`]. Stamps alone tell, as simulated time has any pace.
+    ///
     /// # Errors
     /// [`TooEarly`] for one that comes within half a period of the last that was in time, half a period before the next is due, or, of sensors of
     /// which others were left out lately, so long before that the set after it will be nearer.
-    pub fn note(&mut self, stamp: Stamp) -> Result<(), TooEarly> {
+    pub fn note(&mut self, stamp: Stamp) -> Result<Option<Slower>, TooEarly> {
         let Some(Grid { due, taken, seen, faster }) = self.grid.filter(|grid| stamp >= grid.taken) else {
             self.take(stamp, stamp, 0);
-            return Ok(());
+            self.distances = None;
+            return Ok(None);
         };
         if stamp == taken {
-            return Ok(());
+            return Ok(None);
         }
         let half = self.period / 2;
         let (gap, late) = (stamp.saturating_sub(taken), stamp.saturating_sub(due));
@@ -71,6 +121,7 @@ impl Pace {
         let is_farther = is_faster && late < -(stamp.saturating_sub(seen).max(0) / 2);
         if gap <= half || late <= -half || is_farther {
             self.grid = Some(Grid { due, taken, seen: seen.max(stamp), faster: FASTER });
+            self.distances = None;
             return Err(TooEarly { after: gap as f64 * 1e-6, period: self.period as f64 * 1e-6 });
         }
         let most = self.period / MOST_FOLLOWED;
@@ -83,7 +134,26 @@ impl Pace {
             due.saturating_add((late / FOLLOWED).clamp(-most, most))
         };
         self.take(stamp, place, faster.saturating_sub(1));
-        Ok(())
+        Ok(self.note_distance(stamp.saturating_sub(seen)))
+    }
+
+    /// Takes note of the distance between a set and the one before it.
+    fn note_distance(&mut self, distance: i64) -> Option<Slower> {
+        // Where sets get lost they are uneven, by whole periods: that is no rate.
+        let even = self.distances.map(|before| before.and(distance)).filter(|all| all.spread() < self.period / 2);
+        let distances = even.unwrap_or_else(|| Distances::one(distance));
+        if distances.count < DISTANCES {
+            self.distances = Some(distances);
+            return None;
+        }
+        self.distances = None;
+        // By a whole period: neither jitter of less than a quarter period nor a clock that runs a little slower makes that much of them.
+        let is_slower = distances.sum >= (DISTANCES + 1) * self.period;
+        if !is_slower || std::mem::replace(&mut self.said_slower, true) {
+            return None;
+        }
+        let interval = distances.sum as f64 * 1e-6 / DISTANCES as f64;
+        Some(Slower { interval, period: self.period as f64 * 1e-6 })
     }
 
     /// The set of `stamp` is in time; `place` is where the grid has it.
@@ -167,6 +237,45 @@ mod tests {
         assert_eq!(milliseconds(&[0, 5, 5, 10, 10, 5, 15, 20, 20]), expected(&[0, 20, 20]));
         // Slower sensors make all the steps there are.
         assert_eq!(milliseconds(&[0, 30, 60, 90, 120]), expected(&[0, 30, 60, 90, 120]));
+    }
+
+    /// What is said of sensors that are slower, and by how many sets before it.
+    fn said(stamps: impl IntoIterator<Item = i64>) -> Vec<(usize, String)> {
+        let mut pace = Pace::new(PERIOD);
+        let notes = stamps.into_iter().map(|stamp| pace.note(stamp).ok().flatten());
+        notes.enumerate().filter_map(|(number, slower)| Some((number, slower?.to_string()))).collect()
+    }
+
+    #[test]
+    fn sensors_that_are_slower_than_the_policy_are_named_once() {
+        for (interval, text) in [(20_900_000_i64, "20.9 ms"), (40_000_000, "40.0 ms"), (1_000_000_000, "1000.0 ms")] {
+            let said = said((0..1000).map(|index| index * interval));
+            assert_eq!(said.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [DISTANCES as usize], "every {interval} ns");
+            let message = &said[0].1;
+            assert!(message.contains(&format!("every {text}")) && message.contains("every 20.0 ms"), "{message}");
+        }
+        // As in lockstep, where the simulator repeats what was not answered yet.
+        let repeated = (0..30).flat_map(|index| [2 * PERIOD * index; 3]);
+        assert_eq!(said(repeated).len(), 1);
+        // Half of the policy's rate, and jitter.
+        assert_eq!(said(jittering(2 * PERIOD, 2_400_000, 100)).len(), 1);
+    }
+
+    #[test]
+    fn sensors_with_the_policys_rate_or_a_faster_one_and_lost_sets_are_not_called_slower() {
+        let hour = 180_000;
+        for interval in [10_000_000, 15_000_000, 19_960_000, PERIOD, 20_040_000] {
+            assert!(said((0..hour).map(|index| index * interval)).is_empty(), "every {interval} ns");
+            assert!(said(jittering(interval, 4_900_000, hour)).is_empty(), "every {interval} ns, with jitter");
+        }
+        // Every third set is lost; half of them, by chance; all for a while, again and again.
+        assert!(said((0..hour).filter(|index| index % 3 > 0).map(|index| index * PERIOD)).is_empty());
+        let chance = jittering(0, 1_000, hour).zip(0..hour).filter(|(drawn, _)| *drawn < 0);
+        assert!(said(chance.map(|(_, index)| index * PERIOD)).is_empty());
+        assert!(said((0..hour).filter(|index| index / 50 % 2 > 0).map(|index| index * PERIOD)).is_empty());
+        // Too few to tell, before each time that goes back.
+        let few = (0..100).flat_map(|_| (0..DISTANCES).map(|index| 2 * PERIOD * index));
+        assert!(said(few).is_empty());
     }
 
     #[test]

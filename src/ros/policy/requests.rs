@@ -85,6 +85,10 @@ pub struct Shared {
     parameter_stop: AtomicU64,
     /// The last of them when a stop was ended.
     released: AtomicU64,
+    /// So many of the emergency stops may be known to who asks for a release.
+    releasable: AtomicU64,
+    /// Whether a release was asked for in the present spin.
+    has_release: AtomicBool,
     /// Raised whenever older commands must no longer be published.
     fence: AtomicU64,
     /// Whether the commanding thread is about to publish a command.
@@ -137,6 +141,8 @@ impl ControlHandle {
             emergency_stops: AtomicU64::new(0),
             parameter_stop: AtomicU64::new(0),
             released: AtomicU64::new(0),
+            releasable: AtomicU64::new(0),
+            has_release: AtomicBool::new(false),
             fence: AtomicU64::new(0),
             is_publishing: AtomicBool::new(false),
             starts: AtomicU64::new(0),
@@ -268,9 +274,19 @@ impl Shared {
         self.emergency_stops.load(Ordering::SeqCst)
     }
 
-    /// Asks for the end of the present stop, but of none that is asked for later: the queue must not undo what overtook it.
+    /// Says that all that a spin took was handled: who asks for a release from now on may know of the stops until now.
+    pub fn note_spin(&self) {
+        // Of several releases that wait, a spin takes one: those behind it may be older than a stop that came meanwhile.
+        if !self.has_release.swap(false, Ordering::SeqCst) {
+            self.releasable.store(self.emergency_stops(), Ordering::SeqCst);
+        }
+    }
+
+    /// Asks for the end of the present stop, but of none that may be younger than the request: neither the queue nor the order in which a
+    /// spin takes what waits must undo it. On the spin thread.
     pub fn ask_release(&self) -> Receiver<Released> {
-        let known = self.emergency_stops();
+        self.has_release.store(true, Ordering::SeqCst);
+        let known = self.releasable.load(Ordering::SeqCst);
         self.ask(|answer| Request::Release(known, answer))
     }
 
@@ -383,10 +399,30 @@ mod tests {
     fn a_release_knows_only_the_stops_before_it() {
         let (control, mut requests) = ControlHandle::new();
         control.emergency_stop();
+        control.note_spin();
         let _answer = control.ask_release();
         control.emergency_stop();
         let Some(Request::Release(known, _)) = requests.next() else { panic!("no release is queued") };
         assert_eq!((known, control.emergency_stops()), (1, 2));
+    }
+
+    #[test]
+    fn releases_that_waited_with_a_stop_do_not_end_it_in_whatever_order_they_are_taken() {
+        let (control, mut requests) = ControlHandle::new();
+        // The stop may be the last of all that waited. It is taken first, and the second release one spin after it.
+        control.emergency_stop();
+        let _first = control.ask_release();
+        control.note_spin();
+        let _second = control.ask_release();
+        control.note_spin();
+        // Who asks after that had time to hear of the stop.
+        control.note_spin();
+        let _third = control.ask_release();
+        let mut known = Vec::new();
+        while let Some(Request::Release(stops, _)) = requests.next() {
+            known.push(stops);
+        }
+        assert_eq!((known, control.emergency_stops()), (vec![0, 0, 1], 1));
     }
 
     #[test]

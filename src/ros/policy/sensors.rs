@@ -23,6 +23,10 @@ use crate::safety::{MessageFaults, RepeatWatch, SENSORS};
 
 /// How old the contacts of a robot may be that is said to have them \[ns\]: more than any control period.
 const SILENCE: i64 = 1_000_000_000;
+/// Lag of a sensor that a person should know of in any case \[ns\]: its messages come at their full rate, and still it may count as silent.
+const LATE: i64 = 100_000_000;
+/// Shortest time between two warnings of that \[ns\].
+const WARNING_PERIOD: i64 = 10_000_000_000;
 
 /// Sensor messages while the node is configured; all on the spin thread.
 pub struct Sensing {
@@ -32,6 +36,8 @@ pub struct Sensing {
     pub frames: triple_buffer::Input<SensorFrame>,
     /// With it only complete sets of one stamp count, and each that is in time makes a step.
     pub pace: Option<Pace>,
+    /// Age from which on values are stale \[ns\].
+    pub timeout: i64,
     /// What was wrong with messages.
     pub faults: MessageFaults,
     /// Starts of the robot that the reader knows of.
@@ -48,6 +54,27 @@ struct Receiver {
     sensing: SharedSensing,
     control: ControlHandle,
     rejections: Rejections,
+    lateness: Lateness,
+    /// Of messages that say of one foot alone how it touches, and when: that foot.
+    foot: Option<String>,
+}
+
+/// Says of a topic that its messages arrive late.
+struct Lateness {
+    topic: String,
+    /// When that was said last \[ns, steady clock\].
+    said: Option<i64>,
+}
+
+impl Lateness {
+    /// Notes by how much later than the quickest a message came, of a sensor that counts as silent after `timeout` \[ns\].
+    fn note(&mut self, lag: i64, timeout: i64, now: i64) {
+        if lag >= LATE.min(timeout) && self.said.is_none_or(|said| now - said >= WARNING_PERIOD) {
+            let late = lag as f64 * 1e-9;
+            tracing::warn!("{}: messages arrive {late:.3} s late; their values count as that much older", self.topic);
+            self.said = Some(now);
+        }
+    }
 }
 
 /// What a message says about the sensors.
@@ -78,7 +105,7 @@ impl Receiver {
     fn receive(&mut self, spoken: Spoken, take: impl FnOnce(&mut SensorReader, i64) -> Result<(), MessageError>) {
         let mut sensing = self.sensing.borrow_mut();
         // An unconfigured node has no use for messages.
-        let Some(Sensing { reader, frames, pace, faults, starts, watches }) = sensing.as_mut() else { return };
+        let Some(Sensing { reader, frames, pace, timeout, faults, starts, watches }) = sensing.as_mut() else { return };
         let now = steady_now();
         let begun = self.control.starts();
         if *starts != begun {
@@ -90,20 +117,18 @@ impl Receiver {
         // What is wrong with values that nobody needs is said, and stops nobody.
         let counted = u64::from(is_needed);
         faults.clock_jumps += counted * (reader.clock_jumps() - jumps);
-        match &result {
+        let received = match &result {
             Ok(()) => {
                 let stamps = reader.assembler().stamps();
                 let stamp = spoken.stamped.and_then(|sensor| Some((sensor, stamps[sensor]?)));
                 // Where sets of one stamp make the steps, the simulator repeats one on purpose: its command got lost, or time stands still.
                 let repeats = pace.is_none() && stamp.is_some_and(|(sensor, stamp)| watches[sensor].repeats(stamp));
-                let renewed = (!repeats).then_some(now);
-                let contacts = reader.contacts_received(now).filter(|_| spoken.contacts && !repeats);
-                let received = [renewed.filter(|_| spoken.joints), renewed.filter(|_| spoken.imu), contacts];
-                for (index, received) in received.into_iter().enumerate() {
-                    if let Some(received) = received {
-                        self.control.note_received(index, received);
-                    }
-                }
+                let lag = spoken.stamped.map_or(0, |sensor| reader.lag(sensor));
+                let late = self.foot.as_deref().map_or(lag, |foot| reader.foot_lag(foot));
+                self.lateness.note(late, *timeout, now);
+                let renewed = (!repeats).then_some(now - lag);
+                let contacts = reader.contacts_received(now - lag).filter(|_| spoken.contacts && !repeats);
+                [renewed.filter(|_| spoken.joints), renewed.filter(|_| spoken.imu), contacts]
             }
             Err(error) => {
                 self.rejections.note(error);
@@ -112,23 +137,49 @@ impl Receiver {
                     error if error.is_not_finite() => faults.not_finite += counted,
                     _ => faults.refused += counted,
                 }
+                [None; SENSORS.len()]
             }
-        }
+        };
         self.control.set_faults(*faults);
+        let mut in_time = None;
         if result.is_ok() && is_needed {
             let assembler = reader.assembler();
             let frame = if pace.is_some() { assembler.matched() } else { assembler.latest() };
             if let Some(frame) = frame {
-                if let Some(Err(early)) = pace.as_mut().map(|pace| pace.note(frame.stamp)) {
-                    return self.rejections.note(&early);
+                let paced = pace.as_mut().map(|pace| pace.note(frame.stamp));
+                match &paced {
+                    Some(Err(early)) => self.rejections.note(early),
+                    Some(Ok(Some(slower))) => tracing::warn!("{slower}"),
+                    Some(Ok(None)) | None => {}
                 }
-                frames.input_buffer_mut().clone_from(frame);
-                frames.publish();
-                // With the steady clock as its trigger the control thread wakes by itself.
-                if pace.is_some() {
-                    self.control.wake();
+                if !matches!(paced, Some(Err(_))) {
+                    in_time = Some(frame);
                 }
             }
+        }
+        hand_over(in_time, frames, received, |sensor, received| self.control.note_received(sensor, received));
+        // With the steady clock as its trigger the control thread wakes by itself.
+        if in_time.is_some() && pace.is_some() {
+            self.control.wake();
+        }
+    }
+}
+
+/// Hands a frame to the control thread, and notes only then which sensors spoke, and when: that thread looks at this first, and so takes no values
+/// that are older than it says.
+fn hand_over(
+    frame: Option<&SensorFrame>,
+    frames: &mut triple_buffer::Input<SensorFrame>,
+    received: [Option<i64>; SENSORS.len()],
+    mut note: impl FnMut(usize, i64),
+) {
+    if let Some(frame) = frame {
+        frames.input_buffer_mut().clone_from(frame);
+        frames.publish();
+    }
+    for (sensor, received) in received.into_iter().enumerate() {
+        if let Some(received) = received {
+            note(sensor, received);
         }
     }
 }
@@ -162,6 +213,8 @@ pub fn subscribe(
         sensing: sensing.clone(),
         control: control.clone(),
         rejections: Rejections::new(topic, rejected),
+        lateness: Lateness { topic: topic.to_owned(), said: None },
+        foot: None,
     };
     let by_effort = matches!(driver.contacts, ContactDescription::Effort { .. });
     let joints = Spoken { contacts: by_effort, ..JOINTS };
@@ -193,7 +246,8 @@ pub fn subscribe(
         }
         ContactDescription::Wrench { feet, .. } => {
             for (foot, topic) in feet {
-                let (mut receive, foot) = (receiver(topic), foot.clone());
+                let foot = foot.clone();
+                let mut receive = Receiver { foot: Some(foot.clone()), ..receiver(topic) };
                 subscribe_one(shell, topic, move |message: WrenchStamped| {
                     receive.receive(CONTACTS, |reader, now| reader.foot_wrench(&foot, &message, now));
                 })?;
@@ -215,9 +269,11 @@ fn subscribe_one<T: WrappedTypesupport + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::robot::RobotState;
-    use crate::ros::convert::{ImuMounting, foot_contacts, imu, joint_state};
+    use crate::ros::convert::{ImuMounting, foot_contacts, imu, joint_state, time};
     use crate::ros::sensor_reader::OrderRules;
     use crate::safety::needed_sensors;
 
@@ -231,17 +287,24 @@ mod tests {
 
     impl Bench {
         fn new(pace: Option<Pace>, needs_contacts: bool) -> Self {
-            let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: pace.is_some() };
-            let (driver, mounting) = (DriverDescription::default(), ImuMounting::default());
-            let mut reader = SensorReader::new(&driver, &["hip"], &["toe"], false, order, mounting).unwrap();
+            Self::with_driver(&DriverDescription::default(), pace, needs_contacts)
+        }
+
+        fn with_driver(driver: &DriverDescription, pace: Option<Pace>, needs_contacts: bool) -> Self {
+            let (clock_jump, drops_reordered, needs_stamps) = (1_000_000_000, true, pace.is_some());
+            let order = OrderRules { clock_jump, drops_reordered, needs_stamps, counts_lag: pace.is_none() };
+            let mounting = ImuMounting::default();
+            let mut reader = SensorReader::new(driver, &["hip"], &["toe"], false, order, mounting).unwrap();
             reader.set_needed(needed_sensors(needs_contacts));
             let empty = SensorFrame { stamp: 0, state: RobotState::at_rest(1, 1), oldest_received: 0 };
             let (input, frames) = triple_buffer::TripleBuffer::new(&empty).split();
-            let faults = MessageFaults::default();
-            let sensing = Sensing { reader, frames: input, pace, faults, starts: 0, watches: Default::default() };
+            let (timeout, faults) = (PERIOD * 3 / 2, MessageFaults::default());
+            let sensing = Sensing { reader, frames: input, pace, timeout, faults, starts: 0, watches: Default::default() };
             let (control, _requests) = ControlHandle::new();
             let rejections = Rejections::new("sensors", &RejectionCount::default());
-            Self { receiver: Receiver { sensing: Rc::new(RefCell::new(Some(sensing))), control, rejections }, frames }
+            let lateness = Lateness { topic: "sensors".to_owned(), said: None };
+            let sensing = Rc::new(RefCell::new(Some(sensing)));
+            Self { receiver: Receiver { sensing, control, rejections, lateness, foot: None }, frames }
         }
 
         /// Of which sensors the message of `stamp` says something new: joints, IMU or contacts, by the place of `sensor`.
@@ -281,6 +344,65 @@ mod tests {
     }
 
     #[test]
+    fn values_that_arrive_late_count_from_when_they_were_due_where_the_clock_makes_the_steps() {
+        // Some time of day.
+        let stamp = |milliseconds: i64| (1_750_000_000_000 + milliseconds) * 1_000_000;
+        for pace in [None, Some(Pace::new(PERIOD))] {
+            let is_timed = pace.is_none();
+            let mut robot = Bench::new(pace, true);
+            (0..4).for_each(|step| _ = robot.hears(0, stamp(step)));
+            // The next one is held up on its way.
+            std::thread::sleep(Duration::from_millis(50));
+            let before = steady_now();
+            assert_eq!(robot.hears(0, stamp(4)), [true, false, false]);
+            let received = robot.receiver.control.received()[0].unwrap();
+            assert_eq!(received < before, is_timed, "received at {received} ns, in hand at {before} ns");
+        }
+    }
+
+    #[test]
+    fn messages_are_said_to_be_late_from_when_their_sensor_counts_as_silent() {
+        let is_said = |lag: i64, timeout: i64| {
+            let mut lateness = Lateness { topic: "sensors".to_owned(), said: None };
+            lateness.note(lag * 1_000_000, timeout * 1_000_000, 0);
+            lateness.said.is_some()
+        };
+        assert_eq!([(29, 30), (40, 30)].map(|(lag, timeout)| is_said(lag, timeout)), [false, true]);
+        assert_eq!([(99, 500), (100, 500)].map(|(lag, timeout)| is_said(lag, timeout)), [false, true], "before it is silent");
+    }
+
+    #[test]
+    fn the_wrenches_of_a_foot_are_said_to_be_late_as_other_messages_are() {
+        let driver = "contacts: {wrench: {feet: {toe: left}, threshold: 5}}";
+        let driver = serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(driver));
+        let mut robot = Bench::with_driver(&driver.unwrap(), None, true);
+        robot.receiver.foot = Some("toe".to_owned());
+        let mut is_said = |milliseconds: i64| {
+            let mut message = WrenchStamped::default();
+            // Some time of day.
+            message.header.stamp = time((1_750_000_000_000 + milliseconds) * 1_000_000);
+            robot.receiver.receive(CONTACTS, |reader, now| reader.foot_wrench("toe", &message, now));
+            robot.receiver.lateness.said.is_some()
+        };
+        assert_eq!([0, 500, 1000, 1500].map(&mut is_said), [false; 4]);
+        // The next one is held up on its way.
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(is_said(1501));
+    }
+
+    #[test]
+    fn which_sensors_spoke_is_noted_when_their_values_are_there() {
+        let frame = |stamp| SensorFrame { stamp, state: RobotState::at_rest(1, 1), oldest_received: 0 };
+        let (mut input, mut output) = triple_buffer::TripleBuffer::new(&frame(0)).split();
+        let mut noted = Vec::new();
+        hand_over(Some(&frame(PERIOD)), &mut input, [Some(5), None, Some(6)], |sensor, received| {
+            output.update();
+            noted.push((sensor, received, output.output_buffer().stamp));
+        });
+        assert_eq!(noted, [(0, 5, PERIOD), (2, 6, PERIOD)]);
+    }
+
+    #[test]
     fn wrong_contacts_are_a_fault_only_where_the_policy_needs_them() {
         for needs_contacts in [true, false] {
             let mut robot = Bench::new(None, needs_contacts);
@@ -311,6 +433,16 @@ mod tests {
             let heard: [_; 3] = std::array::from_fn(|sensor| simulation.hears(sensor, step * PERIOD));
             assert_eq!(heard, [[true, false, false], [false, true, false], [false, false, true]]);
             assert!(simulation.frames.update() && simulation.frames.output_buffer().stamp == step * PERIOD);
+        }
+    }
+
+    #[test]
+    fn a_set_that_comes_too_early_for_a_step_makes_no_sensor_silent() {
+        let mut robot = Bench::new(Some(Pace::new(PERIOD)), true);
+        for (stamp, makes_step) in [(PERIOD, true), (PERIOD + PERIOD / 4, false), (2 * PERIOD, true)] {
+            let heard: [_; 3] = std::array::from_fn(|sensor| robot.hears(sensor, stamp));
+            assert_eq!(heard, [[true, false, false], [false, true, false], [false, false, true]], "the set of {stamp} ns");
+            assert_eq!(robot.frames.update(), makes_step, "the set of {stamp} ns");
         }
     }
 

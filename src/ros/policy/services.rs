@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use r2r::hebbian_locomotion::srv::{LoadPolicy, ResetWeights, RestoreWeights, RollBack, SaveWeights, SetGate};
 use r2r::std_msgs::msg::{Bool, Float32};
-use r2r::std_srvs::srv::{SetBool, Trigger};
+use r2r::std_srvs::srv::Trigger;
 
 use super::keeping::KeptAt;
 use super::node::PolicyNode;
@@ -111,30 +111,38 @@ fn serve_stop(shell: &mut Shell, node: &Rc<PolicyNode>) -> Result<(), NodeError>
             }
         })?;
     }
-    let node = node.clone();
-    // A stop must not wait for the answer to a release before it.
-    shell.serve_at_once::<SetBool::Service, _>("~/emergency_stop", move |request| {
-        let answer = stop_or_release(&node.control, request.data);
+    // Two services without fields: a request that was typed in a hurry does what the service is called. Neither waits for the answer to one
+    // before it.
+    let stopping = node.clone();
+    shell.serve_at_once::<Trigger::Service, _>("~/emergency_stop", move |_| {
+        stopping.control.emergency_stop();
+        std::future::ready(Trigger::Response { success: true, message: "stopped until it is released".to_owned() })
+    })?;
+    let releasing = node.clone();
+    shell.serve_at_once::<Trigger::Service, _>("~/release", move |_| {
+        let answer = release(&releasing.control);
         async {
             let (success, message) = answer.await;
-            SetBool::Response { success, message: message.to_owned() }
+            Trigger::Response { success, message: message.to_owned() }
         }
-    })
+    })?;
+    // A stop by a parameter at the start is older than all requests.
+    node.control.note_spin();
+    let node = node.clone();
+    shell.watch(move |_| {
+        node.control.note_spin();
+        Vec::new()
+    });
+    Ok(())
 }
 
-/// Stops the robot, or asks for its release: that is done when this returns. What is to be answered, the future says.
-fn stop_or_release(control: &ControlHandle, stop: bool) -> impl Future<Output = (bool, &'static str)> + use<> {
-    let release = if stop {
-        control.emergency_stop();
-        None
-    } else {
-        Some(control.ask_release())
-    };
+/// Asks for the release of the robot: that is done when this returns. What is to be answered, the future says.
+fn release(control: &ControlHandle) -> impl Future<Output = (bool, &'static str)> + use<> {
+    let released = control.ask_release();
     async move {
-        let Some(release) = release else { return (true, "stopped until it is released") };
-        match release.await {
+        match released.await {
             Ok(Released::Done) => (true, "released; it begins as at its start"),
-            Ok(Released::NotStopped) => (true, "it was not stopped"),
+            Ok(Released::NotStopped) => (false, "it was not stopped; nothing changed"),
             Ok(Released::Overtaken) => (false, "another stop came meanwhile; it stays stopped"),
             Err(_) => (false, UNCONFIGURED),
         }
@@ -328,17 +336,18 @@ mod tests {
     use crate::policy::PolicyFile;
 
     #[test]
-    fn a_stop_is_latched_before_the_release_that_came_first_is_answered() {
-        let (control, mut requests) = ControlHandle::new();
-        control.emergency_stop();
-        let release = stop_or_release(&control, false);
-        let stop = stop_or_release(&control, true);
-        assert_eq!(control.emergency_stops(), 2);
-        assert!(futures::executor::block_on(stop).0);
-        // What the control thread is asked for knows of the first stop alone.
-        let Some(Request::Release(known, answer)) = requests.next() else { panic!("no release is queued") };
-        assert_eq!((known, answer.send(Released::Overtaken)), (1, Ok(())));
-        assert!(!futures::executor::block_on(release).0);
+    fn a_release_is_asked_for_before_its_answer_is_awaited_and_fails_unless_it_is_done() {
+        for (outcome, is_done) in [(Released::Done, true), (Released::NotStopped, false), (Released::Overtaken, false)] {
+            let (control, mut requests) = ControlHandle::new();
+            control.emergency_stop();
+            control.note_spin();
+            let answer = release(&control);
+            // A stop that comes before the answer: what the control thread is asked for knows of the first one alone.
+            control.emergency_stop();
+            let Some(Request::Release(known, sender)) = requests.next() else { panic!("no release is queued") };
+            assert_eq!((known, sender.send(outcome)), (1, Ok(())));
+            assert_eq!(futures::executor::block_on(answer).0, is_done, "{outcome:?}");
+        }
     }
 
     #[test]

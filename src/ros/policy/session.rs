@@ -163,6 +163,7 @@ impl Life {
         let (file, hash) = PolicyFile::load(path)?;
         let metadata = file.metadata.clone();
         let (mut limits, mut velocities, mut warnings) = (metadata.robot.clone(), None, Vec::new());
+        let mut kinds = Vec::new();
         let robot = parameters.string("robot");
         if !robot.is_empty() {
             let model = RobotModel::load(Path::new(robot))?;
@@ -172,12 +173,13 @@ impl Life {
                 (own.lower, own.upper) = (own.lower.max(joint.lower), own.upper.min(joint.upper));
             }
             velocities = Some(model.joints.iter().map(|joint| joint.velocity_limit).collect::<Vec<_>>());
+            kinds = model.joints.iter().map(|joint| joint.kind).collect();
             warnings = model.warnings;
         }
         let safety: SafetyDescription = parameters.section("safety")?;
         let period = 1.0 / metadata.control_rate;
         let supervisor = Supervisor::new(&safety, &limits, velocities.as_deref(), period)?;
-        let supervisor = supervisor.with_needed(needed_sensors(metadata.needs_contacts()));
+        let supervisor = supervisor.with_needed(needed_sensors(metadata.needs_contacts())).with_kinds(&kinds);
         let mut policy = file.policy()?;
         policy.start(seed);
         if let Ok(gate) = Gate::new(parameters.double("gate") as f32, GateSource::Parameter) {

@@ -14,6 +14,7 @@ use r2r::std_msgs::msg::Header;
 
 use super::diagnostics::{Thresholds, diagnostics};
 use super::report::{SafetyReport, StepReport};
+use super::sources::SourceWarnings;
 use super::timing::LoopTiming;
 use crate::policy::PolicyMetadata;
 use crate::robot::Stamp;
@@ -44,6 +45,8 @@ pub struct Telemetry {
     pub node: String,
     /// From when on timing is worth a warning.
     pub thresholds: Thresholds,
+    /// What is wrong with the sources of commands and sensor values.
+    pub sources: SourceWarnings,
     /// Messages refused so far.
     pub rejected: RejectionCount,
     /// Sets of sensor values that allowed no step.
@@ -138,8 +141,8 @@ impl Publishing {
         if is_news || report.timing.is_some() {
             note(self.telemetry.safety.publish(&safety_state(about, report)));
             let describe = |safety: &SafetyReport| (about.describe(safety.fault), about.describe(safety.warning));
-            let Telemetry { node, thresholds, .. } = &self.telemetry;
-            let message = diagnostics(node, &about.robot, report, &self.timing, thresholds, describe);
+            let Telemetry { node, thresholds, sources, .. } = &self.telemetry;
+            let message = diagnostics(node, &about.robot, report, &self.timing, thresholds, &sources.get(), describe);
             note(self.telemetry.diagnostics.publish(&message));
         }
     }
@@ -155,7 +158,7 @@ impl About {
 fn say(about: &About, safety: &SafetyReport) {
     let (phase, fault) = (safety.phase.as_str(), about.describe(safety.fault));
     match safety.phase {
-        Phase::Stopped => tracing::error!("{phase}: {fault}; release it with ~/emergency_stop false"),
+        Phase::Stopped => tracing::error!("{phase}: {fault}; release it with ~/release"),
         Phase::Fallback => tracing::error!("{phase}: {fault}"),
         _ if fault.is_empty() => tracing::info!("{phase}"),
         _ => tracing::warn!("{phase}: {fault}"),

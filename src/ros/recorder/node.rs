@@ -1,5 +1,6 @@
 //! Putting the recorder node together.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -64,12 +65,13 @@ pub fn run() -> ExitCode {
     let code = run_node("recorder", move |shell| build(shell, of_thread, of_discovery));
     let missing = missing.said();
     if !missing.is_empty() {
-        eprintln!("recorder: {missing}");
+        // The terminal may be gone, where `eprintln!` panics.
+        let _ = writeln!(std::io::stderr(), "recorder: {missing}");
     }
     match failure.get() {
         None => code,
         Some(failure) => {
-            eprintln!("recorder: {failure}");
+            let _ = writeln!(std::io::stderr(), "recorder: {failure}");
             ExitCode::FAILURE
         }
     }

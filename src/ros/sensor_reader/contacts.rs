@@ -1,6 +1,8 @@
 //! Contacts that do not come as one message of all feet.
 
+use super::{OrderRules, SensorReader};
 use crate::robot::{ContactDescription, DriverDescription, DriverError};
+use crate::ros::convert::{MessageError, finite};
 use crate::safety::StampWatch;
 
 /// Share of its threshold below which an effort no longer means contact, so that noise does not make it flicker.
@@ -24,6 +26,9 @@ pub struct FeetOneByOne {
     spoken: Vec<Option<i64>>,
     /// Of each foot whose messages carry stamps.
     pub watches: Vec<StampWatch>,
+    counts_lag: bool,
+    /// Which axes of a force each foot's sensor has measured.
+    measured: Vec<[bool; 3]>,
     touches: Vec<bool>,
     force: Vec<f32>,
     threshold: f64,
@@ -34,23 +39,24 @@ pub struct FeetOneByOne {
 pub struct Efforts {
     /// Joint and threshold of each foot.
     feet: Vec<(usize, f64)>,
-    /// Latest efforts, by joint.
-    efforts: Vec<f64>,
+    /// Efforts in the latest joint state, by joint; `None` for those that were no numbers.
+    efforts: Vec<Option<f64>>,
     touches: Vec<bool>,
 }
 
 impl Contacts {
-    /// As `driver` has them, for the joints and feet that a policy has by these names; stamps that jump by `clock_jump` \[ns\] are those of a
-    /// clock that was set.
+    /// As `driver` has them, for the joints and feet that a policy has by these names; stamps are judged by `order`.
     ///
     /// # Errors
     /// [`DriverError`] when the driver does not fit.
-    pub fn new(driver: &DriverDescription, joints: &[&str], feet: &[&str], clock_jump: i64) -> Result<Self, DriverError> {
+    pub fn new(driver: &DriverDescription, joints: &[&str], feet: &[&str], order: OrderRules) -> Result<Self, DriverError> {
         driver.check_contacts(feet, joints)?;
         let one_by_one = |threshold| {
             Self::Feet(FeetOneByOne {
                 spoken: vec![None; feet.len()],
-                watches: (0..feet.len()).map(|_| StampWatch::new(clock_jump)).collect(),
+                watches: (0..feet.len()).map(|_| StampWatch::new(order.clock_jump)).collect(),
+                counts_lag: order.counts_lag,
+                measured: vec![[false; 3]; feet.len()],
                 touches: vec![false; feet.len()],
                 force: vec![0.0; feet.len()],
                 threshold,
@@ -66,7 +72,7 @@ impl Contacts {
                 let foot = |name: &&str| efforts.get(*name).and_then(|foot| Some((place(&foot.joint)?, foot.threshold)));
                 Self::Effort(Efforts {
                     feet: feet.iter().filter_map(foot).collect(),
-                    efforts: vec![0.0; joints.len()],
+                    efforts: vec![None; joints.len()],
                     touches: vec![false; feet.len()],
                 })
             }
@@ -82,39 +88,90 @@ impl Contacts {
     pub fn received(&self, now: i64) -> Option<i64> {
         match self {
             Self::Feet(feet) => feet.spoken.iter().copied().min().unwrap_or(Some(now)),
-            _ => Some(now),
+            // Where nobody needs contacts, joint states without efforts are taken too.
+            Self::Effort(efforts) => efforts.are_known().then_some(now),
+            Self::Message => Some(now),
+        }
+    }
+}
+
+impl SensorReader {
+    /// By how much the last wrench of the foot of this name that was taken is older than its arrival says \[ns\], as [`SensorReader::lag`] has it
+    /// for other messages; 0 where contacts do not come foot by foot.
+    pub fn foot_lag(&self, foot: &str) -> i64 {
+        match (&self.contacts, self.feet.index(foot)) {
+            (Contacts::Feet(feet), Some(foot)) => feet.lag(foot),
+            _ => 0,
         }
     }
 }
 
 impl FeetOneByOne {
+    /// By how much the last message of a foot is older than its arrival says \[ns\].
+    fn lag(&self, foot: usize) -> i64 {
+        self.watches.get(foot).filter(|_| self.counts_lag).map_or(0, StampWatch::lag)
+    }
+
     /// Notes what `judge` makes of the threshold for one foot at `now`. Returns contact and force of all feet, once all have spoken.
     pub fn note(&mut self, foot: usize, now: i64, judge: impl FnOnce(f64) -> (bool, f32)) -> Option<(&[bool], &[f32])> {
-        let Self { spoken, watches, touches, force, threshold } = self;
+        let lag = self.lag(foot);
+        let Self { spoken, watches, touches, force, threshold, .. } = self;
         let (has_spoken, touch, size) = (spoken.get_mut(foot)?, touches.get_mut(foot)?, force.get_mut(foot)?);
         if !watches.get(foot).is_some_and(StampWatch::repeats) {
-            *has_spoken = Some(now);
+            *has_spoken = Some(now.saturating_sub(lag));
         }
         (*touch, *size) = judge(*threshold);
         spoken.iter().all(Option::is_some).then_some((touches, force))
     }
+
+    /// The size of the force at `foot` \[N\] by its `axes`. Those that its sensor does not measure are NaN: so force_torque_sensor_broadcaster writes
+    /// each that a load cell lacks.
+    ///
+    /// # Errors
+    /// [`MessageError`] when no axis is measured, when one is infinite, and when one is NaN that was not before: such a sensor is broken.
+    pub fn force(&mut self, foot: usize, axes: [f64; 3]) -> Result<f64, MessageError> {
+        let present = axes.map(|axis| !axis.is_nan());
+        let before = self.measured.get(foot).copied().unwrap_or_default();
+        let is_lost = before.into_iter().zip(present).any(|(before, present)| before && !present);
+        if is_lost || present == [false; 3] {
+            return Err(MessageError::Number { field: "force", value: f64::NAN, of: None });
+        }
+        let values = axes.map(|axis| if axis.is_nan() { 0.0 } else { axis });
+        finite("force", &values, &[])?;
+        let size = values.iter().map(|value| value * value).sum::<f64>().sqrt();
+        finite("force", &[size], &[])?;
+        if let Some(measured) = self.measured.get_mut(foot) {
+            *measured = present;
+        }
+        Ok(size)
+    }
 }
 
 impl Efforts {
-    /// Notes the effort of a joint.
-    pub fn note(&mut self, joint: usize, effort: f64) {
+    /// Notes the effort of a joint, if the joint state has it.
+    pub fn note(&mut self, joint: usize, effort: Option<f64>) {
         if let Some(latest) = self.efforts.get_mut(joint) {
-            *latest = effort;
+            // Beyond single precision it would be refused where contacts are needed.
+            *latest = effort.filter(|effort| (*effort as f32).is_finite());
         }
     }
 
-    /// Which feet touch the ground by the latest efforts.
-    pub fn touches(&mut self) -> &[bool] {
+    /// Whether the latest joint state has all efforts from which contacts are told.
+    fn are_known(&self) -> bool {
+        self.feet.iter().all(|(joint, _)| matches!(self.efforts.get(*joint), Some(Some(_))))
+    }
+
+    /// Which feet touch the ground by the latest efforts, if they tell of all.
+    pub fn touches(&mut self) -> Option<&[bool]> {
+        if !self.are_known() {
+            return None;
+        }
         for ((joint, threshold), touches) in self.feet.iter().zip(self.touches.iter_mut()) {
             let needed = if *touches { RELEASE * threshold } else { *threshold };
-            *touches = self.efforts[*joint].abs() >= needed;
+            let effort = self.efforts.get(*joint).copied().flatten();
+            *touches = effort.is_some_and(|effort| effort.abs() >= needed);
         }
-        &self.touches
+        Some(&self.touches)
     }
 }
 
@@ -126,6 +183,7 @@ mod tests {
     use crate::robot::RobotState;
     use crate::ros::convert::{ImuMounting, imu, time};
     use crate::ros::sensor_reader::{OrderRules, SensorReader};
+    use crate::safety::needed_sensors;
 
     fn contact(reader: &mut SensorReader) -> Option<bool> {
         reader.imu(&imu(0, "", &RobotState::at_rest(2, 1)), 0).unwrap();
@@ -154,6 +212,49 @@ mod tests {
     }
 
     #[test]
+    fn a_load_cell_tells_by_the_axes_that_it_has() {
+        let mut reader = with_driver("contacts: {wrench: {feet: {toe: left}, threshold: 5}}");
+        reader.joint_state(&joints(&["hip", "knee"], &[0.0, 0.0]), 0).unwrap();
+        let wrench = |axes: [f64; 3]| {
+            let mut message = WrenchStamped::default();
+            let force = &mut message.wrench.force;
+            [force.x, force.y, force.z] = axes;
+            message
+        };
+        let (nan, infinity) = (f64::NAN, f64::INFINITY);
+        assert!(reader.foot_wrench("toe", &wrench([nan; 3]), 0).unwrap_err().is_not_finite());
+        assert_eq!(contact(&mut reader), None);
+        reader.foot_wrench("toe", &wrench([nan, nan, 6.0]), 0).unwrap();
+        assert_eq!(contact(&mut reader), Some(true));
+        for broken in [[nan; 3], [nan, nan, -infinity], [infinity, nan, 6.0], [nan, 1e300, 0.0]] {
+            assert!(reader.foot_wrench("toe", &wrench(broken), 0).unwrap_err().is_not_finite(), "{broken:?}");
+        }
+        reader.foot_wrench("toe", &wrench([3.0, nan, 3.0]), 0).unwrap();
+        assert_eq!(contact(&mut reader), Some(false));
+        // From here on its x is known to be measured.
+        assert!(reader.foot_wrench("toe", &wrench([nan, nan, 6.0]), 0).unwrap_err().is_not_finite());
+    }
+
+    #[test]
+    fn efforts_that_are_not_measured_are_no_contacts_also_where_nobody_needs_them() {
+        let mut reader = with_driver("contacts: {effort: {feet: {toe: {joint: knee, threshold: 1.0}}}}");
+        reader.set_needed(needed_sensors(false));
+        let mut received = |efforts: &[f64]| {
+            let mut message = joints(&["hip", "knee"], &[0.0, 0.0]);
+            message.effort = efforts.to_vec();
+            reader.joint_state(&message, 7).unwrap();
+            (reader.contacts_received(7), reader.assembler().stamps()[2].is_some())
+        };
+        let nan = f64::NAN;
+        let untold: [&[f64]; 5] = [&[], &[0.0, nan], &[0.0, f64::INFINITY], &[0.0, 1e300], &[2.0, 2.0, 2.0]];
+        for efforts in untold {
+            assert_eq!(received(efforts), (None, false), "{efforts:?}");
+        }
+        assert_eq!(received(&[nan, 0.5]), (Some(7), true));
+        assert_eq!(received(&[]).0, None, "what was measured once");
+    }
+
+    #[test]
     fn contacts_come_from_the_efforts_of_their_joints_alone() {
         let mut reader = with_driver("contacts: {effort: {feet: {toe: {joint: knee, threshold: 1.0}}}}");
         let state = |efforts: [f64; 2]| {
@@ -178,7 +279,7 @@ mod tests {
     fn contacts_foot_by_foot_are_as_old_as_the_foot_that_was_silent_for_longest() {
         let driver = "contacts: {bool: {feet: {toe: left, heel: right}}}";
         let driver = serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(driver));
-        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: false };
+        let order = OrderRules { clock_jump: 1_000_000_000, drops_reordered: true, needs_stamps: false, counts_lag: true };
         let mounting = ImuMounting::default();
         let mut reader = SensorReader::new(&driver.unwrap(), &["hip"], &["toe", "heel"], false, order, mounting).unwrap();
         reader.foot_touches("toe", true, 10);
@@ -203,6 +304,26 @@ mod tests {
         assert_eq!([received(0, 1), received(0, 2)], [Some(1), Some(2)]);
         assert_eq!([received(20, 3), received(40, 4), received(40, 5), received(40, 6)], [Some(3), Some(4), Some(4), Some(4)]);
         assert_eq!(received(60, 7), Some(7));
+    }
+
+    #[test]
+    fn a_foot_whose_wrenches_arrive_late_is_as_old_as_they_are() {
+        let (mut reader, millisecond) = (with_driver("contacts: {wrench: {feet: {toe: left}, threshold: 5}}"), 1_000_000);
+        let mut age = |stamp: i64, now: i64| {
+            let mut message = WrenchStamped::default();
+            // Some time of day.
+            message.header.stamp = time((1_750_000_000_000 + stamp) * millisecond);
+            reader.foot_wrench("toe", &message, now * millisecond).unwrap();
+            let age = now * millisecond - reader.contacts_received(now * millisecond).unwrap();
+            assert_eq!((reader.foot_lag("toe"), reader.foot_lag("heel")), (age, 0));
+            age
+        };
+        for step in 0..5 {
+            assert_eq!(age(20 * step, 20 * step), 0);
+        }
+        let late = age(100, 600);
+        assert!((499 * millisecond..=500 * millisecond).contains(&late), "{late} ns");
+        assert_eq!(age(620, 621), 0);
     }
 
     #[test]

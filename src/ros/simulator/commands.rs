@@ -17,6 +17,8 @@ pub struct Command {
     pub targets: Vec<f32>,
     /// Number of the command, from 1.
     pub number: u64,
+    /// Number of the epoch that its targets are of.
+    epoch: u64,
 }
 
 /// The present epoch of commands: the simulation begins another one when it gives the joints targets of its own.
@@ -39,8 +41,6 @@ pub struct Collector {
     joints: NameMap,
     command: Command,
     epoch: Epoch,
-    /// Number of the epoch that the targets are of.
-    seen: u64,
 }
 
 impl Collector {
@@ -48,9 +48,8 @@ impl Collector {
     pub fn new(joints: &[String], epoch: &Epoch) -> Self {
         Self {
             joints: NameMap::new("joint", joints.iter().map(String::as_str)),
-            command: Command { stamp: 0, targets: vec![f32::NAN; joints.len()], number: 0 },
+            command: Command { stamp: 0, targets: vec![f32::NAN; joints.len()], number: 0, epoch: epoch.number() },
             epoch: epoch.clone(),
-            seen: epoch.number(),
         }
     }
 
@@ -65,12 +64,63 @@ impl Collector {
     /// [`MessageError`]; it is no command then.
     pub fn take(&mut self, message: &JointState) -> Result<&Command, MessageError> {
         let epoch = self.epoch.number();
-        if std::mem::replace(&mut self.seen, epoch) != epoch {
+        if std::mem::replace(&mut self.command.epoch, epoch) != epoch {
             self.command.targets.fill(f32::NAN);
         }
         self.command.stamp = convert::read_command(message, &mut self.joints, &mut self.command.targets)?;
         self.command.number += 1;
         Ok(&self.command)
+    }
+}
+
+/// The simulation's end: hands out the newest command once, and only in the epoch that its targets are of.
+pub struct Commands {
+    newest: triple_buffer::Output<Command>,
+    epoch: Epoch,
+    /// Number of the last command that was taken, or that came before a restart.
+    taken: u64,
+}
+
+impl Commands {
+    /// Of those that come through `newest`, whose collector knows of `epoch`.
+    pub fn new(newest: triple_buffer::Output<Command>, epoch: Epoch) -> Self {
+        Self { newest, epoch, taken: 0 }
+    }
+
+    /// Looks for a newer command.
+    pub fn update(&mut self) {
+        self.newest.update();
+    }
+
+    /// The newest command of the last look, if it was not taken yet. One that was put together while another epoch began is passed over: it
+    /// arrives after that, and still holds what was commanded before.
+    pub fn waiting(&self) -> Option<&Command> {
+        let command = self.newest.output_buffer();
+        (command.number != self.taken && command.epoch == self.epoch.number()).then_some(command)
+    }
+
+    /// Takes that command.
+    pub fn take(&mut self) -> Option<&Command> {
+        self.taken = self.waiting()?.number;
+        Some(self.newest.output_buffer())
+    }
+
+    /// Whether there was any command, taken or before a restart.
+    pub fn has_begun(&self) -> bool {
+        self.taken != 0
+    }
+
+    /// Begins another epoch: what was commanded before holds no more.
+    pub fn begin_epoch(&self) {
+        self.epoch.begin();
+    }
+
+    /// As [`Commands::begin_epoch`], and what has come so far is over.
+    pub fn restart(&mut self) {
+        // Before the last look, so that what is put together after it is of the new epoch.
+        self.begin_epoch();
+        self.update();
+        self.taken = self.newest.output_buffer().number;
     }
 }
 
@@ -98,5 +148,35 @@ mod tests {
         epoch.begin();
         collector.take(&JointState { name: vec!["tail".to_owned()], position: vec![0.0], ..JointState::default() }).unwrap_err();
         assert!(collector.command().targets.iter().all(|target| target.is_nan()) && collector.command().number == 4);
+    }
+
+    #[test]
+    fn a_command_that_is_under_way_while_another_epoch_begins_is_not_applied() {
+        let begins: [fn(&mut Commands); 2] = [Commands::restart, |commands| commands.begin_epoch()];
+        for begin in begins {
+            let epoch = Epoch::default();
+            let mut collector = Collector::new(&["hip".to_owned(), "knee".to_owned()], &epoch);
+            let (mut handed, newest) = triple_buffer::TripleBuffer::new(collector.command()).split();
+            let mut commands = Commands::new(newest, epoch);
+            let mut hand_over = |commands: &mut Commands, command: &Command| {
+                handed.input_buffer_mut().clone_from(command);
+                handed.publish();
+                commands.update();
+            };
+            told(&mut collector, "knee", 0.5);
+            hand_over(&mut commands, collector.command());
+            assert_eq!(commands.take().map(|command| command.number), Some(1));
+            assert!(commands.take().is_none(), "it was taken");
+
+            told(&mut collector, "hip", 0.25);
+            begin(&mut commands);
+            hand_over(&mut commands, collector.command());
+            assert!(commands.waiting().is_none() && commands.take().is_none(), "the knee's target of the epoch before");
+
+            told(&mut collector, "hip", 0.75);
+            hand_over(&mut commands, collector.command());
+            let targets = commands.take().map(|command| command.targets.clone()).unwrap();
+            assert!(targets[0] == 0.75 && targets[1].is_nan(), "{targets:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use r2r::sensor_msgs::msg::JointState;
 use serde::de::DeserializeOwned;
 
-use super::commands::{Collector, Command, Epoch};
+use super::commands::{Collector, Command, Commands, Epoch};
 use super::pace::Mode;
 use super::requests::serve;
 use super::sensors::SensorPublishers;
@@ -131,8 +131,7 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
         wait_for_command: parameters.bool("wait_for_command"),
         watchdog: CommandWatchdog::new(Duration::from_secs_f64(parameters.double("command_timeout"))),
         period: Duration::from_nanos((1e9 / f64::from(settings.control_rate)).round() as u64),
-        commands,
-        epoch,
+        commands: Commands::new(commands, epoch),
         requests,
         sensors,
         rejected: rejected.clone(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::channel::oneshot;
 use r2r::hebbian_locomotion::msg::SimulatorStatus;
 
-use super::commands::{Command, Epoch};
+use super::commands::Commands;
 use super::diagnostics::command_diagnostics;
 use super::pace::{Mode, Pace};
 use super::requests::{Action, Done, Request};
@@ -51,10 +51,8 @@ pub struct Simulation {
     pub watchdog: CommandWatchdog,
     /// Control period.
     pub period: Duration,
-    /// Commands.
-    pub commands: triple_buffer::Output<Command>,
-    /// Epoch of commands: another one after each start and hold.
-    pub epoch: Epoch,
+    /// Commands: another epoch of them begins with each start and hold.
+    pub commands: Commands,
     /// Requests of services.
     pub requests: Receiver<Request>,
     /// Publishers.
@@ -71,8 +69,6 @@ struct Running<'a> {
     paused: bool,
     /// Control steps that are still to be done during a pause, and who asked for them.
     stepping: Option<(u32, oneshot::Sender<Result<Done, String>>)>,
-    /// Number of the last command that was applied.
-    applied: u64,
     control_steps: u64,
     unanswered: u64,
     /// When the watchdog last looked, or a pause ended.
@@ -101,7 +97,6 @@ impl Simulation {
             stamp: period,
             paused: false,
             stepping: None,
-            applied: 0,
             control_steps: 0,
             unanswered: 0,
             looked: Instant::now(),
@@ -110,7 +105,7 @@ impl Simulation {
         };
         self.sensors.publish(run.stamp, &self.world);
         while !stop.is_requested() {
-            let awaits_first = self.wait_for_command && run.applied == 0 && run.stepping.is_none();
+            let awaits_first = self.wait_for_command && !self.commands.has_begun() && run.stepping.is_none();
             if self.mode == Mode::Lockstep || awaits_first {
                 self.await_command(&mut run);
             } else {
@@ -132,11 +127,10 @@ impl Simulation {
 
     /// Hands the motors the newest command, if it is new, or lets them hold the robot's pose when there was none for too long.
     fn apply_command(&mut self, run: &mut Running<'_>) {
-        let command = self.commands.output_buffer();
-        let is_new = command.number != run.applied;
-        run.applied = command.number;
+        let command = self.commands.take();
+        let is_new = command.is_some();
         run.unanswered += u64::from(!is_new);
-        if is_new {
+        if let Some(command) = command {
             // Otherwise those of before hold, or after a reset the start pose.
             self.world.set_targets(&command.targets);
         }
@@ -145,7 +139,7 @@ impl Simulation {
         match alarm {
             Some(Alarm::Silent(time)) => {
                 self.world.hold_joints();
-                self.epoch.begin();
+                self.commands.begin_epoch();
                 tracing::warn!("no command on joint_commands for {time:.2?}: the robot holds its pose until one comes");
             }
             Some(Alarm::Over(time)) => tracing::info!("commands on joint_commands again, after {time:.2?}"),
@@ -160,14 +154,13 @@ impl Simulation {
     /// Waits for the command that answers the present sensor values (lockstep) or for the first one, and sends the values again now and then.
     fn await_command(&mut self, run: &mut Running<'_>) {
         let begin = Instant::now();
-        let (mut sent, mut said) = (begin, false);
+        let (mut sent, mut said, is_lockstep) = (begin, false, self.mode == Mode::Lockstep);
         while !run.stop.is_requested() {
             self.commands.update();
-            let command = self.commands.output_buffer();
-            let answers = self.mode != Mode::Lockstep || command.stamp == run.stamp;
+            let answers = self.commands.waiting().is_some_and(|command| !is_lockstep || command.stamp == run.stamp);
             // Steps that are asked for during a pause hold what there is; only lockstep lets them wait.
-            let is_asked_for = self.mode != Mode::Lockstep && run.stepping.is_some();
-            if (command.number != run.applied && answers && !run.stands()) || is_asked_for {
+            let is_asked_for = !is_lockstep && run.stepping.is_some();
+            if (answers && !run.stands()) || is_asked_for {
                 run.pace.restart(Instant::now());
                 return;
             }
@@ -179,7 +172,7 @@ impl Simulation {
             }
             self.report(run);
             if !said && !run.stands() && begin.elapsed() >= SILENCE {
-                if self.mode == Mode::Lockstep {
+                if is_lockstep {
                     let time = run.stamp as f64 * 1e-9;
                     tracing::warn!("no command on joint_commands answers the sensor values of {time:.2} s; waiting for it");
                 } else {
@@ -270,10 +263,7 @@ impl Simulation {
         self.sensors.ground_changed();
         // New sensor values need a new stamp.
         run.stamp += self.period.as_nanos() as i64;
-        // Before the last look at commands, so that those after it are of the new epoch.
-        self.epoch.begin();
-        self.commands.update();
-        run.applied = self.commands.output_buffer().number;
+        self.commands.restart();
         self.watchdog.restart();
     }
 

@@ -81,6 +81,33 @@ fn weights_that_are_put_back_fade_in_and_those_that_are_not_change_nothing() {
 }
 
 #[test]
+fn a_release_of_a_robot_that_walks_changes_nothing() {
+    let (handle, mut control) = walking(beetle(InitialWeights::Random(0.1)));
+    let fence = handle.fence();
+    let mut answer = handle.ask_release();
+    control.serve();
+    assert_eq!(answer.try_recv(), Ok(Some(Released::NotStopped)));
+    assert_eq!((life(&control).supervisor.phase(), handle.fence()), (Phase::Active, fence));
+}
+
+#[test]
+fn values_from_before_a_silence_do_not_pass_for_those_of_the_message_that_ends_it() {
+    let (handle, mut control) = walking(beetle(InitialWeights::Random(0.1)));
+    let session = control.session.as_deref_mut().unwrap();
+    let old = session.frames.output_buffer().clone();
+    let (mut frames, output) = triple_buffer::TripleBuffer::new(&old).split();
+    session.frames = output;
+    // The message comes while the control thread looks.
+    let received = latest(session, || {
+        frames.input_buffer_mut().stamp = 7;
+        frames.publish();
+        handle.note_received(0, 7);
+        handle.received()
+    });
+    assert_eq!((received[0], session.frames.output_buffer().stamp), (Some(7), 7));
+}
+
+#[test]
 fn a_reset_draws_the_weights_of_its_seed_also_where_episodes_keep_them() {
     let weights = |policy: &Policy| policy.network().plastic().unwrap().weights();
     for initial_weights in [InitialWeights::Random(0.1), InitialWeights::Kept(0.1)] {
