@@ -1,7 +1,13 @@
 """A simulated robot that walks under a plastic policy; optionally recorded."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    GroupAction,
+    IncludeLaunchDescription,
+    RegisterEventHandler,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -15,34 +21,64 @@ def generate_launch_description():
     arguments = [
         DeclareLaunchArgument("namespace", default_value="", description="namespace of both nodes and their topics"),
         DeclareLaunchArgument(
-            "robot",
-            default_value=PathJoinSubstitution([config, "robots", "beetle.yaml"]),
-            description="robot description (YAML)",
+            "params_file",
+            default_value=PathJoinSubstitution([config, "policy_simulation.yaml"]),
+            description="parameters of the policy node",
         ),
         DeclareLaunchArgument(
-            "policy",
-            default_value=PathJoinSubstitution([config, "policies", "beetle.safetensors"]),
-            description="policy file",
+            "simulation_params_file",
+            default_value=PathJoinSubstitution([config, "simulation.yaml"]),
+            description="parameters of the simulator",
+        ),
+        # Empty: as in the file of parameters, which a default would override unseen.
+        DeclareLaunchArgument(
+            "robot",
+            default_value="",
+            description="robot description (YAML); empty: as in each node's file, else the shipped beetle",
+        ),
+        DeclareLaunchArgument(
+            "policy", default_value="", description="policy file; empty: as in params_file, else the shipped beetle's"
         ),
         DeclareLaunchArgument(
             "mode",
-            default_value="real_time",
-            choices=["real_time", "free_running", "lockstep"],
-            description="what a control step of the simulation waits for",
+            default_value="",
+            choices=["", "real_time", "free_running", "lockstep"],
+            description="what a control step of the simulation waits for; empty: as in simulation_params_file",
         ),
-        DeclareLaunchArgument("seed", default_value="0", description="seed of start pose and initial weights"),
-        DeclareLaunchArgument("gate", default_value="1.0", description="plasticity gate at the start, 0 to 1"),
-        DeclareLaunchArgument("suspended", default_value="false", description="hold the feet off the ground"),
+        DeclareLaunchArgument(
+            "seed",
+            default_value="",
+            description="seed of start pose and initial weights; empty: as in each node's file",
+        ),
+        DeclareLaunchArgument(
+            "gate",
+            default_value="",
+            description="plasticity gate at the start, 0 to 1; empty: as in params_file",
+        ),
+        DeclareLaunchArgument(
+            "suspended",
+            default_value="",
+            description="hold the feet off the ground; empty: as in simulation_params_file",
+        ),
+        DeclareLaunchArgument(
+            "control_rate", default_value="", description="the simulator's control rate [Hz]; empty: the policy's"
+        ),
         DeclareLaunchArgument(
             "publish_clock",
             default_value="",
-            description="publish /clock, which only one of several simulators may; empty: as in simulation.yaml",
+            description="publish /clock, which only one of several simulators may; empty: as in simulation_params_file",
         ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
         DeclareLaunchArgument(
             "record",
             default_value="false",
             description="true, or the folder of the bag: record (docs/recording.md); false or empty: no recording",
+        ),
+        DeclareLaunchArgument(
+            "recorder",
+            default_value="hebbian_locomotion",
+            choices=["hebbian_locomotion", "rosbag2"],
+            description="what records: the recorder of this package, or `ros2 bag record`",
         ),
     ]
 
@@ -63,20 +99,32 @@ def generate_launch_description():
         return None if context.is_shutdown else [EmitEvent(event=Shutdown(reason="a node of the demo has ended"))]
 
     end = RegisterEventHandler(OnProcessExit(target_action=is_ours, on_exit=on_exit, handle_once=True))
+    simulation = ["namespace", "robot", "policy", "mode", "seed", "control_rate", "suspended", "publish_clock"]
+    simulation += ["log_level"]
     return LaunchDescription(
         [
             *arguments,
             end,
             # Before the nodes, so that it misses as little as possible.
-            include("record", ["namespace", "record"]),
-            include("simulation", ["namespace", "robot", "mode", "seed", "suspended", "publish_clock", "log_level"]),
+            include("record", ["namespace", "record", "recorder"]),
+            # In a scope of its own: the policy's argument of the same name means another file.
+            GroupAction(
+                [
+                    include(
+                        "simulation",
+                        simulation,
+                        # The first of the two: from the second on `params_file` means another file.
+                        policy_params_file=LaunchConfiguration("params_file"),
+                        params_file=LaunchConfiguration("simulation_params_file"),
+                    )
+                ]
+            ),
             # What is included sees the arguments of this file; the recording has begun above.
             include(
                 "policy",
-                ["namespace", "robot", "policy", "seed", "gate", "log_level"],
+                ["namespace", "params_file", "robot", "policy", "seed", "gate", "log_level"],
                 use_sim_time="true",
                 autostart="true",
-                params_file=PathJoinSubstitution([config, "policy_simulation.yaml"]),
                 record="false",
             ),
         ]

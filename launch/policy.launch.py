@@ -115,11 +115,17 @@ def generate_launch_description():
             default_value="false",
             description="true, or the folder of the bag: record (docs/recording.md); false or empty: no recording",
         ),
+        DeclareLaunchArgument(
+            "recorder",
+            default_value="hebbian_locomotion",
+            choices=["hebbian_locomotion", "rosbag2"],
+            description="what records: the recorder of this package, or `ros2 bag record`",
+        ),
     ]
     record = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(
             PathJoinSubstitution([FindPackageShare("hebbian_locomotion"), "launch", "record.launch.py"])
         ),
-        launch_arguments={name: LaunchConfiguration(name) for name in ["namespace", "record"]}.items(),
+        launch_arguments={name: LaunchConfiguration(name) for name in ["namespace", "record", "recorder"]}.items(),
     )
     return LaunchDescription([*arguments, record, OpaqueFunction(function=policy)])

@@ -1,4 +1,4 @@
-"""Records topics: by `ros2 bag record` where it is installed with MCAP, else by the recorder node of this package."""
+"""Records topics: by the recorder node of this package, or where somebody asks for it by `ros2 bag record`."""
 
 import time
 
@@ -22,7 +22,13 @@ def start(context):
     if record.lower() in ("", "false"):
         return []
     folder = time.strftime("recording_%Y-%m-%d_%H-%M-%S") if record.lower() == "true" else record
-    if is_installed("ros2bag") and is_installed("rosbag2_storage_mcap"):
+    if LaunchConfiguration("recorder").perform(context) == "rosbag2":
+        missing = [package for package in ["ros2bag", "rosbag2_storage_mcap"] if not is_installed(package)]
+        if missing:
+            raise RuntimeError(
+                f"recorder:=rosbag2 needs {' and '.join(missing)}, which this ROS does not have; install what is "
+                "missing, or leave `recorder` out: that of this package needs neither"
+            )
         command = ["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", folder]
         recorder = ExecuteProcess(cmd=command, output="screen")
     else:
@@ -45,6 +51,13 @@ def generate_launch_description():
                 "record",
                 default_value="true",
                 description="folder of the bag, or true for a new one named by the time; empty or false: no recording",
+            ),
+            DeclareLaunchArgument(
+                "recorder",
+                default_value="hebbian_locomotion",
+                choices=["hebbian_locomotion", "rosbag2"],
+                description="what records: the recorder of this package (the suite's topics of the namespace, from the "
+                "first step on), or `ros2 bag record` (all topics of all robots)",
             ),
             OpaqueFunction(function=start),
         ]

@@ -22,6 +22,11 @@ def generate_launch_description():
             default_value=PathJoinSubstitution([config, "policy.yaml"]),
             description="parameters of the policy node",
         ),
+        DeclareLaunchArgument(
+            "simulation_params_file",
+            default_value=PathJoinSubstitution([config, "simulation.yaml"]),
+            description="parameters of the simulator",
+        ),
         # Empty: as in params_file, which a default would override unseen.
         DeclareLaunchArgument(
             "policy", default_value="", description="policy file; empty: as in params_file, else the shipped beetle's"
@@ -51,15 +56,24 @@ def generate_launch_description():
             description="plasticity gate at the start, 0 to 1; empty: as in params_file",
         ),
         DeclareLaunchArgument(
+            "control_rate", default_value="", description="the simulator's control rate [Hz]; empty: the policy's"
+        ),
+        DeclareLaunchArgument(
             "publish_clock",
             default_value="",
-            description="publish /clock, which only one of several simulators may; empty: as in simulation.yaml",
+            description="publish /clock, which only one of several simulators may; empty: as in simulation_params_file",
         ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error"),
         DeclareLaunchArgument(
             "record",
             default_value="false",
             description="true, or the folder of the bag: record (docs/recording.md); false or empty: no recording",
+        ),
+        DeclareLaunchArgument(
+            "recorder",
+            default_value="hebbian_locomotion",
+            choices=["hebbian_locomotion", "rosbag2"],
+            description="what records: the recorder of this package, or `ros2 bag record`",
         ),
     ]
 
@@ -71,15 +85,22 @@ def generate_launch_description():
         )
 
     policy = ["namespace", "use_sim_time", "params_file", "policy", "robot", "driver", "autostart", "seed", "gate"]
-    policy += ["log_level", "record"]
-    simulation = ["namespace", "robot", "seed", "publish_clock", "log_level"]
-    simulation_file = PathJoinSubstitution([config, "simulation.yaml"])
+    policy += ["log_level", "record", "recorder"]
+    simulation = ["namespace", "robot", "policy", "seed", "control_rate", "publish_clock", "log_level"]
     return LaunchDescription(
         [
             *arguments,
             # In a scope of its own: the policy's argument of the same name means another file.
             GroupAction(
-                [include("simulation", simulation, params_file=simulation_file)],
+                [
+                    include(
+                        "simulation",
+                        simulation,
+                        # The first of the two: from the second on `params_file` means another file.
+                        policy_params_file=LaunchConfiguration("params_file"),
+                        params_file=LaunchConfiguration("simulation_params_file"),
+                    )
+                ],
                 condition=IfCondition(LaunchConfiguration("simulated")),
             ),
             include("policy", policy, trigger="timer"),

@@ -1,7 +1,10 @@
 """The simulated robot alone: sensors out, joint commands in."""
 
+import json
+import math
 from pathlib import Path
 
+import yaml
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -14,6 +17,7 @@ PARAMETERS = {
     "robot": str,
     "mode": str,
     "seed": int,
+    "control_rate": float,
     "suspended": bool,
     "terrain": str,
     "damage": str,
@@ -22,6 +26,14 @@ PARAMETERS = {
 }
 # What the node takes of this package where neither an argument nor the file of parameters names another one.
 SHIPPED = {"robot": "robots/beetle.yaml"}
+# What policy.launch.py takes where neither an argument nor its file of parameters names another one.
+SHIPPED_POLICY = "policies/beetle.safetensors"
+# Longest header of a safetensors file [bytes], and the control rates that a policy may have [Hz].
+LONGEST_HEADER = 100_000_000
+CONTROL_RATES = (0.1, 10_000.0)
+# Physics steps per second where the file of parameters says nothing of them, and those that the node takes [Hz].
+PHYSICS_RATE = 100.0
+PHYSICS_RATES = (1.0, 10_000.0)
 
 
 def shipped(context):
@@ -33,6 +45,73 @@ def shipped(context):
         yield from ("-p", f"{name}:='{path}'")
 
 
+def said(context, file, node, parameter):
+    """What a file of parameters says to a node, as the node hears it; None where it says nothing.
+
+    None too where the file cannot be read: the node says that itself.
+    """
+    own = "/".join(["", *filter(None, LaunchConfiguration("namespace").perform(context).split("/")), node])
+
+    def values(inner, name):
+        for key, value in inner.items() if isinstance(inner, dict) else ():
+            if key != "ros__parameters":
+                yield from values(value, f"{name}/{key}" if name else str(key))
+            elif name in ("/**", "**", node, own) and isinstance(value, dict) and parameter in value:
+                yield name, value[parameter]
+
+    try:
+        # What comes through a pipe is for the node.
+        text = Path(file).read_text(encoding="utf-8") if Path(file).is_file() else ""
+        found = list(values(yaml.safe_load(text), ""))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+    # What is said to all nodes comes first, wherever it stands: the options in front of the file are for all of them.
+    found.sort(key=lambda each: each[0] != "/**")
+    return found[-1][1] if found else None
+
+
+def policy(context):
+    """The policy file that the robot is simulated for, found as policy.launch.py finds it; empty: none is known."""
+    given, file = (LaunchConfiguration(name).perform(context) for name in ["policy", "policy_params_file"])
+    if given or not file:
+        return given
+    config = Path(FindPackageShare("hebbian_locomotion").perform(context)) / "config"
+    named = said(context, file, "policy", "policy")
+    return named if named and isinstance(named, str) else str(config / SHIPPED_POLICY)
+
+
+def control_rate(file):
+    """The control rate of a policy file [Hz]; None where it cannot be read: the policy node says that itself."""
+    try:
+        # What comes through a pipe is for the node.
+        if not file or not Path(file).is_file():
+            return None
+        with Path(file).open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = opened.read(min(length, LONGEST_HEADER))
+        rate = float(json.loads(json.loads(header)["__metadata__"]["hebbian_locomotion"])["control_rate"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return rate if CONTROL_RATES[0] <= rate <= CONTROL_RATES[1] else None
+
+
+def physics_rate(context, rate):
+    """The physics rate [Hz] for control steps at `rate`, where that of the file of parameters is no whole multiple.
+
+    It is then the next one that is. None where the file's is one, or no rate at all: the node says that itself.
+    """
+    wanted = said(context, LaunchConfiguration("params_file").perform(context), "simulator", "physics_rate")
+    wanted = PHYSICS_RATE if wanted is None else wanted
+    is_number = isinstance(wanted, (int, float)) and not isinstance(wanted, bool)
+    if not is_number or not PHYSICS_RATES[0] <= wanted <= PHYSICS_RATES[1]:
+        return None
+    steps = wanted / rate
+    # As the node judges it.
+    if steps >= 1 and abs(steps - round(steps)) <= 1e-4:
+        return None
+    return rate * max(1, math.ceil(steps))
+
+
 def simulator(context):
     parameters = {
         # By its type: a text that looks like YAML would be read as such.
@@ -41,6 +120,11 @@ def simulator(context):
         # What nobody gave is for the file of parameters to say, as who makes the time of several simulators.
         if LaunchConfiguration(name).perform(context)
     }
+    # A policy that is given sensor values at another rate than its own walks wrong, or in lockstep not at all.
+    if "control_rate" not in parameters and (rate := control_rate(policy(context))):
+        parameters["control_rate"] = ParameterValue(rate, value_type=float)
+        if physics := physics_rate(context, rate):
+            parameters["physics_rate"] = ParameterValue(physics, value_type=float)
     node = Node(
         package="hebbian_locomotion",
         executable="simulator",
@@ -84,6 +168,20 @@ def generate_launch_description():
             description="what a control step waits for; empty: as in params_file",
         ),
         DeclareLaunchArgument("seed", default_value="", description="seed of the start pose; empty: as in params_file"),
+        DeclareLaunchArgument(
+            "control_rate",
+            default_value="",
+            description="control steps per second [Hz]; empty: as many as `policy` makes, else as in params_file",
+        ),
+        DeclareLaunchArgument(
+            "policy", default_value="", description="policy file that will walk; empty: as in policy_params_file"
+        ),
+        DeclareLaunchArgument(
+            "policy_params_file",
+            default_value="",
+            description="parameters of the policy node, which may name its policy, else it is the shipped beetle's; "
+            "empty: no policy is known",
+        ),
         DeclareLaunchArgument(
             "terrain",
             default_value="",

@@ -29,6 +29,11 @@ END_TIMEOUT = 10.0
 SILENCE_TIMEOUT = 10.0
 # From when the recorder is seen to listen to the policy until the policy knows it as well, which nobody sees [s].
 ACQUAINTANCE = 1.0
+# Longest header of a safetensors file [bytes], and the control rates that a policy may have [Hz].
+LONGEST_HEADER = 100_000_000
+CONTROL_RATES = (0.1, 10_000.0)
+# Physics steps per second in simulation.yaml, and of `hebb` if nobody says otherwise [Hz].
+PHYSICS_RATE = 100.0
 
 
 def parse_arguments():
@@ -53,6 +58,8 @@ def parse_arguments():
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--policy", type=Path, default=ROOT / "config/policies/beetle.safetensors", help="policy file")
     parser.add_argument("--robot", type=Path, default=ROOT / "config/robots/beetle.yaml", help="robot description")
+    # For scripts/demo: look at the options, and end.
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.duration is None:
         arguments.duration = math.inf if sys.stdout.isatty() and not arguments.headless else 30.0
@@ -62,8 +69,12 @@ def parse_arguments():
         parser.error("--gate must be from 0 to 1")
     if arguments.seed < 0:
         parser.error("--seed must be at least 0")
+    if not 0 <= arguments.port <= 65_535:
+        parser.error("--port must be from 0 to 65535")
     if arguments.record and arguments.record.exists():
         parser.error(f"--record: {arguments.record} exists already; name a new folder")
+    if arguments.json and (arguments.json.is_dir() or not arguments.json.resolve().parent.is_dir()):
+        parser.error(f"--json: {arguments.json} is a folder, or in none that exists; name a file in one that does")
     return arguments
 
 
@@ -85,6 +96,7 @@ def commands(arguments):
             start = ["ros2", "launch", "--noninteractive", "hebbian_locomotion", f"{name}.launch.py"]
             return [*start, "log_level:=warn", *given]
 
+        # It takes the simulator's rates from the policy by itself.
         demo = [launch("demo", {**simulation, **policy})]
         return [], [], demo if arguments.headless else [*demo, launch("viewer", viewer)]
 
@@ -93,6 +105,7 @@ def commands(arguments):
         start = [PROGRAMS / name, "--ros-args", "--log-level", "warn", "--params-file"]
         return [*start, ROOT / "config" / config, *given]
 
+    simulation |= rates(arguments.policy)
     policy |= {"use_sim_time": "true", "autostart": "true"}
     nodes = [node("simulator", "simulation.yaml", simulation)]
     if not arguments.headless:
@@ -103,6 +116,36 @@ def commands(arguments):
     policy["weights_every"] = 1
     recorder = node("recorder", "recorder.yaml", {"output": arguments.record.resolve()})
     return [recorder], [node("policy", "policy_simulation.yaml", policy)], nodes
+
+
+def rates(policy):
+    """The simulator's rates for a policy file [Hz]; that of physics only where the usual one is no whole multiple.
+
+    A policy that is given sensor values at another rate than its own walks wrong, or in lockstep not at all.
+    """
+    rate = control_rate(policy)
+    if rate is None:
+        return {}
+    steps = PHYSICS_RATE / rate
+    # A whole multiple, as the simulator judges it.
+    if steps >= 1 and abs(steps - round(steps)) <= 1e-4:
+        return {"control_rate": rate}
+    return {"control_rate": rate, "physics_rate": rate * max(1, math.ceil(steps))}
+
+
+def control_rate(policy):
+    """The control rate of a policy file [Hz]; None where it cannot be read: the policy node says that itself."""
+    try:
+        # What comes through a pipe is for the node.
+        if not policy.is_file():
+            return None
+        with policy.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = opened.read(min(length, LONGEST_HEADER))
+        rate = float(json.loads(json.loads(header)["__metadata__"]["hebbian_locomotion"])["control_rate"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return rate if CONTROL_RATES[0] <= rate <= CONTROL_RATES[1] else None
 
 
 def free_port(wanted):
@@ -320,6 +363,8 @@ def end(processes):
 
 def main():
     arguments = parse_arguments()
+    if arguments.check:
+        return 0
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 

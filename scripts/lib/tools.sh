@@ -19,7 +19,7 @@ install_packages() {
     command -v apt-get >/dev/null ||
         fail "$what is missing." "Install it with your system's package manager, then run this again." \
             "(On Debian and Ubuntu: $command)"
-    if ((EUID != 0)) && ! { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; then
+    if [[ ${HEBB_NO_APT:-0} != 0 ]] || { ((EUID != 0)) && ! { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }; then
         fail "$what is missing." "Install it, then run this again:" "    sudo $command"
     fi
     say "· $what is missing; installing $*"

@@ -1,18 +1,17 @@
 """`hebb analyze` against numpy's SVD, and its reports in a browser without network."""
 
 import json
-import shutil
 import subprocess
 
 import numpy
 import pytest
 
 import tensors
+from find_browser import browser_or_skip
 from test_networks import HEBB, POLICY, ROOT
 
 ROBOT = ROOT / "config/robots/beetle.yaml"
 TOLERANCE = 1e-5
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 
 
 def hebb(*arguments):
@@ -72,9 +71,14 @@ def test_two_recordings_share_the_basis_of_both(tmp_path):
     assert ground["motion"] != air["motion"] == "fixed_point", "the gait does not need the ground"
 
 
-def plots_of(report):
+@pytest.fixture
+def browser():
+    return browser_or_skip()
+
+
+def plots_of(browser, report):
     """How many plots the page draws, as a browser without network sees it, and its elements."""
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--enable-logging=stderr"]
+    command = [browser, "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--enable-logging=stderr"]
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=60000", "--dump-dom"]
     done = subprocess.run(
         [*command, f"file://{report}/report.html"], capture_output=True, text=True, timeout=300, check=True
@@ -90,23 +94,21 @@ def assert_drawn(report, *names):
         assert (report / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium")
-def test_the_report_on_weights_draws_itself_without_network(tmp_path):
+def test_the_report_on_weights_draws_itself_without_network(tmp_path, browser):
     report = tmp_path / "report"
     hebb("analyze", trace(tmp_path, "walk"), "--out", report)
-    plots, page = plots_of(report)
+    plots, page = plots_of(browser, report)
     # The trajectory, three components, and norms and updates of three layers; the first is drawn by WebGL.
     assert plots >= 9 and "<canvas" in page
     assert_drawn(report, "trajectory", "scores", "norms", "updates")
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium")
-def test_the_report_on_runs_draws_itself_without_network(tmp_path):
+def test_the_report_on_runs_draws_itself_without_network(tmp_path, browser):
     run, report = tmp_path / "run", tmp_path / "report"
     run.mkdir()
     (run / "history.csv").write_text((ROOT / "config/policies/beetle.history.csv").read_text())
     hebb("analyze", run, "--out", report)
-    plots, _ = plots_of(report)
+    plots, _ = plots_of(browser, report)
     # Mean, best and spread of fitness, two speeds, two losses, sigma and pace.
     assert plots >= 9
     assert_drawn(report, "fitness", "speed", "losses", "search")
