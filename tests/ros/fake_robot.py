@@ -6,6 +6,7 @@ import time
 
 from hebbian_locomotion.msg import FootContacts, SafetyState
 from sensor_msgs.msg import Imu, JointState
+from std_srvs.srv import Trigger
 
 from conftest import LATCHED, POLICY, ROBOT
 
@@ -29,6 +30,23 @@ def start(world, robot, /, phase="active", **parameters):
     node = world.start("policy", **given)
     world.spin_until(lambda: robot.phase() == phase, f"phase {phase}", lambda: f"{robot.seen()}\n{node.output()}")
     return node
+
+
+def release(world):
+    """Ends a stop."""
+    answer = world.call(Trigger, "policy/release", Trigger.Request())
+    assert answer.success, answer
+
+
+def print_reaction(what, begin, robot):
+    """For people: how long it took in control periods, with a message period in which nothing can be known yet."""
+    periods, state = (time.monotonic() - begin) / PERIOD, robot.safety[-1]
+    print(f"{what}: {state.fault_detail}; {state.phase} after {periods:.1f} control periods")
+
+
+def silent(message):
+    """For `spoil`: nothing goes out."""
+    return False
 
 
 class FakeRobot:
