@@ -3,10 +3,13 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{beetle, beetle_on, repository, run, sensed};
 use hebbian_locomotion::episode::{Episode, EpisodeSettings, Fitness};
 use hebbian_locomotion::plasticity::Gate;
 use hebbian_locomotion::policy::PolicyFile;
+use hebbian_locomotion::robot::RobotModel;
 use hebbian_locomotion::simulation::{
     Damage, Gaps, GroundForm, Patches, Relief, SimulationSettings, Softness, StartNoise, StartPose, StepOrder, Steps, Terrain,
     Uneven, World,
@@ -43,6 +46,20 @@ fn slippery_spots_slip_and_only_where_they_are() {
     assert!(slip(patches(0.0)).abs() < 0.005);
     let (whole, everywhere) = (slip(Terrain { friction: Some(0.1), ..Terrain::default() }), slip(patches(1.0)));
     assert!((whole - everywhere).abs() < 0.05 * whole.abs(), "{whole} m with friction 0.1, {everywhere} m with spots everywhere");
+}
+
+#[test]
+fn slippery_spots_lie_elsewhere_in_every_episode() {
+    let patches = Patches { friction: 0.1, share: 0.3, size: 0.2 };
+    let start = beetle_on(Terrain { slope: SLOPE, patches: Some(patches), ..Terrain::default() });
+    let slipped = |seed| {
+        let mut world = start.start_of_episode(seed, STILL);
+        run(&mut world, 2.0);
+        world.base().position[0]
+    };
+    let slips: Vec<f32> = (0..6).map(slipped).collect();
+    assert!((1..6).any(|seed| slips[seed] != slips[0]), "{slips:?}");
+    assert_eq!(slipped(3).to_bits(), slips[3].to_bits());
 }
 
 #[test]
@@ -184,6 +201,26 @@ fn a_beetle_that_walks_down_a_slope_has_not_fallen() {
     let mut episode = Episode::new(beetle(), settings).unwrap();
     let result = episode.run(&mut file.policy().unwrap(), 1, &Fitness::default(), |_| Gate::OPEN, |_| ());
     assert!(result.distance > 1.0 && !result.fell, "{result:?}");
+}
+
+/// Its standing height was once measured over the bump that the ground of seed 0 has under it, and its height over a level that no place has.
+#[test]
+fn a_gecko_that_stands_on_uneven_ground_has_not_fallen() {
+    let (file, _) = PolicyFile::load(&repository("config/policies/study/gecko_feed_forward_11.safetensors")).unwrap();
+    let still = PolicyFile { genome: vec![0.0; file.genome.len()], ..file };
+    let robot = Arc::new(RobotModel::load(&repository("config/robots/gecko.yaml")).unwrap());
+    for terrain_seed in [0, 1] {
+        let relief = Relief::Uneven(Uneven::default());
+        let terrain = Terrain { relief, seed: terrain_seed, ..Terrain::default() };
+        let simulation = SimulationSettings { terrain, ..SimulationSettings::default() };
+        let settings = EpisodeSettings { duration: 2.0, start_noise: STILL, simulation, damage: Vec::new() };
+        let mut episode = Episode::new(robot.clone(), settings).unwrap();
+        let mut policy = still.policy().unwrap();
+        for seed in 0..50 {
+            let result = episode.run(&mut policy, seed, &Fitness::default(), |_| Gate::OPEN, |_| ());
+            assert!(!result.fell, "ground {terrain_seed}, seed {seed}");
+        }
+    }
 }
 
 #[test]

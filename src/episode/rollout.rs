@@ -6,7 +6,7 @@ use super::{EpisodeError, EpisodeSettings, Fitness, Progress};
 use crate::plasticity::Gate;
 use crate::policy::Policy;
 use crate::robot::{RobotModel, RobotState};
-use crate::simulation::{BasePose, World};
+use crate::simulation::{BasePose, Mount, SimulationSettings, Terrain, World};
 
 /// The robot counts as fallen once its up axis has less than this left along the world's (tilted by more than 60 degrees) …
 const FALLEN_UP: f32 = 0.5;
@@ -78,9 +78,8 @@ impl Episode {
         let steps = settings.control_steps()?;
         let state = RobotState::at_rest(robot.joints.len(), robot.feet.len());
         let held = vec![0.0; robot.joints.len()];
+        let fallen_height = FALLEN_HEIGHT * standing_height(&robot, &settings.simulation)?;
         let mut start = World::new(robot, settings.simulation)?;
-        // Before there is damage, which may begin with the base held in the air: higher than a low robot ever stands.
-        let fallen_height = FALLEN_HEIGHT * start.base_height();
         start.set_damage(&settings.damage)?;
         Ok(Self { start, settings, steps, fallen_height, state, held })
     }
@@ -193,6 +192,13 @@ impl Episode {
     }
 }
 
+/// Height at which the base of `robot` stands \[m\]. It is that on flat ground, whatever ground there is, and of a robot that nothing holds in
+/// the air: so it is one for all conditions.
+fn standing_height(robot: &Arc<RobotModel>, simulation: &SimulationSettings) -> Result<f32, EpisodeError> {
+    let flat = SimulationSettings { terrain: Terrain::default(), mount: Mount::Free, ..*simulation };
+    Ok(World::new(robot.clone(), flat)?.base_height())
+}
+
 fn mean_magnitude(values: &[f32]) -> f32 {
     values.iter().map(|value| value.abs()).sum::<f32>() / values.len().max(1) as f32
 }
@@ -200,4 +206,30 @@ fn mean_magnitude(values: &[f32]) -> f32 {
 fn mean_squared_difference(a: &[f32], b: &[f32]) -> f32 {
     let sum: f32 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
     sum / a.len().max(1) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::simulation::{Relief, StartNoise, Uneven};
+
+    #[test]
+    fn a_robot_counts_as_fallen_at_one_height_on_all_grounds() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/robots/beetle.yaml");
+        let robot = Arc::new(RobotModel::load(&path).unwrap());
+        let height = |terrain: Terrain, mount| {
+            let simulation = SimulationSettings { terrain, mount, ..SimulationSettings::default() };
+            let settings = EpisodeSettings { duration: 1.0, start_noise: StartNoise::default(), simulation, damage: Vec::new() };
+            Episode::new(robot.clone(), settings).unwrap().fallen_height
+        };
+        let flat = height(Terrain::default(), Mount::Free);
+        assert!(flat > 0.02, "{flat} m");
+        assert_eq!(height(Terrain::default(), Mount::Suspended), flat);
+        for seed in 0..3 {
+            let terrain = Terrain { relief: Relief::Uneven(Uneven::default()), seed, slope: 0.1, ..Terrain::default() };
+            assert_eq!(height(terrain, Mount::Free), flat, "ground {seed}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::course::WeightCourse;
 use super::trial::{Summary, Trial, TrialError, held_out_seeds, within_range};
-use crate::episode::{EPISODE_VERSION, Episode, FIRST_EPISODE_VERSION};
+use crate::episode::{EPISODE_VERSION, Episode, named_version};
 use crate::plasticity::{Gate, GateSource, InitialWeights, Term, TermSource};
 use crate::policy::{Ablation, AblationResult, NetworkDescription, Policy, PolicyFile};
 use crate::random::stream;
@@ -203,14 +203,8 @@ pub fn ablate(
     }
     let intact = rows[0].1.clone();
     let results = rows.into_iter().map(|(variant, summary)| row(variant, &summary, intact.speed_mean)).collect();
-    let (duration, episode_version) = (trial.settings().duration, recorded(EPISODE_VERSION));
+    let (duration, episode_version) = (trial.settings().duration, named_version(EPISODE_VERSION));
     Ok((Ablation { episodes, duration, seed, episode_version, results }, intact))
-}
-
-/// [`Ablation::episode_version`] of episodes of `version`.
-fn recorded(version: u16) -> Option<u16> {
-    // As in a checkpoint: what is of the first version keeps its bytes.
-    (version != FIRST_EPISODE_VERSION).then_some(version)
 }
 
 /// The row of `variant`, beside an intact policy's speed \[m/s\].
@@ -233,12 +227,6 @@ mod tests {
             names[9..],
             ["another episode's weights", "updates shuffled after 1 s", "updates every 2 steps", "updates every 5 steps"]
         );
-    }
-
-    #[test]
-    fn an_ablation_says_what_version_of_episodes_it_is_of_from_the_second_version_on() {
-        let [first, next] = [FIRST_EPISODE_VERSION, FIRST_EPISODE_VERSION + 1];
-        assert_eq!([recorded(first), recorded(next)], [None, Some(next)]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::strategy::StrategyState;
 use super::{Experiment, Generation, SearchError, Strategy};
 use crate::durable::{WriteError, write_durably};
-use crate::episode::FIRST_EPISODE_VERSION;
+use crate::episode::{FIRST_EPISODE_VERSION, named_version};
 use crate::plasticity::Clusters;
 use crate::policy::NetworkDescription;
 use crate::tensors::{f32_bytes, f32_values, u16_bytes, u16_values};
@@ -137,7 +137,7 @@ impl Checkpoint {
         }
         let header = Header {
             format_version: FORMAT_VERSION,
-            episode_version: (self.episode_version != FIRST_EPISODE_VERSION).then_some(self.episode_version),
+            episode_version: named_version(self.episode_version),
             fused: (!self.fused).then_some(false),
             experiment_hash: self.experiment_hash.clone(),
             experiment: self.experiment.clone(),

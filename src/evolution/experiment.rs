@@ -11,7 +11,7 @@ use super::settings::{EvolutionSettings, is_default};
 use super::start::{Start, StartError};
 use super::test_function::TestFunction;
 use crate::config::{Change, ConfigError, read_changed_yaml};
-use crate::episode::{Conditions, Episode, EpisodeError, EpisodeSettings, Fitness, FitnessTerm};
+use crate::episode::{Conditions, EPISODE_VERSION, Episode, EpisodeError, EpisodeSettings, Fitness, FitnessTerm, named_version};
 use crate::plasticity::{GateBlock, GateDescription};
 use crate::policy::{
     ActionMap, FORMAT_VERSION, MapError, NetworkDescription, ObservationMap, PolicyMetadata, Provenance, RobotInterface,
@@ -237,6 +237,7 @@ impl Experiment {
                 experiment_hash: self.hash(robot),
                 seed: self.seed,
                 start: self.start.as_ref().and_then(Start::hash).map(str::to_owned),
+                episode_version: named_version(EPISODE_VERSION),
                 ..Provenance::default()
             },
         }

@@ -139,6 +139,16 @@ impl PolicyFile {
         Ok(hex(&bytes))
     }
 
+    /// SHA-256 of the numbers that evolved, and of which synapse has which rule, in lower-case hexadecimal: the same for all files of one
+    /// policy, whatever else was measured of it since.
+    pub fn numbers_hash(&self) -> String {
+        let mut bytes = f32_bytes(&self.genome);
+        if let Some(clusters) = &self.clusters {
+            bytes.extend(u16_bytes(clusters.assignment()));
+        }
+        hex(&bytes)
+    }
+
     /// A policy ready to run.
     ///
     /// # Errors

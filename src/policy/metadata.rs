@@ -53,6 +53,10 @@ pub struct Provenance {
     pub start: Option<String>,
     /// Generations evolved.
     pub generation: u64,
+    /// [`EPISODE_VERSION`](crate::episode::EPISODE_VERSION) of the program that evolved it; absent where it was
+    /// [`FIRST_EPISODE_VERSION`](crate::episode::FIRST_EPISODE_VERSION).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode_version: Option<u16>,
     /// Fitness of this genome, mean over the held-out episodes of the ablation; without one in the episodes of its generation (of the
     /// policy at the mean of a search: of the candidates by which it was found, over a round of conditions), or 0 where it was never tried.
     pub fitness: f32,

@@ -16,7 +16,7 @@ use crate::simulation::{BasePose, Damage, GroundForm, GroundShape, StartPose};
 
 const NANOSECONDS: i64 = 1_000_000_000;
 /// Farthest that a robot may start from the origin along x and y \[m\]: there single precision still tells millimetres apart.
-const FARTHEST: f64 = 10_000.0;
+const FARTHEST: f64 = 1000.0;
 
 /// Why a message was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -142,7 +142,7 @@ pub fn read_command(message: &JointState, joints: &mut NameMap, targets: &mut [f
 /// The pose that a reset asks for.
 ///
 /// # Errors
-/// [`MessageError`] for a joint that the robot does not have, for numbers that are none, and for a place more than 10 km away along an axis.
+/// [`MessageError`] for a joint that the robot does not have, for numbers that are none, and for a place more than 1 km away along an axis.
 pub fn start_pose(request: &Reset::Request, joints: &mut NameMap) -> Result<StartPose, MessageError> {
     length("positions", request.positions.len(), request.joints.len())?;
     finite("positions", &request.positions, &request.joints)?;
@@ -358,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn a_start_beyond_ten_kilometres_is_refused_with_the_range() {
+    fn a_start_beyond_a_kilometre_is_refused_with_the_range() {
         let mut map = NameMap::new("joint", ["hip", "knee"]);
         let mut at = |x: f64, y: f64| start_pose(&Reset::Request { x, y, ..Reset::Request::default() }, &mut map);
-        for (x, y, said) in [(1e30, 0.0, "`x` is 1"), (0.0, -10_001.0, "`y` is -10001 m")] {
+        for (x, y, said) in [(1e30, 0.0, "`x` is 1"), (0.0, -1001.0, "`y` is -1001 m")] {
             let error = at(x, y).unwrap_err();
             assert!(matches!(error, MessageError::Far { .. }) && !error.is_not_finite(), "{error}");
-            assert!(error.to_string().contains(said) && error.to_string().contains("from -10000 to 10000 m"), "{error}");
+            assert!(error.to_string().contains(said) && error.to_string().contains("from -1000 to 1000 m"), "{error}");
         }
-        assert_eq!(at(-10_000.0, 10_000.0).unwrap().position, [-10_000.0, 10_000.0]);
+        assert_eq!(at(-1000.0, 1000.0).unwrap().position, [-1000.0, 1000.0]);
     }
 }

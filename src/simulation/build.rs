@@ -45,6 +45,8 @@ pub(super) fn build(robot: &RobotModel, settings: &SimulationSettings) -> (Physi
                 feet[foot].push(collider);
             }
         }
+        // rapier would do it in the first step, before which nothing would have a mass.
+        physics.bodies[handle].recompute_mass_properties_from_colliders(&physics.colliders);
         bodies.push(handle);
         parts.push(Part { body: handle, properties, colliders });
     }

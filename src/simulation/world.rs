@@ -246,7 +246,7 @@ impl World {
         if let Some(tree) = physics.multibody_joints.get_multibody_mut(handles.multibody) {
             self.motors.apply(&condition.joints, &self.robot, tree, &handles.joint_links, &self.angles);
             handles.followers.apply(condition, &self.robot, tree, physics.parameters.dt);
-            tree.forward_kinematics(&physics.bodies, false);
+            tree.forward_kinematics(&physics.bodies, true);
             tree.update_rigid_bodies(&mut physics.bodies, true);
         }
         if condition.suspended != applied.suspended {
@@ -317,7 +317,34 @@ impl World {
         self.physics_steps += 1;
     }
 
+    /// A step of rapier, with the base turned about its centre of mass.
+    ///
+    /// rapier's multibody moves the origin of its root's frame with the velocity of the root's centre of mass, as if the root turned about
+    /// its origin: where these are apart, each turn would shift the robot with no force acting.
     fn step_rapier(&mut self) {
+        let before = self.base_lever();
+        self.step_pipeline();
+        let shift = before - self.base_lever();
+        if shift == Vector::ZERO || !self.physics.bodies[self.handles.base()].is_dynamic() {
+            return;
+        }
+        for part in &self.handles.parts {
+            if let Some(body) = self.physics.bodies.get_mut(part.body) {
+                let mut pose = *body.position();
+                pose.translation += shift;
+                // The next step takes the root from here.
+                body.set_position(pose, false);
+            }
+        }
+    }
+
+    /// From the origin of the base to its centre of mass, world axes \[m\].
+    fn base_lever(&self) -> Vector {
+        let base = &self.physics.bodies[self.handles.base()];
+        *base.rotation() * base.mass_properties().local_mprops.local_com
+    }
+
+    fn step_pipeline(&mut self) {
         let physics = &mut self.physics;
         self.pipeline.step(
             Vector::Z * -GRAVITY,
@@ -441,7 +468,8 @@ impl World {
         self.step_rapier();
     }
 
-    /// How far the base is over the level of the ground where it is, along the ground's normal \[m\]. Relief and gaps do not count.
+    /// How far the base is over the level of the ground where it is, along the ground's normal \[m\]: over the mean height of uneven ground
+    /// around it. What a robot stands across, and gaps, do not count.
     pub fn base_height(&self) -> f32 {
         self.ground.over_level(self.physics.bodies[self.handles.base()].translation())
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hebbian_locomotion::episode::{EPISODE_VERSION, Episode};
+use hebbian_locomotion::episode::{EPISODE_VERSION, Episode, FIRST_EPISODE_VERSION};
 use hebbian_locomotion::evidence::{GenomeNumbers, TermSizes, held_out_seeds, term_sizes};
 use hebbian_locomotion::evolution::{Checkpoint, Experiment, Generation, Method, Optimiser};
 use hebbian_locomotion::policy::{NetworkDescription, PolicyFile, PolicyMetadata, Provenance};
@@ -69,6 +69,7 @@ fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
     }
     let provenance = &metadata.provenance;
     println!("policy      {}\nsha256      {hash}", metadata.name);
+    println!("numbers     sha256 {}", file.numbers_hash());
     println!("robot       {}: {} joints, {} feet", metadata.robot.name, metadata.robot.joints.len(), metadata.robot.feet.len());
     println!("joints      {}", metadata.robot.joint_names().collect::<Vec<_>>().join(" "));
     println!("feet        {}", metadata.robot.feet.join(" "));
@@ -81,8 +82,12 @@ fn inspect_policy(arguments: &Arguments) -> Result<(), Failure> {
     println!("inputs      {}", metadata.observation.names(&metadata.robot).join(" "));
     println!("action      nominal pose + {} rad x output, low-pass {}", metadata.action.scale, metadata.action.low_pass);
     println!(
-        "experiment  {} (hash {:.12}…), seed {}, generation {}",
-        provenance.experiment, provenance.experiment_hash, provenance.seed, provenance.generation
+        "experiment  {} (hash {:.12}…), seed {}, generation {}, episodes of version {}",
+        provenance.experiment,
+        provenance.experiment_hash,
+        provenance.seed,
+        provenance.generation,
+        provenance.episode_version.unwrap_or(FIRST_EPISODE_VERSION)
     );
     if let Some(start) = &provenance.start {
         println!("began at    the policy with sha256 {start:.12}…");

@@ -76,8 +76,12 @@ pub struct PolicyFigures {
     pub seed: u64,
     /// Generations that it evolved.
     pub generations: u64,
+    /// [`EPISODE_VERSION`] of the program that evolved it.
+    pub evolved_in: u16,
     /// SHA-256 of its file.
     pub sha256: String,
+    /// SHA-256 of the numbers that evolved ([`PolicyFile::numbers_hash`]).
+    pub numbers_sha256: String,
     /// Whether it walks under the first condition: it is as fast as [`Suite::walks_from`], and falls in at most half of its episodes.
     pub walks: bool,
     /// Whether it walks under the condition that it knows ([`WeightConditions::known`](super::WeightConditions::known)), which need not be the first
@@ -330,7 +334,9 @@ impl PolicyFigures {
             name: policy.member.name(),
             seed: policy.member.seed,
             generations: provenance.generation,
+            evolved_in: provenance.episode_version.unwrap_or(FIRST_EPISODE_VERSION),
             sha256: policy.sha256.clone(),
+            numbers_sha256: policy.file.numbers_hash(),
             walks,
             walks_on_known: followed.is_some_and(|conditions| walks_under(&conditions.known)),
             walks_on_unknown: followed.is_some_and(|conditions| walks_under(&conditions.unknown)),

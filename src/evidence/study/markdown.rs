@@ -1,11 +1,13 @@
 //! A study as a page of Markdown.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
 
 use super::claims::ClaimResult;
 use super::description::{Member, Study, StudyGroup};
 use super::figures::{ComparisonFigures, FEWEST, GroupFigures, PolicyFigures, StudyFigures};
+use crate::episode::EPISODE_VERSION;
 use crate::evidence::Motion;
 use crate::evidence::p_values::p_text;
 use crate::evidence::statistics::{Interval, mean, student_interval};
@@ -230,7 +232,7 @@ fn commands(out: &mut String, file: &str, study: &Study, figures: &StudyFigures)
             without_detours(&folder.join(&group.experiment)).display(),
             policy.seed,
             policy.generations,
-            policy.sha256.get(..12).unwrap_or(&policy.sha256)
+            policy.numbers_sha256.get(..12).unwrap_or(&policy.numbers_sha256)
         )
     };
     for group in &figures.groups {
@@ -239,7 +241,19 @@ fn commands(out: &mut String, file: &str, study: &Study, figures: &StudyFigures)
             let _ = writeln!(out, "{}", command(of_study, policy));
         }
     }
-    out.push_str("```\n\nEach with the first digits of its file's SHA-256.\n");
+    out.push_str("```\n\nEach with the first digits of the SHA-256 of its numbers, which `hebb inspect` shows.\n");
+    let policies = || figures.groups.iter().flat_map(|group| &group.policies);
+    let versions: BTreeSet<u16> = policies().map(|policy| policy.evolved_in).collect();
+    for version in versions.into_iter().filter(|version| *version != EPISODE_VERSION) {
+        let is_of = |policy: &&PolicyFigures| policy.evolved_in == version;
+        let names: Vec<&str> = policies().filter(is_of).map(|policy| policy.name.as_str()).collect();
+        let which = if names.len() == policies().count() { "All of them".to_owned() } else { names.join(", ") };
+        let _ = writeln!(
+            out,
+            "\n{which} evolved in episodes of version {version} (docs/evidence.md), and only a program of that version comes to the same numbers \
+             again. All figures here are of episodes of version {EPISODE_VERSION}."
+        );
+    }
     if !figures.missing.is_empty() {
         let _ = writeln!(out, "\nNot evolved yet: {}.", figures.missing.join(", "));
     }

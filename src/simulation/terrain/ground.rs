@@ -16,6 +16,10 @@ use crate::random::stream;
 const SHOWN: f32 = 4.0;
 /// Thickness at which a plane is shown \[m\].
 const SHOWN_THICKNESS: f32 = 0.02;
+/// The level of uneven ground is the mean over so many places along each edge of the robot's footprint …
+const LEVEL_SAMPLES: usize = 7;
+/// … which is a square that reaches this share of the robot's reach to each side: legs stand bent, not stretched out.
+const FOOTPRINT: f32 = 0.5;
 
 /// What the ground needs to know of the robot.
 pub struct GroundSettings {
@@ -33,6 +37,8 @@ pub struct Ground {
     frame: Pose,
     relief: Built,
     hooks: GroundHooks,
+    /// Half the edge of the square that the robot stands on \[m\].
+    footprint: f32,
 }
 
 #[derive(Clone)]
@@ -81,7 +87,7 @@ impl Ground {
                 Built::Blocks(Blocks::new(Row::gaps(&gaps), settings.reach, &frame, colliders, finish))
             }
         };
-        Self { frame, relief, hooks: GroundHooks(map) }
+        Self { frame, relief, hooks: GroundHooks(map), footprint: FOOTPRINT * settings.reach }
     }
 
     /// What rapier asks about contacts.
@@ -94,14 +100,17 @@ impl Ground {
         self.frame.rotation
     }
 
-    /// Moves uneven ground to the place of the episode `seed`. Other ground is the same in every episode.
+    /// Moves uneven ground and patches of friction to the place of the episode `seed`. Steps and gaps are the same in every episode.
     pub fn start_of_episode(&mut self, seed: u64, colliders: &mut ColliderSet) {
+        let mut random = stream(seed, "place on the ground", &[]);
+        let mut place = |period: f32| std::array::from_fn(|_| random.random_range(-0.5 * period..0.5 * period));
         if let Built::Field { field, centre, .. } = &mut self.relief {
-            let mut random = stream(seed, "place on the ground", &[]);
-            let half = 0.5 * field.period();
-            *centre = std::array::from_fn(|_| random.random_range(-half..half));
-            self.place(colliders);
+            *centre = place(field.period());
         }
+        if let GroundHooks(Some(map)) = &mut self.hooks {
+            map.move_to(place(map.period()));
+        }
+        self.place(colliders);
     }
 
     /// Moves what surrounds the robot along with it: its base is at `position` in the world. Returns whether anything moved.
@@ -148,13 +157,21 @@ impl Ground {
     }
 
     /// How far `position` in the world is over the ground's level, along the ground's normal \[m\]: over the plane of a slope, over the step at
-    /// that place. Relief that a robot stands across, and gaps, do not count.
+    /// that place, over the mean height of uneven ground under the robot. What a robot stands across, and gaps, do not count.
     pub fn over_level(&self, position: Vector) -> f32 {
         let local = self.frame.inverse_transform_point(position);
         match &self.relief {
-            Built::Plane | Built::Field { .. } => local.z,
+            Built::Plane => local.z,
+            Built::Field { .. } => local.z - self.mean_height(local.x, local.y),
             Built::Blocks(blocks) => local.z - blocks.row().level(local.x),
         }
+    }
+
+    /// Mean height of the ground over its plane under a robot at (`x`, `y`) in its own frame \[m\].
+    fn mean_height(&self, x: f32, y: f32) -> f32 {
+        let offsets = || (0..LEVEL_SAMPLES).map(|k| self.footprint * (2.0 * k as f32 / (LEVEL_SAMPLES - 1) as f32 - 1.0));
+        let heights = offsets().flat_map(|along| offsets().map(move |across| self.height(x + along, y + across)));
+        heights.sum::<f32>() / (LEVEL_SAMPLES * LEVEL_SAMPLES) as f32
     }
 
     /// How far the lowest point of `shape` at `pose` is over the ground, along the ground's normal \[m\]; not more than it really is.
