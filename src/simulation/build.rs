@@ -106,7 +106,7 @@ const LONGEST_STABILIZED_STEP: f32 = 0.005;
 
 /// Solver settings measured to agree with a 1 ms reference and with MuJoCo for legs driven by position motors: one outer
 /// iteration (each rebuilds the mass matrix) and four inner ones. The stabilisation is right at small steps; at 10 ms it takes
-/// 4 to 10 % of a beetle's way, and without it the way is within 1 % (`tests/reference/test_fidelity.py`).
+/// 4 to 10 % of a beetle's way, and without it the way is within 2 % (`tests/reference/test_fidelity.py`).
 fn parameters(dt: f32, soft: Option<Softness>) -> IntegrationParameters {
     let rigid = IntegrationParameters::default().static_contact_softness;
     let softness = soft.map_or(rigid, |soft| SpringCoefficients::new(soft.frequency, soft.damping_ratio));

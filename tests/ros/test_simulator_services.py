@@ -94,8 +94,8 @@ def test_wrong_resets_are_refused(robot):
     # On steps such a number would be that of a block beyond all counting.
     assert robot.call(SetTerrain, "set_terrain", terrain="{relief: {steps: {}}}").success
     robot.go_on()
-    for place in ({"x": 1e30}, {"y": -10_001.0}):
-        robot.assert_refused(Reset, "reset", "from -10000 to 10000 m", seed=9, **place)
+    for place in ({"x": 1e30}, {"y": -1001.0}):
+        robot.assert_refused(Reset, "reset", "from -1000 to 1000 m", seed=9, **place)
 
 
 def test_a_command_after_a_reset_moves_only_the_joints_that_it_names(world):
