@@ -268,6 +268,18 @@ fn an_ablation_of_another_version_of_episodes_counts_as_none_and_the_page_says_s
 }
 
 #[test]
+fn the_page_says_in_which_version_of_episodes_policies_evolved_where_it_is_another() {
+    let study = study("");
+    let mut figures = ablated(&study, &suite(), lossless(0.2));
+    for (version, is_said) in [(EPISODE_VERSION, false), (EPISODE_VERSION + 1, true)] {
+        figures.groups[0].policies[0].evolved_in = version;
+        let page = markdown("study.yaml", &study, &suite(), &figures, &[]);
+        let said = format!("All of them evolved in episodes of version {version}");
+        assert_eq!((page.contains(&said), page.contains("evolved in episodes")), (is_said, is_said), "{page}");
+    }
+}
+
+#[test]
 fn there_is_no_verdict_on_half_of_the_policies_or_on_hardly_any_that_walk() {
     let study = study("");
     let judge = |claim: &str, plastic: &[[f64; 3]], fixed: &[[f64; 3]]| {

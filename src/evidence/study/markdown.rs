@@ -250,8 +250,8 @@ fn commands(out: &mut String, file: &str, study: &Study, figures: &StudyFigures)
         let which = if names.len() == policies().count() { "All of them".to_owned() } else { names.join(", ") };
         let _ = writeln!(
             out,
-            "\n{which} evolved in episodes of version {version} (docs/evidence.md), and only a program of that version comes to the same numbers \
-             again. All figures here are of episodes of version {EPISODE_VERSION}."
+            "\n{which} evolved in episodes of version {version} (docs/evidence.md): a program of another version need not come to the same numbers. \
+             All figures here are of episodes of version {EPISODE_VERSION}."
         );
     }
     if !figures.missing.is_empty() {
