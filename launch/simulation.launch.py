@@ -1,7 +1,6 @@
 """The simulated robot alone: sensors out, joint commands in."""
 
 import json
-import math
 from pathlib import Path
 
 import yaml
@@ -31,9 +30,6 @@ SHIPPED_POLICY = "policies/beetle.safetensors"
 # Longest header of a safetensors file [bytes], and the control rates that a policy may have [Hz].
 LONGEST_HEADER = 100_000_000
 CONTROL_RATES = (0.1, 10_000.0)
-# Physics steps per second where the file of parameters says nothing of them, and those that the node takes [Hz].
-PHYSICS_RATE = 100.0
-PHYSICS_RATES = (1.0, 10_000.0)
 
 
 def shipped(context):
@@ -95,23 +91,6 @@ def control_rate(file):
     return rate if CONTROL_RATES[0] <= rate <= CONTROL_RATES[1] else None
 
 
-def physics_rate(context, rate):
-    """The physics rate [Hz] for control steps at `rate`, where that of the file of parameters is no whole multiple.
-
-    It is then the next one that is. None where the file's is one, or no rate at all: the node says that itself.
-    """
-    wanted = said(context, LaunchConfiguration("params_file").perform(context), "simulator", "physics_rate")
-    wanted = PHYSICS_RATE if wanted is None else wanted
-    is_number = isinstance(wanted, (int, float)) and not isinstance(wanted, bool)
-    if not is_number or not PHYSICS_RATES[0] <= wanted <= PHYSICS_RATES[1]:
-        return None
-    steps = wanted / rate
-    # As the node judges it.
-    if steps >= 1 and abs(steps - round(steps)) <= 1e-4:
-        return None
-    return rate * max(1, math.ceil(steps))
-
-
 def simulator(context):
     parameters = {
         # By its type: a text that looks like YAML would be read as such.
@@ -123,8 +102,6 @@ def simulator(context):
     # A policy that is given sensor values at another rate than its own walks wrong, or in lockstep not at all.
     if "control_rate" not in parameters and (rate := control_rate(policy(context))):
         parameters["control_rate"] = ParameterValue(rate, value_type=float)
-        if physics := physics_rate(context, rate):
-            parameters["physics_rate"] = ParameterValue(physics, value_type=float)
     node = Node(
         package="hebbian_locomotion",
         executable="simulator",

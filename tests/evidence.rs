@@ -387,6 +387,26 @@ fn an_ablation_is_kept_only_of_the_policys_own_robot_and_of_some_episode() {
 }
 
 #[test]
+fn a_policy_whose_rate_does_not_divide_that_of_the_physics_runs_without_another_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.safetensors");
+    let mut file = lively_policy();
+    file.metadata.control_rate = 40.0;
+    file.save(&path).unwrap();
+    let (robot, policy) = (repository("config/robots/beetle.yaml"), path.to_str().unwrap());
+    let speed = |more: &[&str]| {
+        let results = folder.path().join("results.json");
+        let common =
+            ["evaluate", policy, "--robot", robot.to_str().unwrap(), "--duration", "1", "--json", results.to_str().unwrap()];
+        let output = hebb(common.iter().chain(more));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(results).unwrap()
+    };
+    assert_eq!(speed(&[]), speed(&["--physics-rate", "120"]));
+    assert_ne!(speed(&[]), speed(&["--physics-rate", "400"]));
+}
+
+#[test]
 fn an_ablation_of_a_second_has_no_verdict_and_is_not_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.safetensors");

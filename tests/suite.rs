@@ -214,6 +214,18 @@ fn the_shipped_suite_fits_the_shipped_policy_which_walks_on_the_ground_and_not_i
 }
 
 #[test]
+fn the_physics_of_a_suite_fits_policies_of_any_control_rate() {
+    let at = |control_rate, physics_rate| {
+        let suite = Suite { physics_rate, ..short() };
+        suite.conditions(&beetle(), control_rate).unwrap()[0].settings.simulation.physics_rate
+    };
+    assert_eq!(
+        [(50.0, 100.0), (40.0, 100.0), (40.0, 250.0)].map(|(control, physics)| at(control, physics)),
+        [100.0, 120.0, 280.0]
+    );
+}
+
+#[test]
 fn bad_suites_and_records_are_refused_with_what_to_do() {
     let robot = beetle();
     let error = |text: &str| suite(text).conditions(&robot, 50.0).unwrap_err();

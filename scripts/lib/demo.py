@@ -32,8 +32,6 @@ ACQUAINTANCE = 1.0
 # Longest header of a safetensors file [bytes], and the control rates that a policy may have [Hz].
 LONGEST_HEADER = 100_000_000
 CONTROL_RATES = (0.1, 10_000.0)
-# Physics steps per second in simulation.yaml, and of `hebb` if nobody says otherwise [Hz].
-PHYSICS_RATE = 100.0
 
 
 def parse_arguments():
@@ -96,7 +94,7 @@ def commands(arguments):
             start = ["ros2", "launch", "--noninteractive", "hebbian_locomotion", f"{name}.launch.py"]
             return [*start, "log_level:=warn", *given]
 
-        # It takes the simulator's rates from the policy by itself.
+        # It takes the simulator's control rate from the policy by itself.
         demo = [launch("demo", {**simulation, **policy})]
         return [], [], demo if arguments.headless else [*demo, launch("viewer", viewer)]
 
@@ -105,7 +103,9 @@ def commands(arguments):
         start = [PROGRAMS / name, "--ros-args", "--log-level", "warn", "--params-file"]
         return [*start, ROOT / "config" / config, *given]
 
-    simulation |= rates(arguments.policy)
+    # A policy that is given sensor values at another rate than its own walks wrong, or in lockstep not at all.
+    if rate := control_rate(arguments.policy):
+        simulation["control_rate"] = rate
     policy |= {"use_sim_time": "true", "autostart": "true"}
     nodes = [node("simulator", "simulation.yaml", simulation)]
     if not arguments.headless:
@@ -116,21 +116,6 @@ def commands(arguments):
     policy["weights_every"] = 1
     recorder = node("recorder", "recorder.yaml", {"output": arguments.record.resolve()})
     return [recorder], [node("policy", "policy_simulation.yaml", policy)], nodes
-
-
-def rates(policy):
-    """The simulator's rates for a policy file [Hz]; that of physics only where the usual one is no whole multiple.
-
-    A policy that is given sensor values at another rate than its own walks wrong, or in lockstep not at all.
-    """
-    rate = control_rate(policy)
-    if rate is None:
-        return {}
-    steps = PHYSICS_RATE / rate
-    # A whole multiple, as the simulator judges it.
-    if steps >= 1 and abs(steps - round(steps)) <= 1e-4:
-        return {"control_rate": rate}
-    return {"control_rate": rate, "physics_rate": rate * max(1, math.ceil(steps))}
 
 
 def control_rate(policy):

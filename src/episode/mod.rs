@@ -16,8 +16,8 @@ pub use trace::{Trace, TraceMetadata, TracedRule};
 /// to raises it: in the physics, the sensors, the step of a network or of a policy, the fitness, or the search. So what was begun before
 /// such a change is never gone on with after it as if nothing had happened. What says no version is of version 1.
 ///
-/// 2: the base turns about its centre of mass, patches of friction lie elsewhere in each episode, and the height of a fallen robot is one of
-/// flat ground, measured on uneven ground from its mean height around the robot.
+/// 2: the base turns about its centre of mass, masses count from the first physics step on, patches of friction lie elsewhere in each episode,
+/// and the height of a fallen robot is one of flat ground, measured on uneven ground from its mean height around the robot.
 pub const EPISODE_VERSION: u16 = 2;
 /// What names no version is of this one: it was written before there was any.
 pub const FIRST_EPISODE_VERSION: u16 = 1;

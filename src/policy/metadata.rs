@@ -57,8 +57,9 @@ pub struct Provenance {
     /// [`FIRST_EPISODE_VERSION`](crate::episode::FIRST_EPISODE_VERSION).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub episode_version: Option<u16>,
-    /// Fitness of this genome, mean over the held-out episodes of the ablation; without one in the episodes of its generation (of the
-    /// policy at the mean of a search: of the candidates by which it was found, over a round of conditions), or 0 where it was never tried.
+    /// Fitness of this genome, mean over the held-out episodes of the ablation with which its evolution ended (a later ablation leaves it);
+    /// without one in the episodes of its generation (of the policy at the mean of a search: of the candidates by which it was found, over a
+    /// round of conditions), or 0 where it was never tried.
     pub fitness: f32,
     /// What is left of its speed without parts of the rule; absent when it was never measured.
     #[serde(default)]

@@ -46,7 +46,7 @@ const LONGEST_DELAY: f32 = 1.0;
 pub enum SettingsError {
     /// The rates do not fit each other.
     #[error(
-        "a physics rate of {physics_rate} Hz with a control rate of {control_rate} Hz: both must be positive, and the first a whole multiple of the second"
+        "a physics rate of {physics_rate} Hz with a control rate of {control_rate} Hz: both must be positive, and the first a whole multiple of the second, at most 1000 times it"
     )]
     Rates {
         /// Physics steps per second.
@@ -63,6 +63,18 @@ pub enum SettingsError {
 }
 
 impl SimulationSettings {
+    /// With the lowest physics rate, from the one that is set on, that is a whole multiple of the control rate: 120 Hz for 100 at 40 Hz
+    /// of control. Rates that are no rates stay as they are, for [`check`](Self::check) to refuse.
+    #[must_use]
+    pub fn with_fitting_physics_rate(self) -> Self {
+        let ratio = self.physics_rate / self.control_rate;
+        let are_rates = self.control_rate > 0.0 && ratio > 0.0 && ratio.is_finite();
+        if !are_rates || self.substeps().is_ok() {
+            return self;
+        }
+        Self { physics_rate: self.control_rate * ratio.ceil(), ..self }
+    }
+
     /// Physics steps in one control step.
     ///
     /// # Errors
@@ -115,5 +127,28 @@ mod tests {
         for (physics, control) in [(100.0, 30.0), (50.0, 100.0), (100.0, 0.0), (f32::NAN, 50.0), (100.0, -50.0)] {
             assert!(rates(physics, control).is_err(), "{physics} {control}");
         }
+    }
+
+    #[test]
+    fn the_physics_rate_that_fits_is_the_next_whole_multiple_of_the_control_rate() {
+        let fitting = |physics_rate, control_rate| {
+            let settings = SimulationSettings { physics_rate, control_rate, ..Default::default() }.with_fitting_physics_rate();
+            (settings.physics_rate, settings.substeps().ok())
+        };
+        // The last is no multiple to the last bit, but counts as one.
+        for (physics, control, steps) in [(100.0, 50.0, 2), (100.0, 100.0, 1), (400.0, 40.0, 10), (100.0, 33.333_332, 3)] {
+            assert_eq!(fitting(physics, control), (physics, Some(steps)), "{physics} {control}");
+        }
+        for (physics, control, expected) in
+            [(100.0, 40.0, 120.0), (100.0, 30.0, 120.0), (100.0, 99.0, 198.0), (100.0, 200.0, 200.0), (250.0, 40.0, 280.0)]
+        {
+            assert_eq!(fitting(physics, control), (expected, Some((expected / control) as u32)), "{physics} {control}");
+        }
+        for (physics, control) in
+            [(0.0, 50.0), (-1.0, 50.0), (f32::INFINITY, 50.0), (100.0, 0.0), (100.0, -50.0), (-100.0, -50.0)]
+        {
+            assert_eq!(fitting(physics, control), (physics, None), "{physics} {control}");
+        }
+        assert_eq!(fitting(f32::NAN, 50.0).1, None);
     }
 }

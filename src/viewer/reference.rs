@@ -61,7 +61,7 @@ impl WeightReference {
         let (file, policy_hash) = PolicyFile::load(policy)?;
         let mut policy = file.policy()?;
         let control_rate = file.metadata.control_rate;
-        let simulation = SimulationSettings { control_rate, ..SimulationSettings::default() };
+        let simulation = SimulationSettings { control_rate, ..SimulationSettings::default() }.with_fitting_physics_rate();
         let settings = EpisodeSettings { duration: DURATION, start_noise: StartNoise::default(), simulation, damage: Vec::new() };
         let mut episode = Episode::new(Arc::new(RobotModel::load(robot)?), settings)?;
         episode.check(&policy, control_rate)?;
@@ -126,5 +126,17 @@ mod tests {
         assert!((0..3).all(|component| mean(component).abs() < 0.1 * spread(0)));
         assert!(spread(0) > spread(1) && spread(1) > spread(2) && spread(2) > 0.0);
         assert_eq!(reference.frame(), simulate().frame());
+    }
+
+    #[test]
+    fn a_policy_whose_rate_does_not_divide_that_of_the_physics_has_one_too() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        let (mut file, _) = PolicyFile::load(&root.join("policies/beetle.safetensors")).unwrap();
+        file.metadata.control_rate = 40.0;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slow.safetensors");
+        file.save(&path).unwrap();
+        let reference = WeightReference::simulate(&path, &root.join("robots/beetle.yaml")).unwrap();
+        assert_eq!(reference.points.len(), (EPISODES * 240) as usize * usize::from(COMPONENTS));
     }
 }

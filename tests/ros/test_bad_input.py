@@ -65,7 +65,7 @@ def test_parameters_that_cannot_be_end_the_node_with_their_name(world):
     unknown = world.start_simulator(sped_factor=2.0)
     assert_refused(unknown, "unknown parameter `sped_factor`", "did you mean `speed_factor`?")
     assert_refused(world.start_simulator(mode="fast"), "`mode` is `fast`", "real_time, free_running, lockstep")
-    assert_refused(world.start_simulator(physics_rate=70.0), "70 Hz", "whole multiple")
+    assert_refused(world.start_simulator(control_rate=1.0, physics_rate=10000.0), "10000 Hz", "whole multiple")
     assert_refused(world.start("simulator"), "the parameter `robot` must be set")
     assert_refused(world.start_policy(gate=2.0), "`gate` is 2", "from 0 to 1")
     path = parameter_file(world.folder, "policy:\n  ros__parameters:\n    weigths_every: 3\n")

@@ -242,7 +242,7 @@ def test_where_there_is_ros2_launch_it_starts_the_nodes_unless_they_are_recorded
     assert recorder[0].name == "recorder" and policy[0].name == "policy" and "weights_every:=1" in policy
 
 
-def test_the_demo_gives_the_simulator_the_rates_of_the_policy(script, tmp_path, monkeypatch):
+def test_the_demo_gives_the_simulator_the_control_rate_of_the_policy(script, tmp_path, monkeypatch):
     given = {"seed": 1, "robot": ROBOT, "mode": "lockstep", "suspended": False, "gate": 1.0, "port": 0}
 
     def rates(policy, **more):
@@ -252,19 +252,14 @@ def test_the_demo_gives_the_simulator_the_rates_of_the_policy(script, tmp_path, 
 
     monkeypatch.setattr(script.shutil, "which", lambda _: None)
     for record in [None, tmp_path / "bag"]:
-        assert rates(policy_at(tmp_path, 25.0), record=record) == ["control_rate:=25.0"]
         # As a ROS parameter a whole number would be of another type.
-        assert rates(policy_at(tmp_path, 100), record=record) == ["control_rate:=100.0"]
-        # 33.333332 * 3 is 100 for the simulator, as for `hebb`.
-        assert rates(policy_at(tmp_path, 33.333332), record=record) == ["control_rate:=33.333332"]
-        for rate, physics in [(30.0, 120.0), (40, 120.0), (60, 120.0), (99.0, 198.0), (200, 200.0)]:
-            expected = [f"control_rate:={float(rate)}", f"physics_rate:={physics}"]
-            assert rates(policy_at(tmp_path, rate), record=record) == expected
+        for rate, given_rate in [(25.0, "25.0"), (33.333332, "33.333332"), (100, "100.0"), (40, "40.0")]:
+            assert rates(policy_at(tmp_path, rate), record=record) == [f"control_rate:={given_rate}"]
         # What is wrong with a policy its node says.
         broken = tmp_path / "broken.safetensors"
         broken.write_bytes(POLICY.read_bytes()[:100])
         assert [rates(policy, record=record) for policy in [broken, tmp_path, tmp_path / "none"]] == [[], [], []]
-    # The launch file takes them from the policy by itself.
+    # The launch file takes it from the policy by itself.
     monkeypatch.setattr(script.shutil, "which", lambda _: "ros2")
     assert rates(policy_at(tmp_path, 40.0), record=None) == []
 

@@ -249,38 +249,6 @@ def test_the_simulator_has_the_rate_of_the_policy_that_walks(described, monkeypa
     assert rate(params_file=str(file), policy=str(fast)) == ("100.0", float), "the argument wins"
 
 
-@pytest.mark.parametrize("name", ["demo", "robot"])
-def test_the_simulator_has_a_physics_rate_that_fits_the_policy_that_walks(described, monkeypatch, tmp_path, name):
-    """It would refuse to begin with one that is no whole multiple of the control rate."""
-    monkeypatch.setattr(FindPackageShare, "perform", lambda *_: str(ROOT))
-    (_, parts), (_, simulation) = described(name), described("simulation")
-    file = tmp_path / "world.yaml"
-
-    def rates(rate, **given):
-        policy = str(policy_at(tmp_path, rate))
-        seen = dict(included(parts, {**defaults(parts), "policy": policy, **given}))
-        parameters, _ = start(simulation, **seen["simulation"])
-        return [parameters.get(each) for each in ["control_rate", "physics_rate"]]
-
-    for rate in [25.0, 33.333332, 50, 100]:
-        assert rates(rate) == [(str(float(rate)), float), None], "that of simulation.yaml fits"
-    for rate, physics in [(30.0, "120.0"), (40, "120.0"), (60, "120.0"), (200, "200.0")]:
-        assert rates(rate) == [(str(float(rate)), float), (physics, float)]
-    for said, physics in [
-        ("{}", ("120.0", float)),
-        ("{physics_rate: 400}", None),
-        ("{physics_rate: 250.0}", ("280.0", float)),
-        # What is wrong with it the node says.
-        ("{physics_rate: fast}", None),
-        ("{physics_rate: true}", None),
-        ("{physics_rate: 0.0}", None),
-        ("{physics_rate: .inf}", None),
-    ]:
-        file.write_text(f"simulator: {{ros__parameters: {said}}}\n")
-        assert rates(40.0, simulation_params_file=str(file)) == [("40.0", float), physics], said
-    assert rates(40.0, control_rate="30") == [("30", float), None], "who gives a rate knows the file's"
-
-
 def test_a_policy_that_cannot_be_read_is_for_the_policy_node_to_name(described, tmp_path):
     _, parts = described("simulation")
     whole, broken = policy_at(tmp_path, 25.0).read_bytes(), tmp_path / "broken.safetensors"

@@ -28,7 +28,7 @@ pub struct WorldArguments {
     /// Hold the base so that no foot reaches the ground.
     #[arg(long)]
     suspended: bool,
-    /// Physics steps per second [default: 100].
+    /// Physics steps per second [default: 100]; raised to the next whole multiple of the policy's control rate.
     #[arg(long)]
     physics_rate: Option<f32>,
     /// Joint speed limit [rad/s] instead of the robot's.
@@ -97,7 +97,8 @@ impl WorldArguments {
         let mount = if self.suspended { Mount::Suspended } else { Mount::Free };
         let (physics_rate, control_rate) = (self.physics_rate.unwrap_or(PHYSICS_RATE), file.metadata.control_rate);
         let terrain = described("--terrain", self.terrain.as_deref())?;
-        let simulation = SimulationSettings { physics_rate, control_rate, mount, terrain, ..Default::default() };
+        let simulation =
+            SimulationSettings { physics_rate, control_rate, mount, terrain, ..Default::default() }.with_fitting_physics_rate();
         let damage = described("--damage", self.damage.as_deref())?;
         Ok(EpisodeSettings { duration: self.duration(), start_noise: StartNoise::default(), simulation, damage })
     }

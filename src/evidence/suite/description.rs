@@ -18,7 +18,7 @@ pub struct Suite {
     pub seed: u64,
     /// Length of an episode \[s\].
     pub duration: f32,
-    /// Physics steps per second.
+    /// Physics steps per second, raised to the next whole multiple of a policy's control rate.
     #[serde(default = "physics_rate")]
     pub physics_rate: f32,
     /// Confidence of intervals, 0 to 1.
@@ -176,7 +176,8 @@ impl Suite {
                 control_rate,
                 terrain: *terrain,
                 ..Default::default()
-            },
+            }
+            .with_fitting_physics_rate(),
             damage,
         };
         let Some(leg_damage) = each_leg else {

@@ -52,7 +52,12 @@ fn declarations() -> Vec<Declaration> {
             "start pose: joint angles off the nominal pose by at most this [rad]",
         ),
         Declaration::double("start_noise.velocity", 0.1, (0.0, 100.0), "start pose: joint speeds of at most this [rad/s]"),
-        Declaration::double("physics_rate", 100.0, rate, "physics steps per second [Hz], a multiple of control_rate"),
+        Declaration::double(
+            "physics_rate",
+            100.0,
+            rate,
+            "physics steps per second [Hz], raised to the next whole multiple of control_rate",
+        ),
         Declaration::double("control_rate", 50.0, rate, "control steps, and sensor messages, per second [Hz]"),
         Declaration::double(
             "velocity_limit",
@@ -83,13 +88,21 @@ pub fn build(shell: &mut Shell) -> Result<(), NodeError> {
     let parameters = parameters.read();
     let robot = Arc::new(load_robot(&parameters)?);
     robot_warnings(&robot.name, &robot.warnings);
-    let settings = SimulationSettings {
+    let given = SimulationSettings {
         physics_rate: parameters.double("physics_rate") as f32,
         control_rate: parameters.double("control_rate") as f32,
         mount: if parameters.bool("suspended") { Mount::Suspended } else { Mount::Free },
         actuator_delay: parameters.double("actuator_delay") as f32,
         terrain: described(&parameters, "terrain")?,
     };
+    let settings = given.with_fitting_physics_rate();
+    if settings != given {
+        let SimulationSettings { physics_rate, control_rate, .. } = settings;
+        tracing::info!(
+            "physics at {physics_rate} Hz: `physics_rate` is {}, no whole multiple of {control_rate} Hz",
+            given.physics_rate
+        );
+    }
     let damage: Vec<Damage> = described(&parameters, "damage")?;
     let noise = StartNoise {
         position: parameters.double("start_noise.position") as f32,
